@@ -1,0 +1,55 @@
+"""What flows through a model: a batch of samples, and what an encoder made of one modality of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+
+import torch
+from torch import Tensor
+
+
+@dataclass
+class MultimodalBatch:
+    """B samples of several modalities; the dicts are keyed by modality name."""
+
+    inputs: dict[str, Tensor]
+    """(B, *shape) of each modality."""
+    masks: dict[str, Tensor]
+    """bool (B, T): which steps are real, for modalities that have steps; the others are left out."""
+    present: dict[str, Tensor]
+    """bool (B,): whether the sample has the modality at all."""
+    targets: Tensor
+    """int64 (B,) for multiclass, float (B, C) of zeros and ones for multilabel."""
+    ids: Tensor
+    """int64 (B,): the sample's row in the dataset."""
+    auxiliary: dict[str, Tensor] = field(default_factory=dict)
+    """A modality's own labels, where the dataset has them."""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> MultimodalBatch:
+        """The batch on another device (Lightning calls this)."""
+
+        def move(value: Tensor | dict[str, Tensor]) -> Tensor | dict[str, Tensor]:
+            if isinstance(value, dict):
+                return {name: tensor.to(device, non_blocking=non_blocking) for name, tensor in value.items()}
+            return value.to(device, non_blocking=non_blocking)
+
+        return MultimodalBatch(**{f.name: move(getattr(self, f.name)) for f in fields(self)})  # type: ignore[arg-type]
+
+
+@dataclass
+class Encoded:
+    """One modality after its encoder."""
+
+    pooled: Tensor
+    """(B, D): the sample in one vector; zeros where the modality is absent."""
+    tokens: Tensor
+    """(B, T, D): the sample in steps; T = 1 where the encoder has none of its own."""
+    mask: Tensor
+    """bool (B, T): which steps are real; all False where the modality is absent."""
+    present: Tensor
+    """bool (B,)."""
+    stages: tuple[Tensor, ...] = ()
+    """Hidden maps, for fusion between layers."""

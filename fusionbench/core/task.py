@@ -1,0 +1,42 @@
+"""What a dataset asks of a model: its modalities and its classes. No torch here: plans and reports read these."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+ModalityKind = Literal["image", "tokens", "bag", "sequence", "vector", "audio"]
+TaskKind = Literal["multiclass", "multilabel"]
+MetricName = Literal["accuracy", "gap20"]
+
+
+@dataclass(frozen=True)
+class ModalitySpec:
+    """One modality as a model meets it."""
+
+    name: str
+    kind: ModalityKind
+    """image (C, H, W); tokens (T,) ids; bag (T,) ids with weights, no order; sequence (T, F); vector (F,); audio (S,)."""
+    shape: tuple[int, ...]
+    """The shape of one sample; for tokens and sequence, T is the longest that occurs."""
+    vocabulary: int | None = None
+    """How many token ids there are; tokens and bag only."""
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """Modalities in, classes out, and the metric that ranks."""
+
+    modalities: tuple[ModalitySpec, ...]
+    classes: int
+    kind: TaskKind = "multiclass"
+    metric: MetricName = "accuracy"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The modalities' names, in their fixed order."""
+        return tuple(modality.name for modality in self.modalities)
+
+    def modality(self, name: str) -> ModalitySpec:
+        """The modality of that name; KeyError if the task has none."""
+        return {modality.name: modality for modality in self.modalities}[name]

@@ -1,0 +1,182 @@
+"""What every dataset is: a LightningDataModule over arrays that were converted once and are read by whole batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sized
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+import numpy as np
+import torch
+from lightning import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from fusionbench.core.batch import MultimodalBatch
+from fusionbench.core.task import TaskSpec
+from fusionbench.data.splits import Rows, Split
+from fusionbench.data.store import Array, data_root, open_arrays, prepared, read_manifest
+
+EVALUATION_BATCH = 512
+"""Samples in a validation or test batch; has no influence on scores."""
+
+
+class MultimodalData(LightningDataModule):
+    """One dataset. A subclass states facts, and implements `convert`, `task`, `split` and mostly nothing else.
+
+    Options of a subclass are keyword-only arguments; the suite checks them against its signature.
+    """
+
+    views: ClassVar[dict[str, dict[str, str]]] = {}
+    """By view, the modalities in their order and their kinds; literal, since plans read it from the source."""
+    default_encoders: ClassVar[dict[str, Any]] = {}
+    """By modality or kind: an encoder's name, or {"name": .., "options": {..}}; literal."""
+    paper: ClassVar[str] = ""
+    """Its key in references.bib."""
+    licence: ClassVar[str] = ""
+    home: ClassVar[str] = ""
+    """Where it comes from: a package or a URL."""
+
+    def __init__(self, root: Path | str | None = None, seed: int = 0, batch_size: int = 128) -> None:
+        super().__init__()
+        self.root, self.seed, self.batch_size = data_root(root), seed, batch_size
+        self.arrays: dict[str, Array] = {}
+        self.tensors: dict[str, Tensor] = {}
+        self.parts: Split | None = None
+        self.fingerprint = ""
+
+    # --- a dataset says ------------------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return type(self).__module__.removeprefix("fusionbench.data.")
+
+    @property
+    def task(self) -> TaskSpec:
+        """Modalities and classes; known after `setup`."""
+        raise TypeError(f"{type(self).__name__} states its task")
+
+    def identity(self) -> Any:
+        """JSON of all options that change the converted arrays."""
+        return {}
+
+    def origin(self) -> Any:
+        """JSON of the files that the arrays are made from (names, sizes, times); None where there are none."""
+        return None
+
+    def convert(self, folder: Path) -> None:
+        """Write `<modality>.npy` (n, *shape), `targets.npy` and what else is needed into the folder."""
+        raise TypeError(f"{type(self).__name__} implements convert")
+
+    def split(self) -> Split:
+        """The rows of train, validation and test; only validation may depend on the seed."""
+        raise TypeError(f"{type(self).__name__} implements split")
+
+    def preprocess(self, modality: str, values: Array, train: Rows) -> Array:
+        """All rows of a modality as the model gets them, float32; what is fitted is fitted on the training rows."""
+        return np.asarray(values, dtype=np.float32)
+
+    def load_memory(self) -> None:
+        """Bring the modalities and targets into memory as tensors; data too large for that overrides this and `batch`."""
+        assert self.parts is not None
+        for name in self.task.names:
+            values = self.preprocess(name, self.arrays[name], self.parts.train)
+            self.tensors[name] = torch.from_numpy(np.array(values, dtype=np.float32))
+        self.tensors["targets"] = torch.from_numpy(np.array(self.arrays["targets"]))
+
+    def batch(self, rows: Rows) -> MultimodalBatch:
+        """The samples of those rows, gathered at once; no sample is ever fetched alone."""
+        index = torch.from_numpy(rows)
+        here = torch.ones(len(rows), dtype=torch.bool)
+        return MultimodalBatch(
+            inputs={name: self.tensors[name][index] for name in self.task.names},
+            masks={},
+            present=dict.fromkeys(self.task.names, here),
+            targets=self.tensors["targets"][index],
+            ids=index,
+        )
+
+    # --- Lightning -----------------------------------------------------------------------------------------------
+
+    def prepare_data(self) -> None:
+        """Download, verify and convert what is not there yet; safe to call from many processes."""
+        prepared(self.root, self.name, self.identity(), self.origin(), self.convert)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Map the arrays and split them; once, however many stages."""
+        if self.parts is None:
+            folder = prepared(self.root, self.name, self.identity(), self.origin(), self.convert)
+            self.fingerprint = read_manifest(folder)["fingerprint"]
+            self.arrays = open_arrays(folder)
+            self.parts = self.split()
+            self.load_memory()
+
+    def train_dataloader(self) -> DataLoader[MultimodalBatch]:
+        """Shuffled anew every epoch from (seed, epoch)."""
+        assert self.parts is not None
+        return self._loader(EpochOrder(self.parts.train, self.batch_size, self.seed))
+
+    def val_dataloader(self) -> DataLoader[MultimodalBatch]:
+        """In order, every row once."""
+        assert self.parts is not None
+        return self._loader(InOrder(self.parts.validation))
+
+    def test_dataloader(self) -> DataLoader[MultimodalBatch]:
+        """In order, every row once."""
+        assert self.parts is not None
+        return self._loader(InOrder(self.parts.test))
+
+    def _loader(self, order: Sampler[Rows]) -> DataLoader[MultimodalBatch]:
+        # batch_size=None: the sampler gives whole batches of rows, so no worker processes and no collating.
+        return DataLoader(_ByRows(self), batch_size=None, sampler=order)
+
+
+class _ByRows(Dataset[MultimodalBatch], Sized):
+    """A dataset whose index is an array of rows."""
+
+    def __init__(self, data: MultimodalData) -> None:
+        self.data = data
+
+    def __getitem__(self, rows: Any) -> MultimodalBatch:
+        return self.data.batch(cast(Rows, rows))
+
+    def __len__(self) -> int:
+        assert self.data.parts is not None
+        return sum(self.data.parts.counts.values())
+
+
+class EpochOrder(Sampler[Rows]):
+    """Batches of rows in an order drawn from (seed, epoch): resuming at an epoch's border repeats nothing.
+
+    The last partial batch is dropped (unless it is the only one), so that any number of devices sees the same batches.
+    """
+
+    def __init__(self, rows: Rows, batch_size: int, seed: int) -> None:
+        self.rows, self.batch_size, self.seed, self.epoch = rows, batch_size, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning calls this before every epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return max(1, len(self.rows) // self.batch_size)
+
+    def __iter__(self) -> Iterator[Rows]:
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.rows)
+        for step in range(len(self)):
+            yield order[step * self.batch_size : (step + 1) * self.batch_size]
+
+
+class InOrder(Sampler[Rows]):
+    """Batches of rows as they come, the last one smaller."""
+
+    def __init__(self, rows: Rows, batch_size: int = EVALUATION_BATCH) -> None:
+        self.rows, self.batch_size = rows, batch_size
+
+    def __len__(self) -> int:
+        return -(-len(self.rows) // self.batch_size)
+
+    def __iter__(self) -> Iterator[Rows]:
+        for start in range(0, len(self.rows), self.batch_size):
+            yield self.rows[start : start + self.batch_size]

@@ -1,0 +1,51 @@
+"""Splits: which rows are for training, validation and test. The seed moves validation only; test rows never move."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Rows of the dataset, sorted, int64."""
+
+    train: Rows
+    validation: Rows
+    test: Rows
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many rows each part has."""
+        return {name: len(rows) for name, rows in vars(self).items()}
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the three lists of rows."""
+        total = hashlib.sha256()
+        for rows in (self.train, self.validation, self.test):
+            total.update(np.asarray([len(rows), *rows], dtype="<i8").tobytes())
+        return total.hexdigest()
+
+
+def stratified(labels: NDArray[Any], fraction: float, rng: np.random.Generator) -> tuple[Rows, Rows]:
+    """Two parts of the rows 0 .. n-1, the second with `fraction` of every class (rounded), both sorted.
+
+    Args:
+        labels: (n,) one label or cell per row.
+        fraction: of each class, in [0, 1].
+        rng: which rows they are.
+    """
+    second = []
+    for label in np.unique(labels):
+        rows = rng.permutation(np.flatnonzero(labels == label))
+        second.append(rows[: round(fraction * len(rows))])
+    chosen = np.sort(np.concatenate(second)) if second else np.zeros(0, dtype=np.int64)
+    rest = np.setdiff1d(np.arange(len(labels)), chosen)
+    return rest.astype(np.int64), chosen.astype(np.int64)

@@ -1,0 +1,153 @@
+"""Arrays converted once: a folder of .npy files with a manifest, written whole or not at all, mapped by every run.
+
+    <root>/prepared/<dataset>-<12 hex of its options>/  *.npy  manifest.json
+
+The fingerprint in the manifest is the SHA-256 of the contents (names, types, shapes, bytes), so it is the same for a
+download and a local folder, and on every machine.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+
+from fusionbench.core.canonical import short_key
+from fusionbench.core.errors import UserError
+
+Array = NDArray[Any]
+MANIFEST = "manifest.json"
+PATIENCE_S = 6 * 3600
+"""How long one runner waits for another that converts the same data."""
+
+
+def data_root(root: Path | str | None = None) -> Path:
+    """The data folder: the one given, else $FUSIONBENCH_DATA, else ~/.cache/fusionbench."""
+    return Path(root or os.environ.get("FUSIONBENCH_DATA") or Path.home() / ".cache" / "fusionbench").expanduser()
+
+
+def prepared(root: Path, name: str, identity: Any, origin: Any, convert: Callable[[Path], None]) -> Path:
+    """The folder of converted arrays; converts when it is not there or was made from other files.
+
+    Args:
+        root: the data folder.
+        name: the dataset's.
+        identity: what decides the arrays (options): JSON, hashed into the folder's name.
+        origin: what they are made from (names, sizes and times of files): a change converts anew. None: keep.
+        convert: writes .npy files into the folder it is given.
+
+    Raises:
+        UserError: the folder cannot be written, the disk is full, or convert says so.
+    """
+    folder = root / "prepared" / f"{name}-{short_key(identity)}"
+    if _is_current(folder, origin):
+        return folder
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{folder}.lock", timeout=PATIENCE_S):
+            if not _is_current(folder, origin):
+                _write(folder, name, origin, convert)
+    except Timeout as error:
+        raise UserError(f"{folder}: another process has been converting for hours; remove {folder}.lock") from error
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR):
+            raise
+        free = shutil.disk_usage(_existing(root)).free // 2**20
+        raise UserError(
+            f"{folder}: {error.strerror} while converting {name} ({free} MiB free); "
+            "make room or name another data folder with --data"
+        ) from error
+    return folder
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a prepared folder: fingerprint, origin, arrays.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        return dict(manifest) | {"fingerprint": str(manifest["fingerprint"])}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{folder}: damaged ({error}); remove the folder, it is made again") from error
+
+
+def open_arrays(folder: Path) -> dict[str, Array]:
+    """The arrays of a prepared folder, memory-mapped and read-only, by file name without .npy.
+
+    Raises:
+        UserError: one is missing, or is not of the type and shape that the manifest states.
+    """
+    arrays: dict[str, Array] = {}
+    for name, facts in read_manifest(folder)["arrays"].items():
+        try:
+            array = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise UserError(f"{folder / name}.npy: damaged ({error}); remove the folder, it is made again") from error
+        if [str(array.dtype), list(array.shape)] != facts:
+            raise UserError(f"{folder / name}.npy: not as written; remove the folder {folder}, it is made again")
+        arrays[name] = array
+    return arrays
+
+
+def fingerprint_of(arrays: dict[str, Array]) -> str:
+    """SHA-256 over the arrays by name: type, shape and bytes (in C order)."""
+    total = hashlib.sha256()
+    for name in sorted(arrays):
+        array = arrays[name]
+        total.update(json.dumps([name, str(array.dtype), list(array.shape)]).encode())
+        step = max(1, 2**24 // max(1, array[:1].nbytes)) if array.ndim else 1
+        parts = (array[i : i + step] for i in range(0, len(array), step)) if array.ndim else (array,)
+        for part in parts:
+            total.update(np.ascontiguousarray(part).tobytes())
+    return total.hexdigest()
+
+
+def _is_current(folder: Path, origin: Any) -> bool:
+    if not (folder / MANIFEST).exists():
+        return False
+    return origin is None or read_manifest(folder).get("origin") == json.loads(json.dumps(origin))
+
+
+def _write(folder: Path, name: str, origin: Any, convert: Callable[[Path], None]) -> None:
+    for left in folder.parent.glob(f".{folder.name}.*"):  # Of a conversion that was killed; we hold the lock.
+        shutil.rmtree(left, ignore_errors=True)
+    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        convert(part)
+        arrays = {path.stem: np.load(path, mmap_mode="r", allow_pickle=False) for path in sorted(part.glob("*.npy"))}
+        facts = {key: [str(array.dtype), list(array.shape)] for key, array in arrays.items()}
+        manifest = {"name": name, "fingerprint": fingerprint_of(arrays), "origin": origin, "arrays": facts}
+        (part / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        for path in part.iterdir():
+            _flush(path)
+        os.chmod(part, 0o755)  # noqa: S103  (mkdtemp makes it private; other users may share the data folder)
+        if folder.exists():
+            shutil.rmtree(folder)
+        part.rename(folder)
+        _flush(folder.parent)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _existing(path: Path) -> Path:
+    return next(parent for parent in (path, *path.absolute().parents) if parent.exists())

@@ -1,0 +1,45 @@
+"""Multilayer perceptron: for vectors, for each step of a sequence, and for small pictures laid flat.
+
+    h_0 = x;   h_l = dropout(ReLU(W_l h_{l-1} + b_l)),  l = 1 .. depth     (B, F) -> (B, D)
+
+A sequence is encoded step by step and pooled by the mean over its real steps.
+
+Source: Rumelhart, Hinton, Williams 1986, "Learning representations by back-propagating errors", Nature 323.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from fusionbench.core.batch import Encoded
+from fusionbench.core.task import ModalitySpec
+from fusionbench.encoders.base import Encoder
+
+
+class MLP(Encoder):
+    """`depth` layers of `width` units with ReLU."""
+
+    kinds, paper = ("vector", "sequence", "image"), "rumelhart1986learning"
+
+    def __init__(self, spec: ModalitySpec, dropout: float = 0.0, *, width: int = 128, depth: int = 1) -> None:
+        super().__init__(spec, width)
+        inputs = spec.shape[-1] if spec.kind == "sequence" else math.prod(spec.shape)
+        sizes = [inputs, *[width] * depth]
+        self.layers = nn.Sequential(
+            *(nn.Sequential(nn.Linear(a, b), nn.ReLU(), nn.Dropout(dropout)) for a, b in pairwise(sizes))
+        )
+
+    def forward(self, x: Tensor, mask: Tensor | None, present: Tensor) -> Encoded:
+        """(B, F), (B, T, F) or (B, C, H, W) -> pooled (B, D); tokens (B, T, D), T = 1 but for a sequence."""
+        if self.spec.kind != "sequence":
+            pooled = self.layers(x.flatten(1))
+            return Encoded(pooled, pooled[:, None], present[:, None], present)
+        if mask is None:
+            mask = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
+        tokens = self.layers(torch.where(mask[..., None], x, torch.zeros_like(x))) * mask[..., None]
+        pooled = tokens.sum(1) / mask.sum(1, keepdim=True).clamp(min=1)
+        return Encoded(pooled, tokens, mask, present)

@@ -1,0 +1,62 @@
+"""Small convolutional network: 3x3 convolutions with group norm, halving the picture while it is large enough.
+
+    h_l = pool(ReLU(GN(conv3x3(h_{l-1}))))   (B, C_l, H_l, W_l)
+    tokens = W h(position) + b               (B, T, D), T positions of the last map
+    pooled = W max_position h + b            (B, D)
+
+Group norm, not batch norm: no statistics over the batch, so a sample's encoding never depends on its batch mates and
+any number of devices gives the same result.
+
+Source: Wu & He 2018, "Group Normalization", arXiv:1803.08494.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fusionbench.core.batch import Encoded
+from fusionbench.core.task import ModalitySpec
+from fusionbench.encoders.base import Encoder
+
+SMALLEST = 4
+"""A map is halved only while both its sides are at least this long."""
+
+
+class SmallCNN(Encoder):
+    """One 3x3 convolution per entry of `channels`."""
+
+    kinds, paper = ("image",), "wu2018group"
+
+    def __init__(
+        self,
+        spec: ModalitySpec,
+        dropout: float = 0.0,
+        *,
+        width: int = 128,
+        channels: tuple[int, ...] = (32, 64, 128),
+        groups: int = 8,
+    ) -> None:
+        super().__init__(spec, width)
+        self.convolutions = nn.ModuleList(
+            nn.Conv2d(a, b, 3, padding=1, bias=False) for a, b in pairwise((spec.shape[0], *channels))
+        )
+        self.norms = nn.ModuleList(nn.GroupNorm(math.gcd(groups, b), b) for b in channels)
+        self.dropout = nn.Dropout(dropout)
+        self.project = nn.Linear(channels[-1], width)
+
+    def forward(self, x: Tensor, mask: Tensor | None, present: Tensor) -> Encoded:
+        """(B, C, H, W) -> pooled (B, D), tokens (B, T, D), stages: every map (B, C_l, H_l, W_l)."""
+        stages = []
+        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            x = F.relu(norm(convolution(x)))
+            if min(x.shape[-2:]) >= SMALLEST:
+                x = F.max_pool2d(x, 2)
+            stages.append(x)
+        steps = self.dropout(x.flatten(2).transpose(1, 2))  # (B, C, H, W) -> (B, T, C)
+        tokens = self.project(steps)
+        mask = present[:, None].expand(tokens.shape[:2])
+        return Encoded(self.project(steps.amax(1)), tokens, mask, present, tuple(stages))

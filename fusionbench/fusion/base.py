@@ -1,0 +1,234 @@
+"""What every strategy is: a LightningModule that owns encoders, loss, metrics and optimiser.
+
+A strategy overrides `fuse` (nearly all), `encode` (input-stage fusion) or `loss`; training-side methods use Lightning's
+own hooks besides.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Literal
+
+import torch
+from lightning import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fusionbench.core.batch import Encoded, MultimodalBatch
+from fusionbench.core.canonical import derived_seed
+from fusionbench.core.catalogue import load
+from fusionbench.core.task import TaskSpec
+from fusionbench.encoders.base import Encoder
+from fusionbench.metrics.scores import score_metrics
+from fusionbench.plan.suite import Choice
+
+WARM_UP = 0.05
+"""The fraction of all steps in which the learning rate rises; then it falls along a cosine to zero."""
+
+
+@dataclass(frozen=True)
+class Optimiser:
+    """AdamW with a linear warm-up and a cosine decay: the same for all strategies."""
+
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-2
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the runner fixes: equal for all strategies of a dataset, but for `head_width`."""
+
+    task: TaskSpec
+    encoders: Mapping[str, Choice]
+    """By modality; a strategy builds those it uses."""
+    width: int = 128
+    """D: what every encoder gives."""
+    head_width: int = 128
+    """W: the hidden width of every MLP head."""
+    dropout: float = 0.0
+    optimiser: Optimiser = field(default_factory=Optimiser)
+    seed: int = 0
+    """Encoders are initialised from (seed, modality): the same for every strategy of a seed."""
+
+
+@dataclass
+class Prediction:
+    """What a fusion says of B samples."""
+
+    logits: Tensor
+    """(B, C)."""
+    unimodal: dict[str, Tensor] = field(default_factory=dict)
+    """A modality's own logits (B, C), where the strategy has them."""
+    penalty: Tensor | float = 0.0
+    """Added to the loss."""
+    weights: Tensor | None = None
+    """(B, M): how much each modality counted, where the strategy says so."""
+
+
+class FusionModule(LightningModule):
+    """One way of fusing modalities, trainable by any Lightning Trainer, and a plain layer too (see `forward`)."""
+
+    paper: ClassVar[str] = ""
+    """Its key in references.bib."""
+    stage: ClassVar[Literal["input", "feature", "token", "decision", "training"]] = "feature"
+    flow: ClassVar[Literal["parallel", "sequential"]] = "parallel"
+    representation: ClassVar[Literal["single", "joint", "coordinated"]] = "joint"
+    interaction: ClassVar[Literal["none", "limited", "full"]] = "full"
+    """Whether the label may depend on modalities together: on XOR, none stays at chance and full reaches .95."""
+    fidelity: ClassVar[Literal["faithful", "adapted", "inspired"]] = "faithful"
+    departure: ClassVar[str] = ""
+    """How it departs from the paper, in words."""
+    cacheable: ClassVar[bool] = True
+    """Whether `fuse` can run on stored encodings."""
+    uses: ClassVar[Literal["all", "one", "none"]] = "all"
+    """Which modalities' encoders it builds: all, the one of its option `modality`, or none."""
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__()
+        self.setting, self.task = setting, setting.task
+        self.encoders = nn.ModuleDict({name: self._encoder(name) for name in self.modalities_used()})
+        self.validation_scores = score_metrics(self.task, only=self.task.metric)
+        self.test_scores = score_metrics(self.task)
+        self._train_loss: Tensor | None = None
+        self._train_steps = 0
+
+    @classmethod
+    def unsuitable(cls, setting: Setting) -> str:
+        """Why the strategy cannot be used here, in words a user understands; empty if it can."""
+        return ""
+
+    def modalities_used(self) -> tuple[str, ...]:
+        """The modalities whose encoders are built."""
+        return self.task.names if self.uses == "all" else ()
+
+    def _encoder(self, name: str) -> Encoder:
+        choice = self.setting.encoders[name]
+        # A generator of its own: encoders start alike whatever the strategy, and leave the fusion's draws alone.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derived_seed(self.setting.seed, f"encoder/{name}"))
+            options = {key: tuple(v) if isinstance(v, list) else v for key, v in choice.options.items()}
+            encoder: Encoder = load("encoder", choice.name)(
+                self.task.modality(name), dropout=self.setting.dropout, **options
+            )
+        return encoder
+
+    # --- override points -----------------------------------------------------------------------------------------
+
+    def encode(self, batch: MultimodalBatch) -> dict[str, Encoded]:
+        """Each modality by its own encoder; what stands in an absent one's place (NaN even) does not leak."""
+        return {name: self._encode(name, batch) for name in self.encoders}
+
+    def fuse(self, encoded: dict[str, Encoded]) -> Prediction:
+        """The strategy itself."""
+        raise TypeError(f"{type(self).__name__} overrides fuse(encoded) -> Prediction")
+
+    def loss(self, prediction: Prediction, batch: MultimodalBatch) -> Tensor:
+        """Cross-entropy (multilabel: summed over classes), a mean over samples, plus the strategy's penalty."""
+        return task_loss(prediction.logits, batch.targets, self.task) + prediction.penalty
+
+    # --- prediction ----------------------------------------------------------------------------------------------
+
+    def predict(self, batch: MultimodalBatch) -> Prediction:
+        """Encode, then fuse."""
+        return self.fuse(self.encode(batch))
+
+    def forward(
+        self,
+        inputs: dict[str, Tensor],
+        masks: dict[str, Tensor] | None = None,
+        present: dict[str, Tensor] | None = None,
+    ) -> Tensor:
+        """Logits (B, C) from plain dicts by modality name: the strategy as a layer, and the form of export.
+
+        Args:
+            inputs: (B, *shape) per modality.
+            masks: bool (B, T) per modality with steps; left out: every step is real.
+            present: bool (B,) per modality; left out: all are there.
+        """
+        first = next(iter(inputs.values()))
+        here = torch.ones(len(first), dtype=torch.bool, device=first.device)
+        there = {name: here for name in inputs} | (present or {})
+        blank = torch.zeros(0, device=first.device)
+        return self.predict(MultimodalBatch(inputs, masks or {}, there, blank, blank)).logits
+
+    def _encode(self, name: str, batch: MultimodalBatch) -> Encoded:
+        x, present = batch.inputs[name], batch.present[name]
+        x = torch.where(present.view(-1, *[1] * (x.dim() - 1)), x, torch.zeros_like(x))
+        encoded: Encoded = self.encoders[name](x, batch.masks.get(name), present)
+        return replace(
+            encoded,
+            pooled=encoded.pooled * present[:, None],
+            tokens=encoded.tokens * present[:, None, None],
+            mask=encoded.mask & present[:, None],
+        )
+
+    # --- Lightning -----------------------------------------------------------------------------------------------
+
+    def training_step(self, batch: MultimodalBatch, batch_index: int) -> Tensor:
+        """The loss of one batch; its epoch mean is summed here, since `self.log` in every step costs a third more."""
+        loss = self.loss(self.predict(batch), batch)
+        self._train_loss = loss.detach() if self._train_loss is None else self._train_loss + loss.detach()
+        self._train_steps += 1
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        """Log the epoch's mean loss."""
+        if self._train_loss is not None:
+            self.log("train/loss", self._train_loss / self._train_steps)
+        self._train_loss, self._train_steps = None, 0
+
+    def validation_step(self, batch: MultimodalBatch, batch_index: int) -> None:
+        """Update the validation scores."""
+        self.validation_scores.update(self.predict(batch).logits.float(), batch.targets)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the validation scores, e.g. `validation/accuracy`."""
+        self._log_scores("validation", self.validation_scores)
+
+    def test_step(self, batch: MultimodalBatch, batch_index: int) -> Tensor:
+        """Update the test scores; gives the logits (B, C)."""
+        logits = self.predict(batch).logits.float()
+        self.test_scores.update(logits, batch.targets)
+        return logits
+
+    def on_test_epoch_end(self) -> None:
+        """Log the test scores, e.g. `test/accuracy`."""
+        self._log_scores("test", self.test_scores)
+
+    def _log_scores(self, split: str, scores: nn.Module) -> None:
+        self.log_dict({f"{split}/{name}": value for name, value in scores.compute().items()})
+        scores.reset()
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """AdamW over all that is trained, warmed up and then decayed along a cosine."""
+        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        chosen = self.setting.optimiser
+        adam = torch.optim.AdamW(trained, lr=chosen.learning_rate, weight_decay=chosen.weight_decay, fused=True)
+        steps = max(1, int(self.trainer.estimated_stepping_batches))
+        schedule = torch.optim.lr_scheduler.LambdaLR(adam, lambda step: learning_rate_factor(step, steps))
+        return {"optimizer": adam, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def learning_rate_factor(step: int, steps: int) -> float:
+    """The fraction of the peak learning rate at a step: linear up over WARM_UP of all steps, then a cosine to 0."""
+    rising = max(1, math.ceil(WARM_UP * steps))
+    if step < rising:
+        return (step + 1) / rising
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rising) / max(1, steps - rising))))
+
+
+def task_loss(logits: Tensor, targets: Tensor, task: TaskSpec) -> Tensor:
+    """The mean over samples of cross-entropy, or of binary cross-entropy summed over classes.
+
+    Args:
+        logits: (B, C).
+        targets: int64 (B,) for multiclass, float (B, C) for multilabel.
+        task: says which of the two it is.
+    """
+    if task.kind == "multiclass":
+        return F.cross_entropy(logits.float(), targets)
+    # Summed over classes: the mean over thousands of them leaves gradients near Adam's epsilon.
+    return F.binary_cross_entropy_with_logits(logits.float(), targets, reduction="sum") / len(logits)

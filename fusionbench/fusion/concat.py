@@ -1,0 +1,32 @@
+"""Concatenation: the encodings side by side, then an MLP that may mix them freely.
+
+    y = MLP([x_1; ...; x_M])     logits, (B, M*D) -> (B, C)
+
+A linear map in the MLP's place would be additive and could not see interactions at all.
+
+Parameters: (M*D+1)*W + (W+1)*C
+FLOPs: 2*(M*D*W + W*C)
+Source: Ngiam et al. 2011, "Multimodal Deep Learning", ICML (joint representation by concatenation).
+"""
+
+from __future__ import annotations
+
+from fusionbench.core.batch import Encoded
+from fusionbench.fusion._blocks import mlp_head, stacked
+from fusionbench.fusion.base import FusionModule, Prediction, Setting
+
+
+class ConcatFusion(FusionModule):
+    """Concatenate, then classify by an MLP."""
+
+    paper, stage, interaction, fidelity = "ngiam2011multimodal", "feature", "full", "adapted"
+    departure = "supervised encoders in place of deep belief networks"
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        self.head = mlp_head(len(setting.task.modalities) * setting.width, setting)
+
+    def fuse(self, encoded: dict[str, Encoded]) -> Prediction:
+        """(B, M, D) -> (B, M*D) -> (B, C)."""
+        pooled, _ = stacked(encoded)
+        return Prediction(self.head(pooled.flatten(1)))

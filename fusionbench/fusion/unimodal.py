@@ -1,0 +1,36 @@
+"""Unimodal: one modality alone, the baseline that every fusion has to beat.
+
+    y = MLP(x_m)     logits, (B, D) -> (B, C)
+
+Parameters: (D+1)*W + (W+1)*C
+FLOPs: 2*(D*W + W*C)
+Source: none; a suite's `unimodal` stands for one row per modality.
+"""
+
+from __future__ import annotations
+
+from fusionbench.core.batch import Encoded
+from fusionbench.core.errors import unknown
+from fusionbench.fusion._blocks import mlp_head
+from fusionbench.fusion.base import FusionModule, Prediction, Setting
+
+
+class Unimodal(FusionModule):
+    """Classify from one modality and never look at the others."""
+
+    stage, representation, interaction, uses = "feature", "single", "none", "one"
+
+    def __init__(self, setting: Setting, *, modality: str) -> None:
+        if modality not in setting.task.names:
+            raise unknown("modality", modality, setting.task.names)
+        self.modality = modality
+        super().__init__(setting)
+        self.head = mlp_head(setting.width, setting)
+
+    def modalities_used(self) -> tuple[str, ...]:
+        """Only its own."""
+        return (self.modality,)
+
+    def fuse(self, encoded: dict[str, Encoded]) -> Prediction:
+        """(B, D) -> (B, C)."""
+        return Prediction(self.head(encoded[self.modality].pooled))

@@ -1,0 +1,59 @@
+"""Size: parameters of the fusion and of the encoders, and floating-point operations per sample.
+
+    FLOPs: 2 for each multiply-add of matrix products, convolutions and attention; element-wise work is not counted.
+
+torch's counter sees operators, so paths that hide them are turned off for the count: the fused attention of
+`nn.MultiheadAttention` in eval mode and mkldnn report 0 otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from fusionbench.core.batch import MultimodalBatch
+from fusionbench.fusion.base import FusionModule
+
+
+def measure(module: FusionModule, batch: MultimodalBatch) -> dict[str, Any]:
+    """Parameter counts and FLOPs per sample of one model.
+
+    Args:
+        module: the model; is left in the mode it was in.
+        batch: some samples of its data.
+    """
+    encoders = sum(parameter.numel() for parameter in module.encoders.parameters())
+    total = sum(parameter.numel() for parameter in module.parameters())
+    trained = sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
+    training = module.training
+    module.eval()
+    with torch.inference_mode():
+        encoded = module.encode(batch)
+    flops = count_flops(lambda: module.predict(batch))
+    fusion_flops = count_flops(lambda: module.fuse(encoded))
+    module.train(training)
+    return {
+        "fusion_parameters": total - encoders,
+        "encoder_parameters": encoders,
+        "trained_parameters": trained,
+        "flops_per_sample": flops / len(batch),
+        "fusion_flops_per_sample": fusion_flops / len(batch),
+    }
+
+
+def count_flops(call: Callable[[], object]) -> int:
+    """The FLOPs of one call, all operators visible to torch's counter."""
+    fast, mkldnn = torch.backends.mha.get_fastpath_enabled(), torch.backends.mkldnn.enabled
+    torch.backends.mha.set_fastpath_enabled(False)
+    torch.backends.mkldnn.enabled = False
+    try:
+        with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH), torch.no_grad():
+            call()
+        return int(counter.get_total_flops())
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+        torch.backends.mkldnn.enabled = mkldnn

@@ -1,0 +1,42 @@
+"""Which scores a task has, by the names that records use."""
+
+from __future__ import annotations
+
+from torchmetrics import Metric, MetricCollection
+from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
+
+from fusionbench.core.task import TaskSpec
+from fusionbench.metrics.nll import NegativeLogLikelihood
+
+
+def score_metrics(task: TaskSpec, *, only: str | None = None) -> MetricCollection:
+    """All scores of the task; with `only`, that one and nll (which breaks its ties): enough for model selection.
+
+    Multiclass: accuracy, macro_f1, nll. Multilabel: gap20, hit1, perr, map_top20, map_full, nll.
+    Each is updated with logits (B, C) and targets as a batch has them.
+    """
+    scores = _multiclass(task.classes) if task.kind == "multiclass" else _multilabel(task.classes)
+    chosen = {name: metric for name, metric in scores.items() if only is None or name in (only, "nll")}
+    # compute_groups would share one state between metrics that happen to look alike after the first batch.
+    return MetricCollection(chosen, compute_groups=False)  # type: ignore[arg-type]
+
+
+def _multiclass(classes: int) -> dict[str, Metric]:
+    return {
+        "accuracy": MulticlassAccuracy(classes, average="micro", validate_args=False),
+        "macro_f1": MulticlassF1Score(classes, average="macro", validate_args=False),
+        "nll": NegativeLogLikelihood(multilabel=False),
+    }
+
+
+def _multilabel(classes: int) -> dict[str, Metric]:
+    from fusionbench.metrics.gap import GAP, PERR, HitAtOne, MAPFull, MAPTopK
+
+    return {
+        "gap20": GAP(top=20),
+        "hit1": HitAtOne(),
+        "perr": PERR(),
+        "map_top20": MAPTopK(classes, top=20),
+        "map_full": MAPFull(classes),
+        "nll": NegativeLogLikelihood(multilabel=True),
+    }

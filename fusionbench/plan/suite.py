@@ -1,0 +1,134 @@
+"""The plan's words: a suite, and the runs that it stands for. Field names are a contract: records hold them.
+
+A run's key is 12 hex digits of the SHA-256 of the canonical JSON of its RunSpec, with every default filled in. Adding
+a field here changes every key: old results are then no longer found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any, Literal
+
+from fusionbench.core.canonical import short_key
+
+Precision = Literal["32-true", "bf16-mixed"]
+Role = Literal["final", "trial"]
+TRACKS = ("same_encoders",)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A plug-in and its options; in a planned run all of its options, defaults filled in."""
+
+    name: str
+    options: dict[str, Any] = field(default_factory=dict)
+    source: str = ""
+    """SHA-256 of the file of a user's own plug-in; empty for a shipped one, whose version is in the record."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Name and options, and the source's hash only where there is one."""
+        own = {"source": self.source} if self.source else {}
+        return {"name": self.name, "options": self.options, **own}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Choice:
+        """The inverse of `to_json`."""
+        return cls(**value)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What training may cost: the same for every strategy of a suite."""
+
+    epochs: int = 20
+    """Passes over the training split."""
+    batch_size: int = 128
+    """Samples in a step, over all devices together."""
+    learning_rate: float = 1e-3
+    """Peak learning rate of AdamW."""
+    weight_decay: float = 1e-2
+    """AdamW's decoupled weight decay."""
+    dropout: float = 0.0
+    """In every head and encoder, a fraction."""
+    precision: Precision = "32-true"
+    patience: int = 0
+    """Stop after so many epochs without a better validation score; 0: never."""
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One run: all that decides its result, and nothing else."""
+
+    dataset: Choice
+    strategy: Choice
+    encoders: dict[str, Choice]
+    """By modality; only those that the strategy uses."""
+    seed: int
+    track: Choice
+    budget: Budget
+    role: Role = "final"
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON whose canonical form makes the key."""
+        return {
+            "dataset": self.dataset.to_json(),
+            "strategy": self.strategy.to_json(),
+            "encoders": {name: choice.to_json() for name, choice in self.encoders.items()},
+            "seed": self.seed,
+            "track": self.track.to_json(),
+            "budget": vars(self.budget),
+            "role": self.role,
+        }
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> RunSpec:
+        """The inverse of `to_json`."""
+        return cls(
+            dataset=Choice.from_json(value["dataset"]),
+            strategy=Choice.from_json(value["strategy"]),
+            encoders={name: Choice.from_json(choice) for name, choice in value["encoders"].items()},
+            seed=value["seed"],
+            track=Choice.from_json(value["track"]),
+            budget=Budget(**value["budget"]),
+            role=value["role"],
+        )
+
+    @property
+    def key(self) -> str:
+        """12 hex digits: the run's name everywhere."""
+        return short_key(self.to_json())
+
+
+@dataclass(frozen=True)
+class Row:
+    """One strategy on one dataset under one track, over all seeds: a row of a table."""
+
+    dataset: Choice
+    strategy: Choice
+    encoders: dict[str, Choice]
+    track: Choice
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Everything that one suite file asks for, checked, with every default filled in."""
+
+    name: str
+    datasets: tuple[Choice, ...]
+    rows: tuple[Row, ...]
+    """dataset by dataset, strategies in the file's order; `unimodal` is a row per modality."""
+    seeds: tuple[int, ...]
+    tracks: tuple[Choice, ...]
+    budget: Budget
+    measures: tuple[Choice, ...]
+
+    def runs(self) -> Iterator[RunSpec]:
+        """Seeds outermost, so that a suite stopped early is still comparable."""
+        for seed, row in product(self.seeds, self.rows):
+            yield RunSpec(row.dataset, row.strategy, row.encoders, seed, row.track, self.budget)
+
+    def measure(self, name: str) -> Choice | None:
+        """The measure of that name, if the suite asks for it."""
+        return next((choice for choice in self.measures if choice.name == name), None)

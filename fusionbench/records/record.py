@@ -1,0 +1,118 @@
+"""The record: what one run left behind. Its JSON is the contract that every later result hangs on."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from fusionbench.plan.suite import RunSpec
+
+SCHEMA = 1
+"""Raised when the form of a record changes."""
+RESULTS_VERSION = 1
+"""Raised by hand when a change to the code moves numbers: a table refuses to mix two of them."""
+
+Status = Literal["done", "diverged", "failed", "skipped"]
+
+
+class InvalidRecord(Exception):
+    """A file under results/ that is no record: says why."""
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """Which data a run saw."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)  # type: ignore[misc]
+
+    name: str
+    fingerprint: str
+    """SHA-256 of the contents: arrays, ids, labels."""
+    split_sha256: str
+    """SHA-256 of the rows of train, validation and test."""
+    counts: dict[str, int]
+    """Rows in train, validation and test."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One run, finished in one way or another; immutable once done."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)  # type: ignore[misc]
+
+    key: str
+    spec: dict[str, Any]
+    """RunSpec.to_json(): the key is its hash."""
+    status: Status
+    reason: str = ""
+    """Why it is not "done", in one line; empty when it is."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """What the runner fixed for the model: width, head_width."""
+    task: dict[str, Any] = field(default_factory=dict)
+    """kind, classes, metric, modalities (name, kind, shape)."""
+    scores: dict[str, float] = field(default_factory=dict)
+    """Test scores as fractions, e.g. {"test/accuracy": 0.912}, of the epoch that was best on validation."""
+    validation: dict[str, float] = field(default_factory=dict)
+    """Validation scores of that epoch, and its number: {"validation/accuracy": .., "epoch": 7}."""
+    curves: dict[str, list[float]] = field(default_factory=dict)
+    """One number per epoch: train/loss, validation/..."""
+    test_evaluations: int = 0
+    """How often the test set was evaluated: 1 for a final run, 0 for a trial."""
+    train_seconds: float = 0.0
+    epochs_run: int = 0
+    threads: int = 1
+    devices: int = 1
+    data: DataFacts | None = None
+    environment: dict[str, Any] = field(default_factory=dict)
+    started: str = ""
+    """UTC, ISO 8601."""
+    finished: str = ""
+    schema: int = SCHEMA
+    results_version: int = RESULTS_VERSION
+
+    @property
+    def run(self) -> RunSpec:
+        """The run that this record answers."""
+        return RunSpec.from_json(self.spec)
+
+    @property
+    def metric(self) -> str:
+        """The score that ranks, e.g. "test/accuracy"."""
+        return f"test/{self.task['metric']}"
+
+
+_RECORD = TypeAdapter(Record)
+
+
+def to_text(record: Record) -> str:
+    """The record as indented JSON with sorted keys; ValueError if a number is not finite."""
+    return json.dumps(asdict(record), sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def from_text(text: str | bytes) -> Record:
+    """The inverse of `to_text`.
+
+    Raises:
+        InvalidRecord: not JSON, a field missing, unknown or of the wrong type, another schema, or a key that is not
+            the hash of the spec.
+    """
+    try:
+        record = _RECORD.validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise InvalidRecord(f"{place + ': ' if place else ''}{first['msg']}") from error
+    if record.schema != SCHEMA:
+        raise InvalidRecord(f"schema {record.schema}, this fusionbench reads {SCHEMA}")
+    try:
+        key = record.run.key
+    except (KeyError, TypeError) as error:
+        raise InvalidRecord(f"spec: {error}") from error
+    if key != record.key:
+        raise InvalidRecord(f"key {record.key} is not the hash of its spec ({key})")
+    if record.status == "done" and (not record.scores or record.data is None):
+        raise InvalidRecord("done, yet without scores or data")
+    return record
