@@ -1,0 +1,67 @@
+"""Where a record was made: machine, versions, commit. Collected once per suite; no torch is imported for it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from fusionbench.core.catalogue import PACKAGE
+
+DISTRIBUTIONS = {"fusionbench": "multimodal-fusionbench"} | {
+    name: name for name in ("torch", "lightning", "torchmetrics", "numpy", "scikit-learn")
+}
+
+
+def environment() -> dict[str, Any]:
+    """Host (hashed), processor, system, versions, and the commit if fusionbench runs from a checkout."""
+    return {
+        "host": hashlib.sha256(platform.node().encode()).hexdigest()[:12],
+        "cpu": _processor(),
+        "cores": os.cpu_count(),
+        "system": platform.system(),
+        "python": platform.python_version(),
+        **{name: _version(distribution) for name, distribution in DISTRIBUTIONS.items()},
+        **_commit(PACKAGE.parent),
+    }
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return ""
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
+
+
+def _commit(checkout: Path) -> dict[str, Any]:
+    if not (checkout / ".git").exists():
+        return {"commit": "", "dirty": False}
+    commit = _git(checkout, "rev-parse", "HEAD")
+    return {"commit": commit, "dirty": bool(_git(checkout, "status", "--porcelain", "--", "fusionbench"))}
+
+
+def _git(checkout: Path, *words: str) -> str:
+    try:
+        done = subprocess.run(  # noqa: S603
+            ["git", "-C", str(checkout), *words],  # noqa: S607
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""

@@ -1,0 +1,154 @@
+"""Where a suite's records lie, and how they are published and read: whole or not at all, a done one never replaced.
+
+    <results>/<suite>/<dataset>/<strategy>/<key>.json           the record
+                                           <key>.<measure>.json one file per measure, added later without touching it
+                                           <key>.npz            test predictions
+    <results>/<suite>/<dataset>/latency/<key>.json              one latency session over all strategies
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fusionbench.core.canonical import short_key
+from fusionbench.core.files import sweep, write_new, write_over
+from fusionbench.plan.load import slug
+from fusionbench.plan.suite import Choice, RunSpec
+from fusionbench.records.record import SCHEMA, InvalidRecord, Record, from_text, to_text
+
+LATENCY = "latency"
+
+
+class Store:
+    """The records of one suite under a results folder."""
+
+    def __init__(self, root: Path, suite: str) -> None:
+        self.root = root / suite
+        self.set_aside: list[str] = []
+        """One line for every invalid file that was moved aside: shown to the user."""
+
+    # --- places --------------------------------------------------------------------------------------------------
+
+    def folder(self, dataset: Choice) -> Path:
+        """Where everything about one dataset lies."""
+        return self.root / slug("dataset", dataset)
+
+    def path(self, run: RunSpec, suffix: str = ".json") -> Path:
+        """Where a run's record, or a file beside it, lies."""
+        return self.folder(run.dataset) / slug("strategy", run.strategy) / f"{run.key}{suffix}"
+
+    # --- records -------------------------------------------------------------------------------------------------
+
+    def read(self, run: RunSpec) -> Record | None:
+        """The record of a run, or None. An invalid file is moved aside, named in `set_aside`, and not counted."""
+        path = self.path(run)
+        try:
+            record = from_text(path.read_bytes())
+            if record.key != run.key:
+                raise InvalidRecord(f"holds the record of {record.key}")
+        except FileNotFoundError:
+            return None
+        except InvalidRecord as error:
+            self._move_aside(path, str(error))
+            return None
+        return record
+
+    def publish(self, record: Record) -> bool:
+        """Publish a record; one that is not "done" gives way, a done one never does (then False).
+
+        Raises:
+            OSError: it cannot be written; nothing is half-written.
+            ValueError: a number is not finite, or the record does not read back as itself.
+        """
+        content = to_text(record).encode()
+        if from_text(content) != record:
+            raise ValueError(f"the record {record.key} does not read back as itself")
+        path = self.path(record.run)
+        if write_new(path, content):
+            return True
+        there = self.read(record.run)
+        if there is not None and there.status == "done":
+            return False
+        write_over(path, content)
+        return True
+
+    # --- beside records ------------------------------------------------------------------------------------------
+
+    def read_measure(self, run: RunSpec, name: str) -> dict[str, Any] | None:
+        """The results of one measure of a run, or None."""
+        return self._read_json(self.path(run, f".{name}.json"), run.key)
+
+    def publish_measure(self, run: RunSpec, name: str, values: Mapping[str, Any]) -> None:
+        """Write the results of one measure of a run."""
+        facts = {"schema": SCHEMA, "key": run.key, "measure": name, **values}
+        write_over(self.path(run, f".{name}.json"), _text(facts))
+
+    def publish_arrays(self, run: RunSpec, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        """Write a run's test predictions."""
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **dict(arrays))  # type: ignore[arg-type]
+        write_over(self.path(run, ".npz"), buffer.getvalue())
+
+    def read_latency(self, dataset: Choice) -> list[dict[str, Any]]:
+        """All latency sessions on a dataset, oldest first."""
+        found = [self._read_json(path, path.stem) for path in sorted((self.folder(dataset) / LATENCY).glob("*.json"))]
+        return sorted((session for session in found if session), key=lambda session: str(session["started"]))
+
+    def publish_latency(self, dataset: Choice, session: Mapping[str, Any]) -> Path:
+        """Write a latency session; its key is the hash of what it holds."""
+        facts = {"schema": SCHEMA, "key": short_key(session), **session}
+        path = self.folder(dataset) / LATENCY / f"{facts['key']}.json"
+        write_new(path, _text(facts))
+        return path
+
+    # --- care ----------------------------------------------------------------------------------------------------
+
+    def sweep(self) -> None:
+        """Remove what killed processes of this host left half-written."""
+        if self.root.exists():
+            sweep(self.root)
+
+    def lint(self) -> Iterator[str]:
+        """One line for every record below the folder that is invalid or does not lie where its spec says."""
+        for path in sorted(self.root.rglob("*.json")):
+            if path.stem.count(".") or path.parent.name == LATENCY:
+                continue
+            try:
+                record = from_text(path.read_bytes())
+            except InvalidRecord as error:
+                yield f"{path}: {error}"
+                continue
+            if self.path(record.run) != path:
+                yield f"{path}: its spec belongs at {self.path(record.run)}"
+
+    def _read_json(self, path: Path, key: str) -> dict[str, Any] | None:
+        try:
+            found = json.loads(path.read_bytes())
+            if not isinstance(found, dict) or found.get("key") != key or found.get("schema") != SCHEMA:
+                raise ValueError(f"not the file of {key}")
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            self._move_aside(path, str(error))
+            return None
+        return found
+
+    def _move_aside(self, path: Path, why: str) -> None:
+        taken = {other.name for other in path.parent.glob(f"{path.name}.invalid-*")}
+        number = next(n for n in range(1, len(taken) + 2) if f"{path.name}.invalid-{n}" not in taken)
+        aside = path.with_name(f"{path.name}.invalid-{number}")
+        try:
+            path.rename(aside)
+            self.set_aside.append(f"{path}: not a valid record ({why}); moved to {aside.name}, not counted")
+        except PermissionError:
+            self.set_aside.append(f"{path}: not a valid record ({why}); not counted")
+
+
+def _text(facts: Mapping[str, Any]) -> bytes:
+    return (json.dumps(facts, sort_keys=True, indent=1, allow_nan=False) + "\n").encode()
