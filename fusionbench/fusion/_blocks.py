@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from fusionbench.core.batch import Encoded
+from fusionbench.core.errors import UserError
 from fusionbench.fusion.base import Setting
 
 
@@ -30,3 +32,45 @@ def present_mean(values: Tensor, present: Tensor) -> Tensor:
     """The mean over the modalities that are there: values (B, M, X), present bool (B, M) -> (B, X)."""
     weight = present[..., None].to(values.dtype)
     return (values * weight).sum(1) / weight.sum(1).clamp(min=1)
+
+
+def masked_mean(tokens: Tensor, mask: Tensor) -> Tensor:
+    """The mean over real steps, zeros where there are none: tokens (B, T, X), mask bool (B, T) -> (B, X)."""
+    weight = mask[..., None].to(tokens.dtype)
+    return (tokens * weight).sum(1) / weight.sum(1).clamp(min=1)
+
+
+def at_least(strategy: str, option: str, value: int, lowest: int) -> None:
+    """Refuse an option that is too small.
+
+    Raises:
+        UserError: value < lowest.
+    """
+    if value < lowest:
+        raise UserError(f"strategy '{strategy}': {option} is {value}; it must be an integer of at least {lowest}")
+
+
+class CrossAttention(nn.Module):
+    """One sequence asks, another answers: multi-head attention, softmax(Q K' / sqrt(D/heads)) V.
+
+    (4*D+2)*D parameters; 4*D*D*(T + S) + 4*T*S*D FLOPs for T asking and S answering steps.
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Linear(width, width)
+        # No biases here: one of the keys cancels in the softmax, one of the values is a bias of the output.
+        self.key_value = nn.Linear(width, 2 * width, bias=False)
+        self.out = nn.Linear(width, width)
+
+    def forward(self, asking: Tensor, answering: Tensor, mask: Tensor) -> Tensor:
+        """(B, T, D), (B, S, D), bool (B, S) for real answering steps -> (B, T, D); zeros where none is real."""
+        query = self.query(asking).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, heads, T, D/heads)
+        both = self.key_value(answering).unflatten(-1, (2, self.heads, -1))  # (B, S, 2, heads, D/heads)
+        key, value = both.permute(2, 0, 3, 1, 4).unbind(0)
+        anyone = mask.any(1)[:, None]  # (B, 1)
+        # A softmax over nothing is NaN: where no step is real all are let in, and the result is dropped below.
+        let_in = (mask | ~anyone)[:, None, None]  # (B, 1, 1, S)
+        heard = F.scaled_dot_product_attention(query, key, value, attn_mask=let_in)
+        return self.out(heard.transpose(1, 2).flatten(2)) * anyone[..., None]

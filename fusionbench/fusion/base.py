@@ -16,11 +16,12 @@ from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torchmetrics import MetricCollection
 
 from fusionbench.core.batch import Encoded, MultimodalBatch
 from fusionbench.core.canonical import derived_seed
 from fusionbench.core.catalogue import load
-from fusionbench.core.task import TaskSpec
+from fusionbench.core.task import ModalitySpec, TaskSpec
 from fusionbench.encoders.base import Encoder
 from fusionbench.metrics.scores import score_metrics
 from fusionbench.plan.suite import Choice
@@ -89,7 +90,7 @@ class FusionModule(LightningModule):
     def __init__(self, setting: Setting) -> None:
         super().__init__()
         self.setting, self.task = setting, setting.task
-        self.encoders = nn.ModuleDict({name: self._encoder(name) for name in self.modalities_used()})
+        self.encoders = nn.ModuleDict(self.build_encoders())
         self.validation_scores = score_metrics(self.task, only=self.task.metric)
         self.test_scores = score_metrics(self.task)
         self._train_loss: Tensor | None = None
@@ -104,15 +105,17 @@ class FusionModule(LightningModule):
         """The modalities whose encoders are built."""
         return self.task.names if self.uses == "all" else ()
 
-    def _encoder(self, name: str) -> Encoder:
-        choice = self.setting.encoders[name]
+    def build_encoders(self) -> dict[str, Encoder]:
+        """A fresh encoder for each modality used; input-stage fusion builds its own here."""
+        chosen = self.setting.encoders
+        return {name: self._encoder(self.task.modality(name), chosen[name]) for name in self.modalities_used()}
+
+    def _encoder(self, spec: ModalitySpec, choice: Choice) -> Encoder:
         # A generator of its own: encoders start alike whatever the strategy, and leave the fusion's draws alone.
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derived_seed(self.setting.seed, f"encoder/{name}"))
+            torch.manual_seed(derived_seed(self.setting.seed, f"encoder/{spec.name}"))
             options = {key: tuple(v) if isinstance(v, list) else v for key, v in choice.options.items()}
-            encoder: Encoder = load("encoder", choice.name)(
-                self.task.modality(name), dropout=self.setting.dropout, **options
-            )
+            encoder: Encoder = load("encoder", choice.name)(spec, dropout=self.setting.dropout, **options)
         return encoder
 
     # --- override points -----------------------------------------------------------------------------------------
@@ -150,7 +153,7 @@ class FusionModule(LightningModule):
         """
         first = next(iter(inputs.values()))
         here = torch.ones(len(first), dtype=torch.bool, device=first.device)
-        there = {name: here for name in inputs} | (present or {})
+        there = dict.fromkeys(inputs, here) | (present or {})
         blank = torch.zeros(0, device=first.device)
         return self.predict(MultimodalBatch(inputs, masks or {}, there, blank, blank)).logits
 
@@ -198,7 +201,7 @@ class FusionModule(LightningModule):
         """Log the test scores, e.g. `test/accuracy`."""
         self._log_scores("test", self.test_scores)
 
-    def _log_scores(self, split: str, scores: nn.Module) -> None:
+    def _log_scores(self, split: str, scores: MetricCollection) -> None:
         self.log_dict({f"{split}/{name}": value for name, value in scores.compute().items()})
         scores.reset()
 

@@ -1,0 +1,96 @@
+"""Cross-modal attention: the steps of each modality attend to the steps of every other one.
+
+    for each ordered pair a <- b, with Z^0 = x_a (B, T_a, D), and in each layer:
+        A   = Z + MultiHead(LN(Z), LN(x_b), LN(x_b))        over the real steps of b, (B, T_a, D)
+        Z'  = A + W_2 ReLU(W_1 LN(A))                       W_1: (4D, D), W_2: (D, 4D)
+    y = MLP([mean_t LN(Z_ab) for all pairs])                over the real steps of a, (B, M(M-1)*D) -> (B, C)
+
+Where b is absent the attention adds nothing; where a is absent the pair's vector is 0.
+
+Parameters: M*(M-1)*(layers*((4*D+2)*D + (D+1)*4*D + (4*D+1)*D + 4*D) + 2*D)
+    + (M*(M-1)*D+1)*W + (W+1)*C
+FLOPs: M*(M-1)*layers*(24*T*D*D + 4*T*T*D) + 2*(M*(M-1)*D*W + W*C)
+Source: Tsai et al. 2019, "Multimodal Transformer for Unaligned Multimodal Language Sequences", arXiv:1906.00295; block
+as in the authors' code (one LN for Z and x_b, residual around the unnormalised Z).
+"""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fusionbench.core.batch import Encoded
+from fusionbench.core.errors import UserError
+from fusionbench.fusion._blocks import CrossAttention, at_least, masked_mean, mlp_head
+from fusionbench.fusion.base import FusionModule, Prediction, Setting
+
+
+class CrossAttentionFusion(FusionModule):
+    """Directional pairwise cross-modal attention (MulT), mean over steps, then an MLP."""
+
+    paper, stage, interaction, fidelity = "tsai2019multimodal", "token", "full", "adapted"
+    departure = (
+        "on the encoders' steps, without temporal convolutions, positions and the final self-attention; "
+        "mean over steps in place of the last step"
+    )
+
+    def __init__(self, setting: Setting, *, heads: int = 4, layers: int = 1) -> None:
+        at_least("cross_attention", "layers", layers, 1)
+        at_least("cross_attention", "heads", heads, 1)
+        if setting.width % heads:
+            allowed = ", ".join(str(n) for n in range(1, setting.width + 1) if setting.width % n == 0)
+            raise UserError(
+                f"strategy 'cross_attention': heads is {heads}; it must divide the width {setting.width}: {allowed}"
+            )
+        super().__init__(setting)
+        self.pairs = list(permutations(setting.task.names, 2))
+        self.streams = nn.ModuleList(_Stream(setting.width, heads, layers, setting.dropout) for _ in self.pairs)
+        self.head = mlp_head(len(self.pairs) * setting.width, setting)
+
+    @classmethod
+    def unsuitable(cls, setting: Setting) -> str:
+        """One modality alone has no other to attend to."""
+        return "" if len(setting.task.names) > 1 else "needs at least two modalities"
+
+    def fuse(self, encoded: dict[str, Encoded]) -> Prediction:
+        """Tokens (B, T_m, D) of each -> (B, D) of each ordered pair -> (B, C)."""
+        named = zip(self.pairs, self.streams, strict=True)
+        pooled = [stream(encoded[asking], encoded[answering]) for (asking, answering), stream in named]
+        return Prediction(self.head(torch.cat(pooled, -1)))
+
+
+class _Stream(nn.Module):
+    """One ordered pair: the steps of a modality, adapted layer by layer by those of another, and their mean."""
+
+    def __init__(self, width: int, heads: int, layers: int, dropout: float) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(_Block(width, heads, dropout) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, own: Encoded, other: Encoded) -> Tensor:
+        """Tokens (B, T, D) and (B, S, D) -> (B, D)."""
+        z = own.tokens
+        for block in self.blocks:
+            z = block(z, other.tokens, other.mask)
+        return masked_mean(self.norm(z), own.mask)
+
+
+class _Block(nn.Module):
+    """One layer of one pair: attention to the other modality, then a feed-forward network."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.before_attention, self.before_forward = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.attention = CrossAttention(width, heads)
+        self.expand, self.contract = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, z: Tensor, other: Tensor, mask: Tensor) -> Tensor:
+        """Steps z (B, T, D) and other (B, S, D), mask bool (B, S) -> (B, T, D)."""
+        heard = self.attention(self.before_attention(z), self.before_attention(other), mask)
+        z = z + self.dropout(heard)
+        hidden = self.dropout(F.relu(self.expand(self.before_forward(z))))
+        return z + self.dropout(self.contract(hidden))

@@ -1,0 +1,36 @@
+"""Late fusion: a classifier per modality, trained together through the mean of their logits.
+
+    y = mean_m MLP_m(x_m)     logits, over the modalities that are present, (B, M, D) -> (B, M, C) -> (B, C)
+
+A sum over modalities: no term depends on two of them, so it cannot learn an interaction such as XOR.
+
+Parameters: M*((D+1)*W + (W+1)*C)
+FLOPs: M*2*(D*W + W*C)
+Source: Kittler et al. 1998, "On Combining Classifiers", IEEE TPAMI 20(3): the product rule, a sum of log-posteriors.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from fusionbench.core.batch import Encoded
+from fusionbench.fusion._blocks import mlp_head, present_mean, stacked
+from fusionbench.fusion.base import FusionModule, Prediction, Setting
+
+
+class LateFusion(FusionModule):
+    """Average the logits of one MLP per modality."""
+
+    paper, stage, representation, interaction = "kittler1998combining", "decision", "single", "none"
+    fidelity, departure = "adapted", "trained jointly; a mean in place of the sum, so that modalities may be missing"
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        self.heads = nn.ModuleDict({name: mlp_head(setting.width, setting) for name in setting.task.names})
+
+    def fuse(self, encoded: dict[str, Encoded]) -> Prediction:
+        """(B, D) of each -> (B, C) of each -> their mean (B, C)."""
+        unimodal = {name: self.heads[name](one.pooled) for name, one in encoded.items()}
+        _, present = stacked(encoded)
+        return Prediction(present_mean(torch.stack(list(unimodal.values()), 1), present), unimodal)

@@ -1,0 +1,37 @@
+"""Sum: every modality projected into one space, added up there, and an MLP on the sum.
+
+    h = sum_m (W_m x_m + b_m)     over the modalities that are present, (B, M, D) -> (B, H)
+    y = MLP(h)                    logits, (B, C)
+
+Parameters: M*(D+1)*hidden + (hidden+1)*W + (W+1)*C
+FLOPs: 2*(M*D*hidden + hidden*W + W*C)
+Source: Feichtenhofer et al. 2016, "Convolutional Two-Stream Network Fusion", arXiv:1604.06573 (sum fusion).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from fusionbench.core.batch import Encoded
+from fusionbench.fusion._blocks import at_least, mlp_head, stacked
+from fusionbench.fusion.base import FusionModule, Prediction, Setting
+
+
+class SumFusion(FusionModule):
+    """Add up projections, then classify by an MLP."""
+
+    paper, stage, interaction, fidelity = "feichtenhofer2016convolutional", "feature", "full", "adapted"
+    departure = "sums learned projections of vectors in place of feature maps that lie on one another"
+
+    def __init__(self, setting: Setting, *, hidden: int = 128) -> None:
+        at_least("sum", "hidden", hidden, 1)
+        super().__init__(setting)
+        self.projections = nn.ModuleList(nn.Linear(setting.width, hidden) for _ in setting.task.names)
+        self.head = mlp_head(hidden, setting)
+
+    def fuse(self, encoded: dict[str, Encoded]) -> Prediction:
+        """(B, M, D) -> (B, M, H) -> (B, H) -> (B, C)."""
+        x, present = stacked(encoded)
+        h = torch.stack([project(v) for project, v in zip(self.projections, x.unbind(1), strict=True)], 1)
+        return Prediction(self.head((h * present[..., None]).sum(1)))

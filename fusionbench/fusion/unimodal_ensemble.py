@@ -1,0 +1,63 @@
+"""Unimodal ensemble: every modality's model is trained alone, and their class probabilities are averaged.
+
+    p_m = softmax(MLP_m(x_m))       multilabel: sigmoid; each trained by its own loss, (B, C)
+    y   = log mean_m p_m            over the modalities that are present; multilabel: logit of that mean, (B, C)
+
+What beats this baseline has gained from fusing, not from having several models. No member ever sees two modalities,
+neither in its input nor in its gradient.
+
+Parameters: M*((D+1)*W + (W+1)*C)
+FLOPs: M*2*(D*W + W*C)
+Source: Kittler et al. 1998, "On Combining Classifiers", IEEE TPAMI 20(3): the sum rule with equal priors.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fusionbench.core.batch import Encoded, MultimodalBatch
+from fusionbench.fusion._blocks import mlp_head, stacked
+from fusionbench.fusion.base import FusionModule, Prediction, Setting
+
+
+class UnimodalEnsemble(FusionModule):
+    """Average the probabilities of separately trained unimodal models."""
+
+    paper, stage, representation, interaction = "kittler1998combining", "decision", "single", "none"
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        self.heads = nn.ModuleDict({name: mlp_head(setting.width, setting) for name in setting.task.names})
+
+    def fuse(self, encoded: dict[str, Encoded]) -> Prediction:
+        """(B, D) of each -> (B, C) of each -> log of their mean probability (B, C)."""
+        unimodal = {name: self.heads[name](one.pooled).float() for name, one in encoded.items()}
+        _, present = stacked(encoded)
+        logits = torch.stack(list(unimodal.values()), 1)  # (B, M, C)
+        if self.task.kind == "multiclass":
+            return Prediction(_log_mean_exp(logits.log_softmax(-1), present), unimodal)
+        # logit(mean p) = log mean p - log mean (1 - p), where neither p nor 1 - p is ever rounded to 0.
+        yes, no = _log_mean_exp(F.logsigmoid(logits), present), _log_mean_exp(F.logsigmoid(-logits), present)
+        return Prediction(yes - no, unimodal)
+
+    def loss(self, prediction: Prediction, batch: MultimodalBatch) -> Tensor:
+        """The sum of the members' own losses, each a mean over the samples that have its modality."""
+        return torch.stack(
+            [self._own_loss(logits, batch.targets, batch.present[name]) for name, logits in prediction.unimodal.items()]
+        ).sum()
+
+    def _own_loss(self, logits: Tensor, targets: Tensor, present: Tensor) -> Tensor:
+        if self.task.kind == "multiclass":
+            losses = F.cross_entropy(logits, targets, reduction="none")
+        else:
+            losses = F.binary_cross_entropy_with_logits(logits, targets, reduction="none").sum(1)
+        return (losses * present).sum() / present.sum().clamp(min=1)
+
+
+def _log_mean_exp(values: Tensor, present: Tensor) -> Tensor:
+    """Logarithm of the mean over present modalities of exp(values): (B, M, C), bool (B, M) -> (B, C)."""
+    # The lowest number, not -inf: a sample without any modality then gives equal finite logits.
+    masked = values.masked_fill(~present[..., None], torch.finfo(values.dtype).min)
+    return masked.logsumexp(1) - present.sum(1, keepdim=True).clamp(min=1).log()
