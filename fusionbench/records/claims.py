@@ -71,7 +71,7 @@ class Claims:
         if not _is_dead(before, age):
             return False
         # Of several who see the dead lock only one can rename it; if that was a new one already, it goes back.
-        mine = lock.with_name(f".{lock.name}.{uuid.uuid4().hex[:8]}")
+        mine = lock.with_name(f".{lock.name}.{HOST}-{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
         try:
             lock.rename(mine)
         except FileNotFoundError:

@@ -1,0 +1,155 @@
+"""A suite from plan to records: what is done is skipped, what fails is recorded, what was interrupted goes on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from fusionbench.bench.jobs import SESSION_MEASURES, Job, LatencyJob, MeasureJob, Message, Place, PrepareJob, TrainJob
+from fusionbench.bench.launch import Pool, Watcher
+from fusionbench.core.errors import UserError
+from fusionbench.plan.load import slug
+from fusionbench.plan.suite import RunSpec, Suite
+from fusionbench.records.record import Record
+from fusionbench.records.store import Store
+
+
+@dataclass
+class Runner:
+    """One suite, one results folder, one pool of workers."""
+
+    suite: Suite
+    place: Place
+    workers: int
+    watcher: Watcher
+    store: Store = field(init=False)
+    pool: Pool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.store = Store(self.place.results, self.suite.name)
+        self.pool = Pool(self.workers, self.watcher)
+
+    # --- verbs ---------------------------------------------------------------------------------------------------
+
+    def run(self, runs: Sequence[RunSpec], again: frozenset[str] = frozenset()) -> Counter[str]:
+        """Train what is not done, take missing measures; how many of the runs have which status now.
+
+        Args:
+            runs: those of the suite's that are wanted.
+            again: records of these statuses ("failed", "diverged", "skipped") do not count as done.
+
+        Raises:
+            UserError: the data are missing, wrong, or not those of the records that are there.
+            KeyboardInterrupt: stopped; what is done is recorded, the same call goes on.
+        """
+        self.store.sweep()
+        records = {run.key: self.store.read(run) for run in runs}
+        pending = [run for run in runs if _is_wanted(records[run.key], again)]
+        unmeasured = [run for run in runs if self._missing_measures(run, records[run.key])]
+        if pending or unmeasured:
+            self.prepare(pending + unmeasured)
+            desk = _Desk(self.store, frozenset(again))
+            self.pool.run([TrainJob(self.place, run, self.suite.measures) for run in pending], desk)
+            self.pool.run([MeasureJob(self.place, run, self.suite.measures) for run in unmeasured], desk)
+        found = (self.store.read(run) for run in runs)
+        return Counter("missing" if record is None else record.status for record in found)
+
+    def prepare(self, runs: Iterable[RunSpec]) -> None:
+        """Every dataset there and converted, every model built once; raises UserError before anything trains."""
+        first: dict[str, dict[str, RunSpec]] = {}
+        for run in runs:
+            first.setdefault(slug("dataset", run.dataset), {}).setdefault(slug("strategy", run.strategy), run)
+        jobs = [PrepareJob(self.place, tuple(of_dataset.values())) for of_dataset in first.values()]
+        for job, message in self.pool.run(jobs, _Desk(self.store)):
+            assert isinstance(job, PrepareJob)
+            self._same_data(job.runs[0], str(message.facts["fingerprint"]))
+
+    def latency(self, runs: Iterable[RunSpec], options: dict[str, object], *, anew: bool) -> list[Path]:
+        """A latency session per dataset; unless `anew`, only where no session covers these strategies already."""
+        rows: dict[str, dict[str, RunSpec]] = {}
+        for run in runs:
+            rows.setdefault(slug("dataset", run.dataset), {}).setdefault(slug("strategy", run.strategy), run)
+        jobs = [
+            LatencyJob(self.place, tuple(of_dataset.values()), options)
+            for of_dataset in rows.values()
+            if anew or not self._is_timed(of_dataset, options)
+        ]
+        # One worker alone: two sessions at once would time each other.
+        alone = Pool(1, self.watcher)
+        return [Path(message.facts["path"]) for _, message in alone.run(jobs, _Desk(self.store))]
+
+    # --- what is there -------------------------------------------------------------------------------------------
+
+    def _missing_measures(self, run: RunSpec, record: Record | None) -> bool:
+        wanted = [choice.name for choice in self.suite.measures if choice.name not in SESSION_MEASURES]
+        done = record is not None and record.status == "done"
+        return done and any(self.store.read_measure(run, name) is None for name in wanted)
+
+    def _is_timed(self, rows: dict[str, RunSpec], options: dict[str, object]) -> bool:
+        skipped = {name for name, run in rows.items() if (r := self.store.read(run)) and r.status == "skipped"}
+        for session in self.store.read_latency(next(iter(rows.values())).dataset):
+            same_host = session["environment"]["host"] == self.place.environment["host"]
+            covered = {row["strategy"] for row in session["rows"]}
+            if same_host and session["options"] == options and set(rows) - skipped <= covered:
+                return True
+        return False
+
+    def _same_data(self, sample: RunSpec, fingerprint: str) -> None:
+        """Records made from other data than those that are here now: an error, never a skip."""
+        of_dataset = [run for run in self.suite.runs() if run.dataset == sample.dataset]
+        records = [record for run in of_dataset if (record := self.store.read(run)) is not None]
+        others = [r for r in records if r.status == "done" and r.data and r.data.fingerprint != fingerprint]
+        if others:
+            before = others[0].data.fingerprint if others[0].data else ""
+            raise UserError(
+                f"{sample.dataset.name}: the data have changed since {len(others)} of these runs were recorded "
+                f"(fingerprint {before[:12]} then, {fingerprint[:12]} now).\n"
+                f"Bring the old data back (--data), or give the new results their own folder (--results)."
+            )
+
+
+@dataclass
+class _Desk:
+    """Where a suite's jobs keep their files; see launch.Desk."""
+
+    store: Store
+    again: frozenset[str] = frozenset()
+
+    def lock(self, job: Job) -> Path | None:
+        """Beside the record; only training is claimed."""
+        return self.store.path(job.run, ".lock") if isinstance(job, TrainJob) else None
+
+    def log(self, job: Job) -> Path | None:
+        """Beside the record; preparing talks to the user (downloads, conversion)."""
+        if isinstance(job, TrainJob | MeasureJob) and not job.place.debug:
+            return self.store.path(job.run, ".log")
+        return None
+
+    def is_done(self, job: Job) -> bool:
+        """Whether a record is there that this call would not do again."""
+        return isinstance(job, TrainJob) and not _is_wanted(self.store.read(job.run), self.again)
+
+    def crashed(self, job: Job, reason: str) -> Message:
+        """A failed record for training; anything else is an error of the whole suite."""
+        if not isinstance(job, TrainJob):
+            raise UserError(f"{type(job).__name__}: {reason}; try again with --workers 1 --debug")
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        record = Record(
+            job.run.key,
+            job.run.to_json(),
+            "failed",
+            reason,
+            threads=job.place.threads,
+            environment=job.place.environment,
+            started=now,
+            finished=now,
+        )
+        self.store.publish(record)
+        return Message("finished", "failed", facts={"reason": reason, "score": None, "seconds": 0.0})
+
+
+def _is_wanted(record: Record | None, again: frozenset[str]) -> bool:
+    return record is None or record.status in again

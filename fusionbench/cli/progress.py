@@ -1,0 +1,122 @@
+"""What a user sees while a suite runs: a live display on a terminal, one line per event in a pipe."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import TimeRemainingColumn
+
+from fusionbench.bench.jobs import Job, LatencyJob, MeasureJob, Message, PrepareJob, TrainJob
+from fusionbench.plan.load import slug
+
+
+def title(job: Job) -> str:
+    """The job in a few words: `digits / gated, seed 2`."""
+    match job:
+        case TrainJob():
+            return f"{slug('dataset', job.run.dataset)} / {slug('strategy', job.run.strategy)}, seed {job.run.seed}"
+        case MeasureJob():
+            return f"measuring {slug('dataset', job.run.dataset)} / {slug('strategy', job.run.strategy)}"
+        case PrepareJob():
+            return f"preparing {slug('dataset', job.runs[0].dataset)}"
+        case LatencyJob():
+            return f"timing {slug('dataset', job.runs[0].dataset)}, {len(job.runs)} strategies interleaved"
+
+
+def outcome(message: Message) -> str:
+    """How a job ended: `done 0.912 in 1.4 s`, or the status and its reason."""
+    if message.facts.get("score") is not None:
+        return f"{message.text} {message.facts['score']:.4f} in {message.facts['seconds']:.1f} s"
+    reason = message.facts.get("reason", "")
+    return f"{message.text}: {reason}" if reason else message.text
+
+
+class LineWatcher:
+    """One line per event, for pipes and log files."""
+
+    def __init__(self, total: int, already: int, write: Callable[[str], None]) -> None:
+        self.total, self.count, self.write = total, already, write
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Nothing to put away."""
+
+    def started(self, job: Job) -> None:
+        """Only long jobs are announced; a training run is told when it ends."""
+        if not isinstance(job, TrainJob | MeasureJob):
+            self.write(title(job))
+
+    def progress(self, job: Job, message: Message) -> None:
+        """Too often for a line."""
+
+    def ended(self, job: Job, message: Message) -> None:
+        """The run and how it ended."""
+        if isinstance(job, TrainJob):
+            self.count += 1
+            self.write(f"[{self.count}/{self.total}] {title(job)}: {outcome(message)}")
+
+    def waiting(self, count: int) -> None:
+        """Another runner is at work."""
+        self.write(f"{count} runs are being done by another runner on these results; waiting for them")
+
+
+class LiveWatcher:
+    """Runs done, what each worker is at, and the time left, on a terminal."""
+
+    def __init__(self, total: int, already: int, console: Console) -> None:
+        self.console, self.total, self.already = console, total, already
+        self.bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
+            console=console,
+            transient=True,
+        )
+        self.rows: dict[int, TaskID] = {}
+        self.began = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self.bars.start()
+        self.suite = self.bars.add_task("runs", total=self.total, completed=self.already, left="")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.bars.stop()
+
+    def started(self, job: Job) -> None:
+        """A row for the worker."""
+        total = job.run.budget.epochs if isinstance(job, TrainJob) else None
+        self.rows[id(job)] = self.bars.add_task(f"  {title(job)}", total=total, left="")
+
+    def progress(self, job: Job, message: Message) -> None:
+        """Epochs, or whatever the job counts."""
+        self.bars.update(self.rows[id(job)], completed=message.done, total=message.total)
+
+    def ended(self, job: Job, message: Message) -> None:
+        """The row goes; a run that did not end well stays as a line above."""
+        self.bars.remove_task(self.rows.pop(id(job)))
+        if not isinstance(job, TrainJob):
+            return
+        self.bars.advance(self.suite)
+        if message.text != "done":
+            self.console.print(f"{title(job)}: {outcome(message)}", highlight=False, markup=False)
+        self.bars.update(self.suite, left=self._left())
+
+    def waiting(self, count: int) -> None:
+        """Another runner is at work."""
+        self.console.print(f"{count} runs are being done by another runner on these results; waiting for them")
+
+    def _left(self) -> str:
+        """Time left, from the runs that this call has done."""
+        done = int(self.bars.tasks[0].completed) - self.already
+        seconds = (time.monotonic() - self.began) / done * (self.total - self.already - done)
+        return f"about {seconds / 60:.0f} min left" if seconds >= 90 else f"about {seconds:.0f} s left"

@@ -1,0 +1,166 @@
+"""Training one model: fitted under a budget, its best epoch chosen on validation, the test set evaluated once."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from lightning import Callback, LightningModule, Trainer
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fusionbench.core.errors import Diverged
+from fusionbench.core.task import TaskSpec
+from fusionbench.data.base import MultimodalData
+from fusionbench.fusion.base import FusionModule
+from fusionbench.plan.suite import Budget
+from fusionbench.training.predictions import predictions
+
+OnEpoch = Callable[[int, dict[str, float]], None]
+"""Called after every epoch with its number (from 1) and its validation scores."""
+
+
+@dataclass
+class Fitted:
+    """What training gave; the module itself holds the weights of the best epoch."""
+
+    validation: dict[str, float]
+    """The best epoch's validation scores, and `epoch`, its number from 1."""
+    curves: dict[str, list[float]]
+    epochs_run: int
+    seconds: float
+
+
+@dataclass
+class Tested:
+    """What the one evaluation on the test rows gave."""
+
+    scores: dict[str, float]
+    predictions: dict[str, NDArray[Any]]
+    """As `training.predictions` says, over all test rows."""
+
+
+def fit(module: FusionModule, data: MultimodalData, budget: Budget, on_epoch: OnEpoch) -> Fitted:
+    """Train a module and leave it with the weights of its best epoch on validation.
+
+    Raises:
+        Diverged: the training loss or a validation score left the finite numbers.
+    """
+    best = _KeepBest(module.task.metric, budget.patience, on_epoch)
+    trainer = _trainer(budget, [best])
+    started = time.perf_counter()
+    trainer.fit(module, datamodule=data)
+    seconds = time.perf_counter() - started
+    module.load_state_dict(best.weights)
+    return Fitted(best.scores, best.curves, len(next(iter(best.curves.values()))), seconds)
+
+
+def test(module: FusionModule, data: MultimodalData, budget: Budget) -> Tested:
+    """Evaluate on the test rows: call it once per run."""
+    collected = _Collect(module.task)
+    trainer = _trainer(budget, [collected])
+    (scores,) = trainer.test(module, datamodule=data, verbose=False)
+    parts = collected.parts
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return Tested({name: float(value) for name, value in scores.items()}, joined)
+
+
+def quiet() -> None:
+    """Silence what Lightning prints for someone who trains one model by hand."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning")
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+
+
+def _trainer(budget: Budget, callbacks: list[Callback]) -> Trainer:
+    return Trainer(
+        max_epochs=budget.epochs,
+        accelerator="auto",
+        devices=1,
+        precision=budget.precision,
+        callbacks=callbacks,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,  # Ours: Lightning's pads validation, and shuffles training on its own.
+        deterministic="warn" if torch.cuda.is_available() else None,
+    )
+
+
+@dataclass(eq=False)
+class _KeepBest(Callback):
+    """Keeps the weights of the best epoch in memory; ties go to the lower validation NLL, then to the earlier epoch."""
+
+    metric: str
+    patience: int
+    on_epoch: OnEpoch
+    weights: dict[str, Tensor] = field(default_factory=dict)
+    scores: dict[str, float] = field(default_factory=dict)
+    curves: dict[str, list[float]] = field(default_factory=dict)
+    rank: tuple[float, float] = (-math.inf, -math.inf)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Compare this epoch with the best so far."""
+        found = _floats(trainer, "validation/")
+        epoch = trainer.current_epoch + 1
+        if not all(math.isfinite(value) for value in found.values()):
+            raise Diverged(f"a validation score was not finite after epoch {epoch}")
+        rank = (found[f"validation/{self.metric}"], -found["validation/nll"])
+        if rank > self.rank:
+            self.rank, self.scores = rank, {**found, "epoch": float(epoch)}
+            self.weights = {name: value.detach().clone() for name, value in pl_module.state_dict().items()}
+        elif self.patience and epoch - self.scores["epoch"] >= self.patience:
+            trainer.should_stop = True
+        self._extend(found)
+        self.on_epoch(epoch, found)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take up the loss of the epoch before: Lightning logs it after the callbacks' own epoch end."""
+        self._take_loss(trainer)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take up the last epoch's loss."""
+        self._take_loss(trainer)
+
+    def _take_loss(self, trainer: Trainer) -> None:
+        loss = _floats(trainer, "train/")
+        if not all(math.isfinite(value) for value in loss.values()):
+            raise Diverged(f"the training loss was not finite in epoch {trainer.current_epoch}")
+        self._extend(loss)
+
+    def _extend(self, values: dict[str, float]) -> None:
+        for name, value in values.items():
+            self.curves.setdefault(name, []).append(value)
+
+
+@dataclass(eq=False)
+class _Collect(Callback):
+    """Keeps what is kept of every test batch, batch by batch: all logits of thousands of classes fill no memory."""
+
+    task: TaskSpec
+    parts: list[dict[str, NDArray[Any]]] = field(default_factory=list)
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """`test_step` gives the logits."""
+        self.parts.append(predictions(outputs.cpu(), batch.targets.cpu(), batch.ids.cpu(), self.task))
+
+
+def _floats(trainer: Trainer, prefix: str) -> dict[str, float]:
+    return {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith(prefix)}
