@@ -1,0 +1,148 @@
+"""The words around a table, made from its records: what a number is the mean of, and what it cannot show."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+from fusionbench.core.catalogue import describe
+from fusionbench.core.errors import UserError
+from fusionbench.report.collect import Outcome, State
+from fusionbench.report.latency import ENOUGH_CALLS, ENOUGH_SECONDS
+from fusionbench.report.numbers import count, score, significant
+from fusionbench.report.tables import Table, TableRow
+from fusionbench.stats.summary import EXPLORATORY_BELOW, standing
+
+TITLES = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro-F1",
+    "nll": "NLL",
+    "gap20": "GAP@20",
+    "hit1": "Hit@1",
+}
+"""Scores as the field writes them."""
+BAD: tuple[State, ...] = ("diverged", "failed", "skipped", "missing")
+
+
+def title(name: str) -> str:
+    """A score as a reader writes it: `GAP@20` for `test/gap20`."""
+    bare = name.rpartition("/")[2]
+    return TITLES.get(bare, bare.replace("_", " ")) or "score"
+
+
+def caption(table: Table) -> tuple[str, ...]:
+    """The sentences below a table, each on one subject."""
+    return tuple(
+        sentence
+        for part in (_seeds, _reference, _power, _counts, _cost, _latency, _training, _data)
+        for sentence in part(table)
+    )
+
+
+def note(row: TableRow) -> str:
+    """What went wrong in a row: `1 diverged (seed 2: loss is nan)`; empty if nothing did."""
+    groups: dict[tuple[State, str], list[int]] = {}
+    for outcome in row.outcomes:
+        if outcome.state != "done":
+            groups.setdefault((outcome.state, outcome.reason), []).append(outcome.run.seed)
+    ordered = sorted(groups.items(), key=lambda group: (BAD.index(group[0][0]), group[1]))
+    return "; ".join(_group(state, reason, seeds, row.outcomes) for (state, reason), seeds in ordered)
+
+
+def _group(state: State, reason: str, seeds: list[int], planned: tuple[Outcome, ...]) -> str:
+    words = " ".join(reason.split())
+    if len(seeds) == len(planned):
+        return f"{state}: {words}" if words else state
+    which = f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
+    return f"{len(seeds)} {state} ({which}{': ' + words if words else ''})"
+
+
+def _seeds(table: Table) -> Iterator[str]:
+    counts = sorted({row.done for row in table.rows if row.done})
+    if not counts:
+        yield "No run is done yet."
+        return
+    seeds = f"{counts[0]} to {counts[-1]} seeds" if len(counts) > 1 else f"{counts[0]} seed{'s' * (counts[0] > 1)}"
+    claim = standing(counts[0])
+    why = f" with fewer than {EXPLORATORY_BELOW}" if claim == "exploratory" else ""
+    interval = "Mean ± half-width of the 95 % t interval over" if counts[-1] > 1 else "No interval: of"
+    yield f"{interval} {seeds}{f': {claim}{why}' if claim else ''}."
+    yield "A seed draws the validation split, initial weights, order and dropout; the test rows never move."
+    yield "Bold: the best mean; differences are not tested here."
+
+
+def _reference(table: Table) -> Iterator[str]:
+    alone = [row for row in table.rows if row.uses == "one" and table.metric in row.scores]
+    if alone:
+        yield f"Reference: the best single modality, {alone[0].strategy}, {score(alone[0].scores[table.metric])}."
+
+
+def _power(table: Table) -> Iterator[str]:
+    difference = table.detectable()
+    if difference is not None:
+        yield (
+            f"Smallest difference between two fusion strategies that these seeds would show with 80 % power: "
+            f"{significant(difference, 2)} (seed-blocked t test at .05, one comparison, no correction)."
+        )
+
+
+def _counts(table: Table) -> Iterator[str]:
+    states = Counter(outcome.state for row in table.rows for outcome in row.outcomes)
+    planned = sum(states.values())
+    if states["done"] < planned:
+        stated = ", ".join(f"{states[state]} {state}" for state in BAD if states[state])
+        yield f"Of {planned} planned runs {states['done']} are done; {stated}."
+    if states["diverged"] + states["failed"] + states["skipped"] and states["done"]:
+        yield "A row with runs that did not end well is neither bold nor on the front: its mean is that of survivors."
+
+
+def _cost(table: Table) -> Iterator[str]:
+    if table.cost is None or not any(row.front for row in table.rows):
+        return
+    cost = "end-to-end latency at batch 1" if table.cost == "latency" else "fusion parameters"
+    yield (
+        f"Front ●: no other strategy is at least as good in both {title(table.metric)} and {cost} and better in one "
+        "beyond the interval (paired over seeds; round-to-round spread of latency)."
+    )
+
+
+def _latency(table: Table) -> Iterator[str]:
+    latency = table.latency
+    if latency is None:
+        if any(row.done for row in table.rows):
+            yield f"Latency was not measured; `fusionbench latency {table.suite}` does."
+        return
+    timed = len({strategy for strategy, _, _ in latency.timings})
+    threads = f"{latency.threads} thread{'s' * (latency.threads > 1)}"
+    yield (
+        f"Latency: median time of a whole batch (not per sample) on {latency.device}, {threads}, "
+        f"one session of {latency.started[:10]}"
+        + (f" with {timed} of {len(table.rows)} strategies." if timed < len(table.rows) else ".")
+    )
+    if latency.indicative:
+        yield f"Latency is indicative: some timings have under {ENOUGH_SECONDS:.0f} s or {ENOUGH_CALLS} calls."
+
+
+def _training(table: Table) -> Iterator[str]:
+    records = [o.record for row in table.rows for o in row.outcomes if o.record and o.state == "done"]
+    threads = sorted({record.threads for record in records})
+    trained = f", trained with {' or '.join(map(str, threads))} thread{'s' * (threads != [1])} a run" if threads else ""
+    version = f", results version {records[0].results_version}" if records else ""
+    yield f"Track {table.track.name}{trained}{version}."
+
+
+def _data(table: Table) -> Iterator[str]:
+    records = [o.record for row in table.rows for o in row.outcomes if o.record and o.record.data]
+    facts = records[0].data if records else None
+    if facts:
+        rows = ", ".join(f"{count(facts.counts[part])} {part}" for part in facts.counts)
+        yield f"Data {table.name}: {rows}; fingerprint {facts.fingerprint[:12]}."
+    try:
+        doc = " ".join(describe("dataset", table.dataset.name).doc.split())
+    except UserError:
+        return
+    # The sentence in which a dataset says that its modalities are views of one source.
+    found = re.search(r"Multi-view data\b[^.]*\.", doc)
+    if found:
+        yield found.group()

@@ -1,0 +1,85 @@
+"""The same tables for machines: every digit, every seed, no rounding."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from fusionbench.report.captions import BAD, note
+from fusionbench.report.tables import Table, TableRow
+
+SIZES = (
+    "fusion_parameters",
+    "encoder_parameters",
+    "trained_parameters",
+    "flops_per_sample",
+    "fusion_flops_per_sample",
+)
+TIMES = (("fusion", 1), ("end_to_end", 1), ("end_to_end", 64))
+
+
+def table_csv(table: Table) -> str:
+    """A line for each strategy: what table.md shows, unrounded, and every score's mean and half-width."""
+    return _text(_row(table, row) for row in table.rows)
+
+
+def seeds_csv(table: Table) -> str:
+    """A line for each planned run: its status and every score."""
+    names = sorted({name for row in table.rows for name in row.scores})
+    return _text(
+        {
+            "dataset": table.name,
+            "track": table.track.name,
+            "strategy": row.strategy,
+            "seed": outcome.run.seed,
+            "key": outcome.run.key,
+            "status": outcome.state,
+            "reason": outcome.reason,
+            **{name: outcome.scores.get(name) for name in names},
+            "epochs_run": outcome.record.epochs_run if outcome.record else None,
+            "train_seconds": outcome.record.train_seconds if outcome.record else None,
+            "results_version": outcome.record.results_version if outcome.record else None,
+        }
+        for row in table.rows
+        for outcome in row.outcomes
+    )
+
+
+def _row(table: Table, row: TableRow) -> dict[str, Any]:
+    states = [outcome.state for outcome in row.outcomes]
+    names = sorted({name for other in table.rows for name in other.scores})
+    found: dict[str, Any] = {
+        "dataset": table.name,
+        "track": table.track.name,
+        "strategy": row.strategy,
+        "fidelity": row.fidelity,
+        "interaction": row.interaction,
+        "planned": len(states),
+        "done": row.done,
+        **{state: states.count(state) for state in BAD},
+        "ranked_by": table.metric,
+    }
+    for name in names:
+        summary = row.scores.get(name)
+        found[f"{name}_mean"] = summary.mean if summary else None
+        found[f"{name}_half_width"] = summary.half_width if summary else None
+    found |= {name: row.size.get(name) for name in SIZES}
+    for scope, batch_size in TIMES:
+        timing = table.latency.timings.get((row.strategy, scope, batch_size)) if table.latency else None
+        for what in ("median_ms", "p10_ms", "p90_ms", "spread"):
+            found[f"{scope}_batch{batch_size}_{what}"] = getattr(timing, what) if timing else None
+    latency = table.latency
+    found |= {"latency_device": latency.device if latency else None, "threads": latency.threads if latency else None}
+    return found | {"best": row.best, "front": row.front, "notes": note(row)}
+
+
+def _text(rows: Iterable[Mapping[str, Any]]) -> str:
+    found = list(rows)
+    buffer = io.StringIO()
+    # Floats are written by repr: the shortest text that reads back as the same number.
+    writer = csv.DictWriter(buffer, list(found[0]) if found else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(found)
+    return buffer.getvalue()

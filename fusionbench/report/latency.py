@@ -1,0 +1,105 @@
+"""Which latency session a table shows: one session on one device, since times from two do not compare."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from fusionbench.core.errors import UserError
+
+Scope = Literal["fusion", "end_to_end"]
+ENOUGH_SECONDS = 2.0
+ENOUGH_CALLS = 200
+"""What a median needs to be more than indicative."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One strategy, timed at one batch size."""
+
+    __pydantic_config__ = ConfigDict(extra="ignore", allow_inf_nan=False)
+
+    strategy: str
+    """Its slug."""
+    scope: Scope
+    batch_size: int
+    threads: int
+    device: str
+    calls: int
+    seconds: float
+    """Timed, over all calls."""
+    median_ms: float
+    """For the whole batch."""
+    p10_ms: float
+    p90_ms: float
+    spread: float
+    """Between the medians of rounds, as a fraction of the median."""
+
+
+@dataclass(frozen=True)
+class Latency:
+    """The timings of one session on one device at one number of threads."""
+
+    device: str
+    threads: int
+    started: str
+    """UTC, ISO 8601."""
+    timings: Mapping[tuple[str, str, int], Timing]
+    """By strategy, scope and batch size."""
+
+    @property
+    def indicative(self) -> bool:
+        """Whether some timing is too short to be more than that."""
+        return any(t.seconds < ENOUGH_SECONDS or t.calls < ENOUGH_CALLS for t in self.timings.values())
+
+    def median_ms(self, strategy: str, scope: Scope, batch_size: int) -> float | None:
+        """The median time of a whole batch, or None where it was not timed."""
+        timing = self.timings.get((strategy, scope, batch_size))
+        return timing.median_ms if timing else None
+
+
+_TIMINGS = TypeAdapter(tuple[Timing, ...])
+
+
+def newest_complete(sessions: Sequence[Mapping[str, Any]], planned: Collection[str]) -> Latency | None:
+    """The session and device that cover most of the planned strategies; the newest of those that cover as many.
+
+    Of several numbers of threads it shows the smallest, which every machine has.
+
+    Args:
+        sessions: as `Store.read_latency` gives them.
+        planned: slugs of the table's strategies; others are left out.
+
+    Raises:
+        UserError: a session lacks a field, or a timing is no number.
+    """
+    found = [latency for session in sessions for latency in _by_device(session, planned)]
+    return max(found, key=lambda latency: (len({key[0] for key in latency.timings}), latency.started), default=None)
+
+
+def _by_device(session: Mapping[str, Any], planned: Collection[str]) -> list[Latency]:
+    try:
+        timings = [t for t in _TIMINGS.validate_python(session["rows"]) if t.strategy in planned]
+        name, started = str(session["device"]), str(session["started"])
+    except (KeyError, ValidationError) as error:
+        what = f"no {error}" if isinstance(error, KeyError) else _first(error)
+        raise UserError(
+            f"latency session {session.get('key', '?')}: {what}; move its file away and run `fusionbench latency` again"
+        ) from error
+    latencies = []
+    for device in sorted({timing.device for timing in timings}):
+        here = [timing for timing in timings if timing.device == device]
+        threads = min(timing.threads for timing in here)
+        chosen: dict[tuple[str, str, int], Timing] = {
+            (t.strategy, t.scope, t.batch_size): t for t in here if t.threads == threads
+        }
+        latencies.append(Latency(name, threads, started, chosen))
+    return latencies
+
+
+def _first(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    return f"rows.{'.'.join(str(part) for part in problem['loc'])}: {problem['msg'].lower()}"

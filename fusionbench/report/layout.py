@@ -1,0 +1,124 @@
+"""A table as text: Markdown for files and pipes, and a narrow one for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rich.console import Group
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from fusionbench.report.captions import caption, note, title
+from fusionbench.report.latency import Scope
+from fusionbench.report.numbers import count, milliseconds, score
+from fusionbench.report.tables import Table, TableRow
+
+MARK = "●"
+"""On the front."""
+LONGEST_NOTE = 160
+ESCAPED = str.maketrans({character: f"\\{character}" for character in "\\`*_[]<>|#~"})
+
+
+@dataclass(frozen=True)
+class Column:
+    """A heading and what stands below it."""
+
+    heading: str
+    cell: Callable[[TableRow], str]
+    left: bool = False
+
+
+def columns(table: Table) -> list[Column]:
+    """The columns of the full table; those that would be empty are left out."""
+    found = [
+        Column("strategy", lambda row: f"`{row.strategy}`", left=True),
+        Column(title(table.metric), lambda row: _bold(score(row.scores.get(table.metric)), row.best)),
+    ]
+    found += [_score(name) for name in (table.second, "test/nll") if any(name in row.scores for row in table.rows)]
+    if any(row.size for row in table.rows):
+        found += [
+            Column("fusion parameters", lambda row: count(row.size.get("fusion_parameters"))),
+            Column("encoder parameters", lambda row: count(row.size.get("encoder_parameters"))),
+            Column("FLOPs a sample", lambda row: count(row.size.get("flops_per_sample"))),
+        ]
+    if table.latency:
+        found += [_time(table, "fusion", 1), _time(table, "end_to_end", 1), _time(table, "end_to_end", 64)]
+    if table.cost:
+        found += [Column("front", lambda row: MARK if row.front else "", left=True)]
+    found += [
+        Column("fidelity", lambda row: row.fidelity, left=True),
+        Column("interaction", lambda row: row.interaction, left=True),
+        Column("seeds", lambda row: f"{row.done}/{len(row.outcomes)}"),
+    ]
+    if any(note(row) for row in table.rows):
+        found += [Column("notes", lambda row: _short(note(row)).translate(ESCAPED), left=True)]
+    return found
+
+
+def markdown(table: Table, picture: str = "") -> str:
+    """The table for GitHub, its caption below, and the picture if there is one.
+
+    Args:
+        table: what to show.
+        picture: file name of the picture, beside the table; empty for none.
+    """
+    shown = columns(table)
+    lines = [
+        f"## {table.name.translate(ESCAPED)}, suite {table.suite}, track {table.track.name.translate(ESCAPED)}",
+        "",
+        _line([column.heading for column in shown]),
+        _line([":--" if column.left else "--:" for column in shown]),
+        *(_line([column.cell(row) for column in shown]) for row in table.rows),
+        "",
+        *caption(table),
+    ]
+    if picture:
+        words = f"{title(table.metric)} against {_cost_words(table)}"
+        lines += ["", f"![{words}]({picture})"]
+    return "\n".join(lines) + "\n"
+
+
+def terminal_table(table: Table) -> Group:
+    """The table for a terminal (a rich renderable): what decides, and what went wrong."""
+    shown = RichTable(title=Text(f"{table.name} · {table.suite} · {table.track.name}"), title_justify="left")
+    shown.add_column("strategy", overflow="fold")
+    for heading in (title(table.metric), "fusion params", *(["ms"] if table.latency else [])):
+        shown.add_column(heading, justify="right", no_wrap=True)
+    shown.add_column("front", justify="center")
+    shown.add_column("notes", overflow="fold")
+    for row in table.rows:
+        cells = [row.strategy, score(row.scores.get(table.metric)), count(row.size.get("fusion_parameters"))]
+        cells += [milliseconds(table.latency.median_ms(row.strategy, "end_to_end", 1))] if table.latency else []
+        cells += [MARK if row.front else "", _short(note(row))]
+        # Text, not str: a reason may hold what rich takes for markup.
+        shown.add_row(*map(Text, cells), style="bold" if row.best else "")
+    return Group(shown, Text(" ".join(caption(table)), style="dim"))
+
+
+def _score(name: str) -> Column:
+    return Column(title(name), lambda row: score(row.scores.get(name)))
+
+
+def _time(table: Table, scope: Scope, batch_size: int) -> Column:
+    words = "fusion" if scope == "fusion" else "end-to-end"
+    return Column(
+        f"{words} ms, batch {batch_size}",
+        lambda row: milliseconds(table.latency.median_ms(row.strategy, scope, batch_size) if table.latency else None),
+    )
+
+
+def _cost_words(table: Table) -> str:
+    return "end-to-end latency" if table.cost == "latency" else "fusion parameters"
+
+
+def _bold(text: str, bold: bool) -> str:
+    return f"**{text}**" if bold else text
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST_NOTE else text[: LONGEST_NOTE - 1] + "…"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

@@ -1,0 +1,153 @@
+"""Records to tables: one for each dataset and track, a row for each strategy, everything a reader needs in it.
+
+A run that diverged, failed, was skipped or is missing stays in its row, with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from fusionbench.plan.suite import Choice, Row, Suite
+from fusionbench.records.store import Store
+from fusionbench.report.collect import Outcome, facts_of, name_of, outcomes, refuse_mixtures, size_of, summaries
+from fusionbench.report.latency import Latency, newest_complete
+from fusionbench.stats.pareto import Point, front
+from fusionbench.stats.summary import Summary, smallest_difference
+
+Cost = Literal["latency", "parameters"]
+SECOND = {"test/accuracy": "test/macro_f1", "test/gap20": "test/hit1"}
+"""The score that stands beside the one that ranks."""
+FIDELITY, INTERACTION, USES = "faithful", "full", "all"
+"""What a strategy's class inherits where its source does not say (a test compares them with the base class)."""
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """One strategy over all planned seeds."""
+
+    strategy: str
+    """Its slug."""
+    fidelity: str
+    """Empty for baselines without a paper, and where the source is gone."""
+    interaction: str
+    uses: str
+    outcomes: tuple[Outcome, ...]
+    """One for each planned seed."""
+    scores: Mapping[str, Summary]
+    """Over the done seeds, by the records' names."""
+    size: Mapping[str, Any]
+    best: bool = False
+    front: bool = False
+    """On the Pareto front over the ranking score and the table's cost."""
+
+    @property
+    def done(self) -> int:
+        """How many seeds have scores."""
+        return sum(outcome.state == "done" for outcome in self.outcomes)
+
+    @property
+    def comparable(self) -> bool:
+        """Done without a run that diverged, failed or was skipped: the mean of survivors is not the strategy's."""
+        return self.done > 0 and all(outcome.state in ("done", "missing") for outcome in self.outcomes)
+
+    def by_seed(self, score: str) -> dict[int, float]:
+        """One score of every done run."""
+        return {o.run.seed: o.scores[score] for o in self.outcomes if score in o.scores}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Everything about one dataset under one track."""
+
+    suite: str
+    dataset: Choice
+    name: str
+    """The dataset's slug."""
+    track: Choice
+    seeds: tuple[int, ...]
+    """Planned."""
+    metric: str
+    """The score that ranks, as records name it; empty where there is no record."""
+    rows: tuple[TableRow, ...]
+    """Best mean first; strategies without one last, in the suite's order."""
+    latency: Latency | None
+
+    @property
+    def second(self) -> str:
+        """The score beside the one that ranks."""
+        return SECOND.get(self.metric, "")
+
+    @property
+    def cost(self) -> Cost | None:
+        """What the score is weighed against: end-to-end latency, fusion parameters where none was measured."""
+        return "latency" if self.latency else "parameters" if any(row.size for row in self.rows) else None
+
+    def cost_of(self, row: TableRow) -> tuple[float, float] | None:
+        """Median end-to-end milliseconds at batch 1 (or fusion parameters), and its spread as a fraction."""
+        if self.latency:
+            timing = self.latency.timings.get((row.strategy, "end_to_end", 1))
+            return (timing.median_ms, timing.spread) if timing else None
+        return (float(row.size["fusion_parameters"]), 0.0) if row.size else None
+
+    def point(self, row: TableRow) -> Point | None:
+        """The row as a trade-off; None without a score, a cost, or any input that it looks at."""
+        scores, cost = row.by_seed(self.metric), self.cost_of(row)
+        return Point(scores, *cost) if scores and cost and row.comparable and row.uses != "none" else None
+
+    def detectable(self) -> float | None:
+        """The smallest difference between two fusion strategies that the seeds show with 80 % power."""
+        fusions = [row.by_seed(self.metric) for row in self.rows if row.uses == "all" and row.comparable]
+        most = max((len(scores) for scores in fusions), default=0)
+        complete = [scores for scores in fusions if len(scores) == most]
+        shared = [scores for scores in complete if scores.keys() == complete[0].keys()]
+        return smallest_difference([[scores[seed] for seed in sorted(scores)] for scores in shared])
+
+
+def tables(suite: Suite, store: Store) -> Iterator[Table]:
+    """The tables of a suite: exactly the runs that it plans, dataset by dataset, track by track.
+
+    Raises:
+        UserError: results of two versions, of different data, or of different splits would share a table.
+    """
+    for dataset in suite.datasets:
+        for track in suite.tracks:
+            rows = [row for row in suite.rows if row.dataset == dataset and row.track == track]
+            yield _table(suite, dataset, track, [_row(suite, row, store) for row in rows], store)
+
+
+def _table(suite: Suite, dataset: Choice, track: Choice, rows: Sequence[TableRow], store: Store) -> Table:
+    name = name_of("dataset", dataset)
+    records = [outcome.record for row in rows for outcome in row.outcomes if outcome.record]
+    refuse_mixtures(str(store.folder(dataset)), records)
+    metric = next((record.metric for record in records if "metric" in record.task), "")
+    latency = newest_complete(store.read_latency(dataset), {row.strategy for row in rows})
+    ranked = sorted(
+        rows, key=lambda row: (metric not in row.scores, -row.scores[metric].mean if metric in row.scores else 0)
+    )
+    table = Table(suite.name, dataset, name, track, suite.seeds, metric, tuple(ranked), latency)
+    return replace(table, rows=tuple(_marked(table)))
+
+
+def _row(suite: Suite, row: Row, store: Store) -> TableRow:
+    facts, found = facts_of(row.strategy), outcomes(suite, row, store)
+    return TableRow(
+        strategy=name_of("strategy", row.strategy),
+        fidelity=str(facts.get("fidelity", FIDELITY if facts.get("paper") else "")),
+        interaction=str(facts.get("interaction", INTERACTION if facts else "")),
+        uses=str(facts.get("uses", USES)),
+        outcomes=found,
+        scores=summaries(found),
+        size=size_of(found, store),
+    )
+
+
+def _marked(table: Table) -> Iterator[TableRow]:
+    """The rows with the best and the front marked."""
+    means = [row.scores[table.metric].mean for row in table.rows if row.comparable and table.metric in row.scores]
+    points = [table.point(row) for row in table.rows]
+    marks = iter(front([point for point in points if point]))
+    for row, point in zip(table.rows, points, strict=True):
+        best = row.comparable and table.metric in row.scores and row.scores[table.metric].mean == max(means)
+        yield replace(row, best=best, front=next(marks) if point else False)

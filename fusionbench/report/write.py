@@ -1,0 +1,54 @@
+"""What `report` leaves under results/: per dataset the table as Markdown and CSV, every seed, and the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from fusionbench.core.errors import UserError
+from fusionbench.core.files import write_over
+from fusionbench.plan.suite import Suite
+from fusionbench.records.store import Store
+from fusionbench.report.csvs import seeds_csv, table_csv
+from fusionbench.report.layout import markdown
+from fusionbench.report.plots import picture
+from fusionbench.report.tables import Table, tables
+
+FORMS = ("png", "pdf")
+
+
+def write_report(suite: Suite, store: Store) -> list[Path]:
+    """Write table.md, table.csv, seeds.csv and the picture of every dataset of the suite; the same records, same bytes.
+
+    A suite of several tracks has one set of files for each, named `table-<track>.md` and so on. Without a latency
+    session the picture is accuracy_parameters instead of accuracy_latency.
+
+    Returns:
+        The paths, in the order of the suite's datasets.
+
+    Raises:
+        UserError: no run of the suite has a record, or records that do not compare would share a table.
+        OSError: the folder cannot be written; each file is whole or as it was.
+    """
+    found = list(tables(suite, store))
+    if not any(outcome.record for table in found for row in table.rows for outcome in row.outcomes):
+        raise UserError(
+            f"{store.root}: no records of suite '{suite.name}' yet; `fusionbench run {suite.name}` makes them"
+        )
+    # All are made before the first is written: a suite's files are never half of one report, half of another.
+    files = [file for table in found for file in _files(table, store.folder(table.dataset), len(suite.tracks) > 1)]
+    for path, content in files:
+        write_over(path, content)
+    return [path for path, _ in files]
+
+
+def _files(table: Table, folder: Path, by_track: bool) -> Iterator[tuple[Path, bytes]]:
+    suffix = f"-{table.track.name}" if by_track else ""
+    drawn = f"accuracy_{table.cost}{suffix}"
+    pictures = {f"{drawn}.{form}": content for form in FORMS if (content := picture(table, form))}
+    shown = f"{drawn}.png" if pictures else ""
+    yield folder / f"table{suffix}.md", markdown(table, shown).encode()
+    yield folder / f"table{suffix}.csv", table_csv(table).encode()
+    yield folder / f"seeds{suffix}.csv", seeds_csv(table).encode()
+    for name, content in pictures.items():
+        yield folder / name, content
