@@ -1,7 +1,7 @@
 """Negative log-likelihood per sample, in nats.
 
-    multiclass: mean over samples of -log softmax(logits)[target]
-    multilabel: mean over samples of the binary cross-entropy summed over classes
+multiclass: mean over samples of -log softmax(logits)[target]
+multilabel: mean over samples of the binary cross-entropy summed over classes
 """
 
 from __future__ import annotations

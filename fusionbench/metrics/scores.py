@@ -6,7 +6,11 @@ from torchmetrics import Metric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
 from fusionbench.core.task import TaskSpec
+from fusionbench.metrics.gap import GAP
+from fusionbench.metrics.hit import HitAtOne
+from fusionbench.metrics.mean_average_precision import MAPFull, MAPTopK
 from fusionbench.metrics.nll import NegativeLogLikelihood
+from fusionbench.metrics.perr import PERR
 
 
 def score_metrics(task: TaskSpec, *, only: str | None = None) -> MetricCollection:
@@ -30,8 +34,6 @@ def _multiclass(classes: int) -> dict[str, Metric]:
 
 
 def _multilabel(classes: int) -> dict[str, Metric]:
-    from fusionbench.metrics.gap import GAP, PERR, HitAtOne, MAPFull, MAPTopK
-
     return {
         "gap20": GAP(top=20),
         "hit1": HitAtOne(),
