@@ -10,16 +10,17 @@ import ast
 import hashlib
 import importlib
 import importlib.util
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from fusionbench.core.errors import UserError, unknown
+from fusionbench.core.options import Option, complaint, options_of
 
 PluginKind = Literal["strategy", "dataset", "encoder", "measure"]
 
@@ -32,24 +33,6 @@ FOLDERS: Mapping[PluginKind, str] = {
 }
 BASES: Mapping[PluginKind, str] = {"strategy": "FusionModule", "dataset": "MultimodalData", "encoder": "Encoder"}
 """The base class that makes a file a plug-in; a measure is a file with a function `measure`."""
-
-ANNOTATIONS = {"bool": bool, "int": int, "float": float, "str": str, "tuple": tuple, "dict": dict, "Literal": Literal}
-REQUIRED: Any = object()
-
-
-@dataclass(frozen=True)
-class Option:
-    """One keyword-only argument of a plug-in: what a suite may set."""
-
-    name: str
-    annotation: Any
-    default: Any
-    """A JSON value, or REQUIRED."""
-
-    @property
-    def required(self) -> bool:
-        """Whether a suite has to give it."""
-        return self.default is REQUIRED
 
 
 @dataclass(frozen=True)
@@ -80,8 +63,11 @@ class Plugin:
 
 
 def names(kind: PluginKind) -> tuple[str, ...]:
-    """The shipped plug-ins of a kind, sorted."""
-    return tuple(sorted(name for name, path in _files(kind) if _entry(kind, _parsed(path)) is not None))
+    """The shipped plug-ins of a kind, sorted.
+
+    A file that Python cannot read counts as one: naming it, not looking at its neighbours, shows what is wrong with it.
+    """
+    return tuple(sorted(path.stem for path in _files(kind) if _is_plugin(kind, path)))
 
 
 @cache
@@ -98,8 +84,8 @@ def describe(kind: PluginKind, name: str) -> Plugin:
         raise UserError(f"{kind} '{name}': {path.name}, line {error.lineno}: {error.msg}") from error
     entry = _entry(kind, tree)
     if entry is None:
-        needed = f"a class derived from {BASES[kind]}" if kind in BASES else "a function `measure`"
-        raise UserError(f"{kind} '{name}': {path.name} must hold exactly one public {needed.removeprefix('a ')}")
+        needed = f"public class derived from {BASES[kind]}" if kind in BASES else "function `measure`"
+        raise UserError(f"{kind} '{name}': {path.name} must hold exactly one {needed}")
     body = entry.body if isinstance(entry, ast.ClassDef) else []
     signature = next((f for f in body if isinstance(f, ast.FunctionDef) and f.name == "__init__"), None)
     signature = entry if isinstance(entry, ast.FunctionDef) else signature
@@ -110,7 +96,7 @@ def describe(kind: PluginKind, name: str) -> Plugin:
         attribute=entry.name,
         doc=ast.get_docstring(tree) or ast.get_docstring(entry) or "",
         facts=MappingProxyType(dict(_facts(body))),
-        options=MappingProxyType({option.name: option for option in _options(signature, f"{kind} '{name}'")}),
+        options=MappingProxyType({option.name: option for option in options_of(signature, f"{kind} '{name}'")}),
         source=hashlib.sha256(path.read_bytes()).hexdigest(),
     )
 
@@ -128,8 +114,13 @@ def load(kind: PluginKind, name: str) -> Any:
         raise UserError(f"{kind} '{name}': {plugin.module} cannot be imported: {error}") from error
 
 
-def checked_options(plugin: Plugin, given: Mapping[str, Any], where: str) -> dict[str, Any]:
+def checked_options(plugin: Plugin, given: Mapping[str, Any], place: Callable[..., str]) -> dict[str, Any]:
     """The options as JSON values, types checked and defaults filled in.
+
+    Args:
+        plugin: whose options they are.
+        given: those that are set.
+        place: says where an option stands, `place("hidden", 2)`, and where all of them stand, `place()`.
 
     Raises:
         UserError: an option that the plug-in does not have, one of the wrong type, or a required one that is missing.
@@ -137,12 +128,16 @@ def checked_options(plugin: Plugin, given: Mapping[str, Any], where: str) -> dic
     owner = f"{plugin.kind} '{plugin.name}'"
     for name in given:
         if name not in plugin.options:
-            raise unknown(f"option of {owner} called", name, plugin.options, where)
+            raise unknown(f"option of {owner} called", name, plugin.options, place(name))
     filled = {}
     for name, option in plugin.options.items():
         if name not in given and option.required:
-            raise UserError(f"{where}: {owner} needs the option '{name}'")
-        filled[name] = _checked(option, given[name], owner, where) if name in given else option.default
+            raise UserError(f"{place()}: {owner} needs the option '{name}'")
+        try:
+            filled[name] = option.checked(given[name]) if name in given else option.default
+        except ValidationError as error:
+            problem = error.errors()[0]
+            raise UserError(f"{place(name, *problem['loc'])}: {owner}: {complaint(problem)}") from error
     return filled
 
 
@@ -155,26 +150,17 @@ def changed_options(plugin: Plugin, options: Mapping[str, Any]) -> dict[str, Any
     }
 
 
-def _checked(option: Option, value: Any, owner: str, where: str) -> Any:
-    try:
-        # Through JSON: strict mode then takes a YAML list for a tuple, and still refuses "3" or true for an int.
-        adapter = TypeAdapter(option.annotation)
-        return adapter.dump_python(adapter.validate_json(_json(value), strict=True), mode="json")
-    except ValidationError as error:
-        message = error.errors()[0]["msg"]
-        raise UserError(f"{where}.{option.name}: {owner}: {message[0].lower()}{message[1:]}, got {value!r}") from error
-
-
-def _json(value: Any) -> str:
-    import json
-
-    return json.dumps(value)
-
-
-def _files(kind: PluginKind) -> Iterator[tuple[str, Path]]:
+def _files(kind: PluginKind) -> Iterator[Path]:
     for path in (PACKAGE / FOLDERS[kind]).glob("*.py"):
         if not path.stem.startswith("_") and path.stem != "base":
-            yield path.stem, path
+            yield path
+
+
+def _is_plugin(kind: PluginKind, path: Path) -> bool:
+    try:
+        return _entry(kind, _parsed(path)) is not None
+    except SyntaxError:
+        return True
 
 
 def _locate(kind: PluginKind, name: str) -> tuple[str, Path]:
@@ -182,19 +168,32 @@ def _locate(kind: PluginKind, name: str) -> tuple[str, Path]:
         if name not in names(kind):
             raise unknown(kind, name, names(kind))
         return f"fusionbench.{FOLDERS[kind]}.{name}", PACKAGE / FOLDERS[kind] / f"{name}.py"
-    try:
-        spec = importlib.util.find_spec(name)
-    except ImportError as error:
-        raise UserError(f"{kind} '{name}' cannot be found: {error}") from error
-    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+    path = _own_file(name)
+    if path is None:
         folder = name.rpartition(".")[0].replace(".", "/")
         raise UserError(f"{kind} '{name}': no such Python module; start in the folder that holds {folder}/")
-    return name, Path(spec.origin)
+    return name, path
+
+
+def _own_file(name: str) -> Path | None:
+    """The file of a dotted name. `importlib.util.find_spec(name)` would import its packages, and so run their code."""
+    package, *inner = name.split(".")
+    try:
+        spec = importlib.util.find_spec(package)
+    except ValueError:  # A module without a spec, such as __main__.
+        return None
+    folders = [Path(folder, *inner) for folder in (spec and spec.submodule_search_locations) or ()]
+    files = (file for folder in folders for file in (folder / "__init__.py", folder.with_suffix(".py")))
+    return next((file for file in files if file.is_file()), None)
 
 
 @cache
 def _parsed(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
+    """The file's syntax tree; SyntaxError if it is no Python, also where its bytes are no text."""
+    try:
+        return ast.parse(path.read_bytes())
+    except ValueError as error:  # Null bytes, before Python 3.12.
+        raise SyntaxError(str(error), (path.name, 1, None, None)) from error
 
 
 def _entry(kind: PluginKind, tree: ast.Module) -> ast.ClassDef | ast.FunctionDef | None:
@@ -210,31 +209,21 @@ def _entry(kind: PluginKind, tree: ast.Module) -> ast.ClassDef | ast.FunctionDef
 
 
 def _facts(body: list[ast.stmt]) -> Iterator[tuple[str, Any]]:
+    """`name = literal` and `a, b = literal, literal`; anything else is a fact only of the imported class."""
     for node in body:
-        targets = (
-            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
-        )
-        for target in targets:
-            try:
-                value = ast.literal_eval(cast(ast.expr, cast(ast.Assign, node).value))
-            except (ValueError, TypeError):
-                continue  # Not a literal: a fact only of the imported class.
-            if isinstance(target, ast.Name):
-                yield target.id, value
-            elif isinstance(target, ast.Tuple):
-                yield from zip((cast(ast.Name, name).id for name in target.elts), value, strict=True)
+        match node:
+            case (
+                ast.Assign(targets=[ast.Name(id=name)], value=given)
+                | ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as given)
+            ):
+                yield from _literals([name], [given])
+            case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Tuple(elts=given)):
+                yield from _literals([ast.unparse(target) for target in targets], given)
 
 
-def _options(signature: ast.FunctionDef | None, owner: str) -> Iterator[Option]:
-    if signature is None:
-        return
-    for argument, default in zip(signature.args.kwonlyargs, signature.args.kw_defaults, strict=True):
+def _literals(targets: list[str], values: list[ast.expr]) -> Iterator[tuple[str, Any]]:
+    for name, value in zip(targets, values, strict=False):
         try:
-            annotation = eval(ast.unparse(argument.annotation or ast.Name("str")), {"__builtins__": {}}, ANNOTATIONS)  # noqa: S307
-            value = REQUIRED if default is None else ast.literal_eval(default)
-        except (NameError, ValueError, TypeError, SyntaxError) as error:
-            raise UserError(
-                f"{owner}: option '{argument.arg}' must be annotated with {', '.join(ANNOTATIONS)} "
-                f"and have a literal default ({error})"
-            ) from error
-        yield Option(argument.arg, annotation, list(value) if isinstance(value, tuple) else value)
+            yield name, ast.literal_eval(value)
+        except (ValueError, TypeError):
+            continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -21,7 +22,24 @@ class Interrupted(Exception):
 def unknown(what: str, name: str, known: Iterable[str], where: str = "") -> UserError:
     """The error for a name that is not there, with the nearest right one and all known ones."""
     names = sorted(known)
-    near = get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f"; did you mean '{near[0]}'?" if near else "."
     at = f"{where}: " if where else ""
-    return UserError(f"{at}no {what} '{name}'{hint} Known: {', '.join(names) or 'none'}")
+    return UserError(f"{at}no {what} {shown(name)}{nearest(name, names) or '.'} Known: {', '.join(names) or 'none'}")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`; did you mean 'gated'?`, or nothing where no known name is near."""
+    near = get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def shown(value: object) -> str:
+    """The value as an error shows it: on one line, and cut where it is long.
+
+    >>> shown("gatd"), len(shown("x" * 10_000)) < 100
+    ("'gatd'", True)
+    """
+    return _SHORT.repr(value)
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 80

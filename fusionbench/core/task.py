@@ -16,7 +16,7 @@ class ModalitySpec:
 
     name: str
     kind: ModalityKind
-    """image (C, H, W); tokens (T,) ids; bag (T,) ids with weights, no order; sequence (T, F); vector (F,); audio (S,)."""
+    """image (C, H, W); tokens (T,) ids; bag (T,) ids, weights, no order; sequence (T, F); vector (F,); audio (S,)."""
     shape: tuple[int, ...]
     """The shape of one sample; for tokens and sequence, T is the longest that occurs."""
     vocabulary: int | None = None

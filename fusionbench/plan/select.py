@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from fusionbench.core.errors import UserError, unknown
@@ -35,10 +36,11 @@ def shard(runs: list[RunSpec], text: str) -> list[RunSpec]:
     Raises:
         UserError: the text is not k/n with 1 <= k <= n.
     """
-    k, _, n = text.partition("/")
-    if not (k.isdecimal() and n.isdecimal() and 1 <= int(k) <= int(n)):
+    match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
+    k, n = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not 1 <= k <= n:
         raise UserError(f"--shard {text}: give it as 1/4 for the first of four shares")
-    return runs[int(k) - 1 :: int(n)]
+    return runs[k - 1 :: n]
 
 
 def _value(run: RunSpec, name: str) -> str:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from fusionbench.core.catalogue import PACKAGE
-from fusionbench.core.errors import UserError, unknown
+from fusionbench.core.errors import UserError, shown, unknown
 
 SHIPPED = (PACKAGE / "experiments", PACKAGE.parent / "experiments")
 """Where shipped suites lie: in an installed wheel, and in a checkout."""
+DEEPEST = 32
+"""How many lists and mappings may lie inside each other; a suite needs 6."""
 
 TreePath = tuple[str | int, ...]
 
@@ -26,23 +30,40 @@ class Source:
     name: str
     tree: dict[str, Any]
     lines: dict[TreePath, int]
+    settings: dict[TreePath, str] = field(default_factory=dict)
+    """What `--set` put in a place of the tree."""
 
     def place(self, path: TreePath) -> str:
         """`file, line 7: budget.epochs` for a path into the tree; the nearest enclosing line if it has none."""
         dotted = ".".join(str(part) for part in path)
-        known = next((path[:n] for n in range(len(path), -1, -1) if path[:n] in self.lines), ())
-        return f"{self.name}, line {self.lines.get(known, 1)}: {dotted}".removesuffix(": ")
+        prefixes = [path[:n] for n in range(len(path), -1, -1)]
+        near = next((prefix for prefix in prefixes if prefix in self.lines or prefix in self.settings), ())
+        if near in self.settings:
+            return f"--set {self.settings[near]}: {dotted}"
+        return f"{self.name}, line {self.lines.get(near, 1)}: {dotted}".removesuffix(": ")
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML in which 1e-3 is a number, as in YAML 1.2 (PyYAML's 1.1 wants 1.0e-3), and without aliases."""
+    """Safe YAML in which 1e-3 is a number, as in YAML 1.2 (PyYAML's 1.1 wants 1.0e-3): no tags, aliases or depths."""
+
+    depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        """One node; an alias is refused, since a few nested ones stand for billions of values."""
-        if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark
-            raise yaml.composer.ComposerError(None, None, "aliases are not allowed; write the value out", mark)
-        return super().compose_node(parent, index)
+        """One node; what a suite has no use for is refused before anything is made of it."""
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        reason = ""
+        if isinstance(event, yaml.AliasEvent):  # A few nested ones stand for billions of values.
+            reason = "aliases are not allowed; write the value out"
+        elif event.tag:
+            reason = f"the tag {shown(event.tag)} is not allowed; a suite holds plain values only"
+        elif self.depth >= DEEPEST:
+            reason = f"nested more than {DEEPEST} deep"
+        if reason:
+            raise yaml.composer.ComposerError(None, None, reason, event.start_mark)
+        self.depth += 1
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
 
 _Loader.add_implicit_resolver(
@@ -65,19 +86,20 @@ def read_source(suite: str) -> Source:
     shipped = shipped_suites()
     is_path = suite.endswith((".yaml", ".yml")) or "/" in suite
     if not is_path and suite not in shipped:
-        raise unknown("shipped suite", suite, shipped)
+        raise UserError(f"{unknown('shipped suite', suite, shipped)}; or give the path of a .yaml file")
     path = Path(suite) if is_path else shipped[suite]
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise UserError(f"{suite}: {error.strerror}; give a suite file or one of {', '.join(shipped)}") from error
     except UnicodeDecodeError as error:
-        raise UserError(f"{suite}: not UTF-8 text at byte {error.start}") from error
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise UserError(f"{suite}, line {line}: not UTF-8 text") from error
     return parse_source(text, suite if is_path else path.name)
 
 
 def parse_source(text: str, name: str) -> Source:
-    """Plain YAML (no tags, no aliases, no key twice) as a tree with its lines.
+    """Plain YAML (no tags, no aliases, no key twice, finite numbers) as a tree with its lines.
 
     Raises:
         UserError: anything else.
@@ -85,52 +107,69 @@ def parse_source(text: str, name: str) -> Source:
     try:
         loader = _Loader(text)
         node = loader.get_single_node()
-        lines = dict(_lines(node, (), name)) if node else {}
+        lines = dict(_lines(loader, node, (), name)) if node else {}
         tree = loader.construct_document(node) if node else None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise UserError(f"{name}, line {mark.line + 1 if mark else 1}: {error.problem or error.context}") from error
-    except (yaml.YAMLError, ValueError) as error:
-        raise UserError(f"{name}: {' '.join(str(error).split())}") from error
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise UserError(f"{name}, line {line}: a character that text does not hold: {error.character!r}") from error
     if not isinstance(tree, dict):
-        raise UserError(f"{name}: a suite is a mapping with name, datasets and strategies")
+        raise UserError(f"{name}, line 1: a suite is a mapping with name, datasets and strategies, got {shown(tree)}")
     return Source(name, tree, lines)
 
 
 def with_settings(source: Source, settings: list[str]) -> Source:
-    """The source with `budget.epochs=2`-like settings from the command line laid over it.
+    """A copy of the source with `budget.epochs=2`-like settings from the command line laid over it.
 
     Raises:
         UserError: a setting is not of the form path=value, or its path runs through something that is no mapping.
     """
+    tree, lines, places = deepcopy(source.tree), dict(source.lines), dict(source.settings)
     for setting in settings:
-        path, equals, value = setting.partition("=")
-        if not equals or not all(path.split(".")):
+        dotted, equals, value = setting.partition("=")
+        path: tuple[str, ...] = tuple(dotted.split("."))
+        if not equals or not all(path):
             raise UserError(f"--set {setting}: give it as path=value, such as budget.epochs=2")
-        *folders, last = path.split(".")
-        at: Any = source.tree
-        for part in folders:
+        at: Any = tree
+        for part in path[:-1]:
             at = at.setdefault(part, {}) if isinstance(at, dict) else None
         if not isinstance(at, dict):
-            raise UserError(f"--set {setting}: '{'.'.join(folders)}' is no mapping in {source.name}")
-        at[last] = parse_source(f"value: {value}", f"--set {setting}").tree["value"]
-    return source
+            raise UserError(f"--set {setting}: '{'.'.join(path[:-1])}' is no mapping in {source.name}")
+        at[path[-1]] = parse_source(f"value: {value}", f"--set {setting}").tree["value"]
+        lines = {known: line for known, line in lines.items() if known[: len(path)] != path}
+        places[path] = setting
+    return Source(source.name, tree, lines, places)
 
 
-def _lines(node: yaml.Node, path: TreePath, name: str) -> Iterator[tuple[TreePath, int]]:
+def _lines(loader: _Loader, node: yaml.Node, path: TreePath, name: str) -> Iterator[tuple[TreePath, int]]:
     line = node.start_mark.line + 1
     yield path, line
-    if not node.tag.startswith("tag:yaml.org,2002:") or node.tag.startswith("tag:yaml.org,2002:python"):
-        raise UserError(f"{name}, line {line}: the tag {node.tag} is not allowed; a suite holds plain values only")
-    if isinstance(node, yaml.SequenceNode):
+    if isinstance(node, yaml.ScalarNode):
+        _check_scalar(loader, node, f"{name}, line {line}: {'.'.join(map(str, path))}")
+    elif isinstance(node, yaml.SequenceNode):
         for index, child in enumerate(node.value):
-            yield from _lines(child, (*path, index), name)
+            yield from _lines(loader, child, (*path, index), name)
     elif isinstance(node, yaml.MappingNode):
         keys: set[str] = set()
         for key, child in node.value:
-            if not isinstance(key, yaml.ScalarNode) or key.tag != "tag:yaml.org,2002:str":
-                raise UserError(f"{name}, line {key.start_mark.line + 1}: keys are plain words")
+            place = f"{name}, line {key.start_mark.line + 1}: {'.'.join(map(str, path))}".removesuffix(": ")
+            if key.tag != "tag:yaml.org,2002:str" or not key.value.isprintable():
+                raise UserError(f"{place}: a key is a plain word, got {shown(key.value)}")
             if key.value in keys:
-                raise UserError(f"{name}, line {key.start_mark.line + 1}: '{key.value}' stands here twice")
+                raise UserError(f"{place}: the key {shown(key.value)} stands here twice")
             keys.add(key.value)
-            yield from _lines(child, (*path, key.value), name)
+            yield from _lines(loader, child, (*path, key.value), name)
+
+
+def _check_scalar(loader: _Loader, node: yaml.ScalarNode, place: str) -> None:
+    kind = node.tag.removeprefix("tag:yaml.org,2002:")
+    if kind not in ("bool", "float", "int", "null", "str"):
+        raise UserError(f"{place}: {shown(node.value)} reads as a {kind}; put it in quotes")
+    try:
+        value = loader.construct_object(node)
+    except ValueError as error:
+        raise UserError(f"{place}: {shown(node.value)} is no number that can be read") from error
+    if kind in ("int", "float") and not (math.isfinite(value) and abs(value) < 2**63):
+        raise UserError(f"{place}: give a finite number below 2^63, got {shown(node.value)}")

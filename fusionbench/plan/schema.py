@@ -1,0 +1,116 @@
+"""What a suite file may hold: its fields and their ranges, and what is said about a value that does not fit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+from pydantic_core import ErrorDetails
+
+from fusionbench.core.canonical import canonical_json
+from fusionbench.core.catalogue import names
+from fusionbench.core.errors import UserError, shown, unknown
+from fusionbench.core.options import complaint
+from fusionbench.plan.source import Source
+from fusionbench.plan.suite import TRACKS, Budget, Precision
+
+STRICT = ConfigDict(extra="forbid", strict=True)
+MEASURES = ({"name": "size"},)
+SEEDS = 6
+"""The smallest number of paired seeds at which an exact sign test can reach .05."""
+LARGEST_SEED = 2**32 - 1
+"""What NumPy and Lightning take."""
+
+
+@dataclass(config=STRICT, kw_only=True)
+class FileChoice:
+    """A name and its options, not looked up yet."""
+
+    name: str
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+@dataclass(config=STRICT, kw_only=True)
+class FileBudget:
+    """`plan.suite.Budget` with its ranges."""
+
+    epochs: int = Field(default=Budget.epochs, ge=1)
+    batch_size: int = Field(default=Budget.batch_size, ge=1)
+    learning_rate: float = Field(default=Budget.learning_rate, gt=0)
+    weight_decay: float = Field(default=Budget.weight_decay, ge=0)
+    dropout: float = Field(default=Budget.dropout, ge=0, lt=1)
+    precision: Precision = Budget.precision
+    patience: int = Field(default=Budget.patience, ge=0)
+
+
+@dataclass(config=STRICT, kw_only=True)
+class SuiteFile:
+    """A suite file, its short forms written out."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)
+    datasets: list[FileChoice] = Field(min_length=1)
+    strategies: list[FileChoice] = Field(min_length=1)
+    seeds: list[int]
+    tracks: list[FileChoice] = Field(min_length=1)
+    measures: list[FileChoice]
+    budget: FileBudget = Field(default_factory=FileBudget)
+    encoders: dict[str, FileChoice] = Field(default_factory=dict)
+
+
+def validated(source: Source) -> SuiteFile:
+    """The file that a source holds.
+
+    Raises:
+        UserError: the first two mistakes, a line each: unknown keys, wrong types, values out of range.
+    """
+    try:
+        return TypeAdapter(SuiteFile).validate_json(canonical_json(_spelled_out(source)))
+    except ValidationError as error:
+        lines = [_line(source, problem) for problem in error.errors()]
+        more = f" (and {len(lines) - 2} more mistakes)" if len(lines) > 2 else ""
+        raise UserError("\n".join(lines[:2]) + more) from error
+
+
+def _spelled_out(source: Source) -> dict[str, Any]:
+    """The tree with its short forms written out: a name is a choice without options, a count is a list of seeds."""
+    tree = {"tracks": [TRACKS[0]], "measures": list(MEASURES), "seeds": SEEDS, **source.tree}
+    if tree.get("strategies") == "all":
+        tree["strategies"] = list(names("strategy"))
+    tree["seeds"] = _seeds(tree["seeds"], source.place(("seeds",)))
+    for part in ("datasets", "strategies", "tracks", "measures"):
+        if isinstance(tree.get(part), list):
+            tree[part] = [_choice(item) for item in tree[part]]
+    if isinstance(tree.get("encoders"), dict):
+        tree["encoders"] = {name: _choice(item) for name, item in tree["encoders"].items()}
+    return tree
+
+
+def _seeds(given: Any, place: str) -> list[int]:
+    if type(given) is int and 1 <= given <= 10_000:
+        return list(range(given))
+    fits = isinstance(given, list) and given and all(type(seed) is int and 0 <= seed <= LARGEST_SEED for seed in given)
+    if not fits or len(set(given)) < len(given):
+        raise UserError(
+            f"{place}: give a count from 1 to 10000, or a list of different whole numbers from 0 to {LARGEST_SEED}, "
+            f"got {shown(given)}"
+        )
+    return list(given)
+
+
+def _choice(item: Any) -> Any:
+    return {"name": item} if isinstance(item, str) else item
+
+
+def _line(source: Source, problem: ErrorDetails) -> str:
+    path = problem["loc"]
+    place = source.place(path)
+    if problem["type"] == "unexpected_keyword_argument":
+        owner = SuiteFile if len(path) == 1 else FileBudget if path[0] == "budget" else FileChoice
+        return str(unknown("key", str(path[-1]), TypeAdapter(owner).json_schema()["properties"], place))
+    if problem["type"] == "missing_argument":
+        return f"{place}: is missing"
+    if problem["type"] in ("string_pattern_mismatch", "string_too_long"):
+        given = shown(problem["input"])
+        return f"{place}: a suite's name is up to 64 lower-case letters, digits, - and _, no path, got {given}"
+    return f"{place}: {complaint(problem)}"
