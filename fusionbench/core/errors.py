@@ -38,7 +38,7 @@ def shown(value: object) -> str:
     >>> shown("gatd"), len(shown("x" * 10_000)) < 100
     ("'gatd'", True)
     """
-    return _SHORT.repr(value)
+    return "nothing" if value is None else _SHORT.repr(value)
 
 
 _SHORT = reprlib.Repr()

@@ -68,7 +68,7 @@ def validated(source: Source) -> SuiteFile:
         return TypeAdapter(SuiteFile).validate_json(canonical_json(_spelled_out(source)))
     except ValidationError as error:
         lines = [_line(source, problem) for problem in error.errors()]
-        more = f" (and {len(lines) - 2} more mistakes)" if len(lines) > 2 else ""
+        more = f" (and {len(lines) - 2} more)" if len(lines) > 2 else ""
         raise UserError("\n".join(lines[:2]) + more) from error
 
 
@@ -108,9 +108,11 @@ def _line(source: Source, problem: ErrorDetails) -> str:
     if problem["type"] == "unexpected_keyword_argument":
         owner = SuiteFile if len(path) == 1 else FileBudget if path[0] == "budget" else FileChoice
         return str(unknown("key", str(path[-1]), TypeAdapter(owner).json_schema()["properties"], place))
-    if problem["type"] == "missing_argument":
+    if problem["type"] in ("missing", "missing_argument"):
         return f"{place}: is missing"
     if problem["type"] in ("string_pattern_mismatch", "string_too_long"):
         given = shown(problem["input"])
         return f"{place}: a suite's name is up to 64 lower-case letters, digits, - and _, no path, got {given}"
+    if path == ("budget",):
+        return f"{place}: give a mapping such as {{epochs: 20}}, got {shown(problem['input'])}"
     return f"{place}: {complaint(problem)}"

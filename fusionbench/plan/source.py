@@ -46,23 +46,27 @@ class Source:
 class _Loader(yaml.SafeLoader):
     """Safe YAML in which 1e-3 is a number, as in YAML 1.2 (PyYAML's 1.1 wants 1.0e-3): no tags, aliases or depths."""
 
-    depth = 0
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.path: list[str] = []
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         """One node; what a suite has no use for is refused before anything is made of it."""
         event = self.peek_event()  # type: ignore[no-untyped-call]
+        self.path.append(str(index.value if isinstance(index, yaml.ScalarNode) else index))
         reason = ""
         if isinstance(event, yaml.AliasEvent):  # A few nested ones stand for billions of values.
             reason = "aliases are not allowed; write the value out"
         elif event.tag:
-            reason = f"the tag {shown(event.tag)} is not allowed; a suite holds plain values only"
-        elif self.depth >= DEEPEST:
+            tag = shown(event.tag.replace("tag:yaml.org,2002:", "!!"))
+            reason = f"the tag {tag} is not allowed; a suite holds plain values only"
+        elif len(self.path) > DEEPEST:
             reason = f"nested more than {DEEPEST} deep"
         if reason:
-            raise yaml.composer.ComposerError(None, None, reason, event.start_mark)
-        self.depth += 1
+            place = ".".join(part for part in self.path[1:4] if part.isprintable())
+            raise yaml.composer.ComposerError(None, None, f"{place}: {reason}", event.start_mark)
         node = super().compose_node(parent, index)
-        self.depth -= 1
+        self.path.pop()
         return node
 
 
@@ -111,10 +115,11 @@ def parse_source(text: str, name: str) -> Source:
         tree = loader.construct_document(node) if node else None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise UserError(f"{name}, line {mark.line + 1 if mark else 1}: {error.problem or error.context}") from error
+        words = ", ".join(part for part in (error.context, error.problem) if part)
+        raise UserError(f"{name}, line {mark.line + 1 if mark else 1}: {words}") from error
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise UserError(f"{name}, line {line}: a character that text does not hold: {error.character!r}") from error
+        raise UserError(f"{name}, line {line}: the character #x{error.character:02x} is not allowed") from error
     if not isinstance(tree, dict):
         raise UserError(f"{name}, line 1: a suite is a mapping with name, datasets and strategies, got {shown(tree)}")
     return Source(name, tree, lines)
@@ -156,7 +161,8 @@ def _lines(loader: _Loader, node: yaml.Node, path: TreePath, name: str) -> Itera
         for key, child in node.value:
             place = f"{name}, line {key.start_mark.line + 1}: {'.'.join(map(str, path))}".removesuffix(": ")
             if key.tag != "tag:yaml.org,2002:str" or not key.value.isprintable():
-                raise UserError(f"{place}: a key is a plain word, got {shown(key.value)}")
+                given = shown(key.value) if isinstance(key, yaml.ScalarNode) else "a list or mapping"
+                raise UserError(f"{place}: a key is a plain word, got {given}")
             if key.value in keys:
                 raise UserError(f"{place}: the key {shown(key.value)} stands here twice")
             keys.add(key.value)
