@@ -1,0 +1,85 @@
+"""The scores of a task, by the names that records use, against scikit-learn."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import accuracy_score, f1_score, log_loss
+
+from fusionbench.core.task import MetricName, ModalitySpec, TaskKind, TaskSpec
+from fusionbench.metrics.nll import NegativeLogLikelihood
+from fusionbench.metrics.scores import score_metrics
+
+
+def task(kind: TaskKind, metric: MetricName, classes: int) -> TaskSpec:
+    return TaskSpec((ModalitySpec("a", "vector", (2,)),), classes, kind, metric)
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    powers = np.exp(logits - logits.max(1, keepdims=True))
+    return powers / powers.sum(1, keepdims=True)
+
+
+def test_multiclass_scores_are_scikit_learns() -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.standard_normal((300, 4)).astype(np.float32)
+    targets = rng.integers(0, 4, 300)
+    scores = score_metrics(task("multiclass", "accuracy", 4))
+    for start in range(0, 300, 64):
+        scores.update(torch.tensor(logits[start : start + 64]), torch.tensor(targets[start : start + 64]))
+    found = {name: float(value) for name, value in scores.compute().items()}
+    guesses = logits.argmax(1)
+    assert found == {
+        "accuracy": pytest.approx(accuracy_score(targets, guesses), abs=1e-6),
+        "macro_f1": pytest.approx(f1_score(targets, guesses, average="macro"), abs=1e-6),
+        "nll": pytest.approx(log_loss(targets, softmax(logits.astype(np.float64))), abs=1e-5),
+    }
+
+
+def test_macro_f1_leaves_out_a_class_that_is_neither_there_nor_guessed_as_scikit_learn_does() -> None:
+    logits = torch.tensor([[3.0, 0.0, -1.0], [0.0, 2.0, -1.0], [0.0, 2.0, -1.0]])
+    targets = torch.tensor([0, 1, 0])
+    scores = score_metrics(task("multiclass", "accuracy", 3))
+    scores.update(logits, targets)
+    expected = f1_score(targets, logits.argmax(1), average="macro")
+    assert float(scores.compute()["macro_f1"]) == pytest.approx(expected, abs=1e-6)
+
+
+def test_multilabel_nll_is_the_sum_over_classes_of_scikit_learns_log_loss() -> None:
+    rng = np.random.default_rng(1)
+    logits = rng.standard_normal((200, 5)).astype(np.float32)
+    targets = (rng.random((200, 5)) < 0.3).astype(np.float32)
+    metric = NegativeLogLikelihood(multilabel=True)
+    for start in range(0, 200, 48):
+        metric.update(torch.tensor(logits[start : start + 48]), torch.tensor(targets[start : start + 48]))
+    chances = 1 / (1 + np.exp(-logits.astype(np.float64)))
+    expected = sum(log_loss(targets[:, c], chances[:, c]) for c in range(5))
+    assert float(metric.compute()) == pytest.approx(expected, abs=1e-5)
+
+
+def test_nll_of_logits_too_large_for_probabilities_stays_finite() -> None:
+    metric = NegativeLogLikelihood(multilabel=False)
+    metric.update(torch.tensor([[1000.0, 0.0]]), torch.tensor([1]))
+    assert float(metric.compute()) == 1000.0
+
+
+def test_a_multilabel_task_has_the_scores_of_youtube8m() -> None:
+    scores = score_metrics(task("multilabel", "gap20", 30))
+    logits = torch.randn(40, 30, generator=torch.Generator().manual_seed(2))
+    targets = (logits > 1).float()
+    scores.update(logits, targets)
+    found = {name: float(value) for name, value in scores.compute().items()}
+    assert set(found) == {"gap20", "hit1", "perr", "map_top20", "map_full", "nll"}
+    # A label wherever the logit is above 1: a perfect ranking, its best 20 of 30 classes hold all labels.
+    assert found["gap20"] == found["perr"] == found["map_top20"] == found["map_full"] == 1.0
+    assert found["hit1"] == pytest.approx(float((targets.sum(1) > 0).float().mean()))
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        (task("multiclass", "accuracy", 3), {"accuracy", "nll"}),
+        (task("multilabel", "gap20", 3), {"gap20", "nll"}),
+    ],
+)
+def test_model_selection_computes_the_ranking_score_and_nll_alone(spec: TaskSpec, expected: set[str]) -> None:
+    assert set(score_metrics(spec, only=spec.metric)) == expected
