@@ -31,6 +31,10 @@ PATIENCE_S = 6 * 3600
 """How long one runner waits for another that converts the same data."""
 
 
+TOLD = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR)
+"""Faults of the disk or the folder that the user can mend."""
+
+
 def data_root(root: Path | str | None = None) -> Path:
     """The data folder: the one given, else $FUSIONBENCH_DATA, else ~/.cache/fusionbench."""
     return Path(root or os.environ.get("FUSIONBENCH_DATA") or Path.home() / ".cache" / "fusionbench").expanduser()
@@ -49,7 +53,7 @@ def prepared(root: Path, name: str, identity: Any, origin: Any, convert: Callabl
     Raises:
         UserError: the folder cannot be written, the disk is full, or convert says so.
     """
-    folder = root / "prepared" / f"{name}-{short_key(identity)}"
+    folder = prepared_folder(root, name, identity)
     if _is_current(folder, origin):
         return folder
     try:
@@ -60,7 +64,7 @@ def prepared(root: Path, name: str, identity: Any, origin: Any, convert: Callabl
     except Timeout as error:
         raise UserError(f"{folder}: another process has been converting for hours; remove {folder}.lock") from error
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR):
+        if error.errno not in TOLD:
             raise
         free = shutil.disk_usage(_existing(root)).free // 2**20
         raise UserError(
@@ -68,6 +72,16 @@ def prepared(root: Path, name: str, identity: Any, origin: Any, convert: Callabl
             "make room or name another data folder with --data"
         ) from error
     return folder
+
+
+def prepared_folder(root: Path, name: str, identity: Any) -> Path:
+    """Where the converted arrays are, or will be."""
+    return root / "prepared" / f"{name}-{short_key(identity)}"
+
+
+def is_prepared(root: Path, name: str, identity: Any, origin: Any) -> bool:
+    """Whether `prepared` would find them as they should be, and convert nothing."""
+    return _is_current(prepared_folder(root, name, identity), origin)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
