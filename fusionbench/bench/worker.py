@@ -67,6 +67,9 @@ def main(job: Job, connection: Connection, log: Path | None) -> None:
     report = Reporter(connection)
     quiet()
     torch.set_num_threads(job.place.threads)
+    if not torch.cuda.is_available():
+        # AdamW asks for CUDA in every step; without this each question opens the driver's library anew, 0.3 ms.
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
     try:
         with _output_to(log):
             report.send(_do(job, report))

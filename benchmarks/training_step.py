@@ -1,0 +1,91 @@
+"""Training step of concat on digits halves (small_cnn, batch 128), against a hand-written loop of the same model.
+
+Both train the same module on the same batches with the same fused AdamW, on one thread. The suite's path is the one that
+a run takes: Lightning's Trainer with validation every epoch and the best weights kept; its validation passes are timed
+in a run without training steps' share: both numbers are wall seconds of all epochs divided by training steps, and
+the hand-written loop evaluates the same validation rows once an epoch too.
+
+    python benchmarks/training_step.py [--epochs 60] [--rounds 5]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+
+import numpy as np
+import torch
+
+from fusionbench.bench.build import build, seeded, setting_for
+from fusionbench.data.digits import Digits
+from fusionbench.fusion.base import learning_rate_factor, task_loss
+from fusionbench.plan.load import suite_of
+from fusionbench.plan.source import parse_source
+from fusionbench.plan.suite import RunSpec
+from fusionbench.training.fit import fit, quiet
+
+
+def main() -> None:
+    """Time both in turn, round by round, and print the ratio of medians."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--epochs", type=int, default=60)
+    options.add_argument("--rounds", type=int, default=5)
+    chosen = options.parse_args()
+    torch.set_num_threads(1)
+    quiet()
+    text = f"{{name: step, datasets: [digits], strategies: [concat], seeds: 1, budget: {{epochs: {chosen.epochs}}}}}"
+    (run,) = suite_of(parse_source(text, "training_step")).runs()
+    data = Digits(seed=0, batch_size=run.budget.batch_size)
+    data.prepare_data()
+    data.setup()
+    steps = chosen.epochs * len(data.train_dataloader())
+    ours, hand = [], []
+    for number in range(chosen.rounds + 1):  # The first round warms up.
+        times = (_suite_path(run, data), _hand_written(run, data))
+        if number:
+            ours.append(times[0] / steps * 1e3)
+            hand.append(times[1] / steps * 1e3)
+    print(f"suite {statistics.median(ours):.3f} ms/step, hand-written {statistics.median(hand):.3f} ms/step")
+    print(f"ratio {statistics.median(np.divide(ours, hand)):.2f} (rounds: {np.round(np.divide(ours, hand), 2)})")
+
+
+def _suite_path(run: RunSpec, data: Digits) -> float:
+    module = build(run, setting_for(run, data.task))
+    started = time.perf_counter()
+    with seeded(0, "training"):
+        fit(module, data, run.budget, lambda epoch, scores: None)
+    return time.perf_counter() - started
+
+
+def _hand_written(run: RunSpec, data: Digits) -> float:
+    """What one would write for this model alone: tensors in memory, no framework."""
+    module = build(run, setting_for(run, data.task))
+    assert data.parts is not None
+    left, right, targets = data.tensors["left"], data.tensors["right"], data.tensors["targets"]
+    train, validation = torch.from_numpy(data.parts.train), torch.from_numpy(data.parts.validation)
+    started = time.perf_counter()
+    adam = torch.optim.AdamW(module.parameters(), lr=run.budget.learning_rate, weight_decay=1e-2, fused=True)
+    size = run.budget.batch_size
+    per_epoch = len(train) // size
+    total = per_epoch * run.budget.epochs
+    schedule = torch.optim.lr_scheduler.LambdaLR(adam, lambda step: learning_rate_factor(step, total))
+    for _ in range(run.budget.epochs):
+        order = train[torch.randperm(len(train))]
+        module.train()
+        for step in range(per_epoch):
+            rows = order[step * size : (step + 1) * size]
+            adam.zero_grad()
+            logits = module({"left": left[rows], "right": right[rows]})
+            task_loss(logits, targets[rows], data.task).backward()
+            adam.step()
+            schedule.step()
+        module.eval()
+        with torch.no_grad():
+            logits = module({"left": left[validation], "right": right[validation]})
+            (logits.argmax(1) == targets[validation]).float().mean().item()
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main()

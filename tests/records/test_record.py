@@ -1,0 +1,71 @@
+"""The form of a record is a contract: these tests fail when it changes, on purpose or not."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fusionbench.records.record import InvalidRecord, Record, from_text, to_text
+
+GOLDEN = Path(__file__).with_name("golden_record.json").read_text(encoding="utf-8")
+
+
+def test_a_record_is_written_exactly_as_the_golden_file(record: Record) -> None:
+    assert to_text(record) == GOLDEN
+    assert record.key == "2d0821bf3999"
+    assert record.metric == "test/accuracy"
+
+
+def test_the_key_is_the_hash_of_the_spec(record: Record) -> None:
+    assert record.run.key == record.key
+    assert record.run.to_json() == record.spec
+
+
+def changed(**fields: Any) -> str:
+    return json.dumps({**json.loads(GOLDEN), **fields})
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "JSON"),
+        (GOLDEN[: len(GOLDEN) // 2], "JSON"),
+        ("[]", "object"),
+        (changed(surprise=1), "surprise"),
+        (changed(status="perfect"), "status"),
+        (changed(key="000000000000"), "not the hash"),
+        (changed(schema=2), "schema 2"),
+        (changed(scores={}), "without scores"),
+        (changed(data=None), "without scores or data"),
+        (changed(epochs_run="2"), "epochs_run"),
+        (changed(spec={"dataset": 1}), "spec"),
+        (changed(spec={**json.loads(GOLDEN)["spec"], "seed": 4}), "not the hash"),
+        (GOLDEN.replace("0.7,", "NaN,"), "finite"),
+        (GOLDEN.replace('"key"', '"kez"'), "key: Field required"),
+    ],
+)
+def test_what_is_no_record_is_refused_with_the_reason(text: str, reason: str) -> None:
+    with pytest.raises(InvalidRecord, match=reason):
+        from_text(text)
+
+
+@given(st.integers(0, len(GOLDEN) - 1), st.integers(0, 7))
+def test_a_flipped_bit_is_refused_or_reads_as_a_valid_record(place: int, bit: int) -> None:
+    damaged = bytearray(GOLDEN.encode())
+    damaged[place] ^= 1 << bit
+    try:
+        record = from_text(bytes(damaged))
+    except InvalidRecord:
+        return
+    assert record.run.key == record.key  # Whatever changed, the run it answers is the one its key names.
+
+
+def test_a_number_that_is_not_finite_cannot_be_written(record: Record) -> None:
+    with pytest.raises(ValueError, match="JSON compliant"):
+        to_text(replace(record, scores={"test/accuracy": float("nan")}))

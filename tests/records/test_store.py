@@ -1,0 +1,143 @@
+"""Publishing: whole or not at all, and a done record stays."""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fusionbench.core import files
+from fusionbench.records.record import Record, to_text
+from fusionbench.records.store import Store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path, "suite")
+
+
+def below(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_published_record_lies_where_its_names_say_and_reads_back(store: Store, record: Record) -> None:
+    assert store.publish(record)
+    assert below(store.root) == [f"digits/unimodal+modality=left/{record.key}.json"]
+    assert store.read(record.run) == record
+
+
+def test_a_done_record_is_never_replaced(store: Store, record: Record) -> None:
+    store.publish(record)
+    assert not store.publish(replace(record, train_seconds=99.0))
+    assert store.read(record.run) == record
+
+
+def test_a_failed_record_gives_way_to_a_done_one(store: Store, record: Record) -> None:
+    failed = Record(record.key, record.spec, "failed", "RuntimeError: no")
+    store.publish(failed)
+    assert store.read(record.run) == failed
+    assert store.publish(record)
+    assert store.read(record.run) == record
+
+
+def test_an_invalid_file_is_moved_aside_named_and_not_counted(store: Store, record: Record) -> None:
+    path = store.path(record.run)
+    path.parent.mkdir(parents=True)
+    for number in (1, 2):
+        path.write_text("{")
+        assert store.read(record.run) is None
+        assert path.with_name(f"{path.name}.invalid-{number}").read_text() == "{"
+        assert f"invalid-{number}" in store.set_aside[-1]
+    assert store.publish(record)
+
+
+def test_a_record_in_another_runs_place_is_not_taken_for_it(store: Store, record: Record) -> None:
+    other = replace(record.run, seed=4)
+    path = store.path(other)
+    path.parent.mkdir(parents=True)
+    path.write_text(to_text(record))
+    assert store.read(other) is None
+    assert "invalid-1" in store.set_aside[0]
+
+
+@pytest.mark.parametrize("fails", ["write", "link"])
+def test_a_full_disk_leaves_nothing_behind(
+    store: Store, record: Record, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    def full(*arguments: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync" if fails == "write" else "link", full)
+    with pytest.raises(OSError, match="No space left"):
+        store.publish(record)
+    assert below(store.root) == []
+
+
+def test_a_file_system_without_hard_links_still_publishes_once(
+    store: Store, record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*arguments: Any) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refused)
+    assert store.publish(record)
+    assert not store.publish(replace(record, train_seconds=99.0))
+    assert store.read(record.run) == record
+
+
+def test_what_a_killed_process_left_is_swept_and_a_living_ones_is_not(store: Store, record: Record) -> None:
+    store.publish(record)
+    folder = store.path(record.run).parent
+    process = multiprocessing.get_context("spawn").Process(target=int)
+    process.start()
+    process.join()
+    dead = folder / f".x.json.{files.HOST}-{process.pid}-0123abcd.tmp"
+    alive = folder / f".x.json.{files.HOST}-{os.getpid()}-0123abcd.tmp"
+    elsewhere = folder / ".x.json.anotherhost-1-0123abcd.tmp"
+    for path in (dead, alive, elsewhere):
+        path.write_text("half")
+    store.sweep()
+    assert [path.exists() for path in (dead, alive, elsewhere)] == [False, True, True]
+
+
+def test_measures_and_predictions_lie_beside_the_record(store: Store, record: Record) -> None:
+    run = record.run
+    assert store.read_measure(run, "size") is None
+    store.publish_measure(run, "size", {"fusion_parameters": 10})
+    store.publish_arrays(run, {"logits": np.zeros((2, 3), dtype=np.float32)})
+    found = store.read_measure(run, "size")
+    assert found is not None
+    assert found["fusion_parameters"] == 10
+    with np.load(store.path(run, ".npz")) as arrays:
+        assert arrays["logits"].shape == (2, 3)
+
+
+def test_a_damaged_measure_is_moved_aside(store: Store, record: Record) -> None:
+    store.publish_measure(record.run, "size", {"fusion_parameters": 10})
+    path = store.path(record.run, ".size.json")
+    path.write_text(path.read_text().replace(record.key, "0" * 12))
+    assert store.read_measure(record.run, "size") is None
+    assert path.with_name(f"{path.name}.invalid-1").exists()
+
+
+def test_latency_sessions_come_back_oldest_first(store: Store, record: Record) -> None:
+    for started in ("2026-02", "2026-01"):
+        store.publish_latency(record.run.dataset, {"started": started, "rows": []})
+    assert [session["started"] for session in store.read_latency(record.run.dataset)] == ["2026-01", "2026-02"]
+
+
+def test_lint_names_what_is_invalid_or_out_of_place(store: Store, record: Record) -> None:
+    store.publish(record)
+    assert list(store.lint()) == []
+    path = store.path(record.run)
+    path.rename(path.with_name("000000000000.json"))
+    (path.parent / "111111111111.json").write_text("{}")
+    lines = list(store.lint())
+    assert len(lines) == 2
+    assert "belongs at" in lines[0]
