@@ -1,0 +1,237 @@
+"""What every strategy has to keep, as plain functions: the contract's tests call them, and so do the tests of them.
+
+Each raises AssertionError with the reason.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+import torch
+from lightning import Trainer
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from torchmetrics import Metric
+
+from fusionbench.core.batch import MultimodalBatch
+from fusionbench.core.catalogue import describe, load
+from fusionbench.core.task import ModalityKind, ModalitySpec, TaskKind, TaskSpec
+from fusionbench.fusion.base import FusionModule, Optimiser, Setting
+from fusionbench.measure.size import measure
+from fusionbench.plan.suite import Choice
+
+STEPS = 4
+"""T: steps of the sequences here, and positions of the pictures' last map."""
+SHAPES: dict[str, tuple[int, ...]] = {"image": (2, 4, 4), "vector": (5,), "sequence": (STEPS, 3)}
+WIDTH, HEAD_WIDTH, CLASSES = 8, 20, 3
+ENCODERS = {
+    "image": Choice("small_cnn", {"width": WIDTH, "channels": [4]}),
+    "vector": Choice("mlp", {"width": WIDTH}),
+    "sequence": Choice("mlp", {"width": WIDTH}),
+}
+TINY = {"hidden": 7, "rank": 3, "heads": 2, "layers": 2}
+"""Options, for those that have them: small, and all different so that a formula cannot mix them up."""
+
+
+def task_of(kinds: Sequence[ModalityKind], kind: TaskKind = "multiclass") -> TaskSpec:
+    """A task with one modality m0, m1, ... of each kind."""
+    specs = tuple(ModalitySpec(f"m{i}", one, SHAPES[one]) for i, one in enumerate(kinds))
+    return TaskSpec(specs, CLASSES, kind, "accuracy" if kind == "multiclass" else "gap20")
+
+
+def setting_of(task: TaskSpec, seed: int = 0) -> Setting:
+    """Tiny widths; no weight decay, so that only a gradient moves a parameter."""
+    encoders = {spec.name: ENCODERS[spec.kind] for spec in task.modalities}
+    optimiser = Optimiser(learning_rate=1e-2, weight_decay=0.0)
+    return Setting(task, encoders, WIDTH, HEAD_WIDTH, 0.0, optimiser, seed)
+
+
+def options_of(strategy: str, task: TaskSpec) -> dict[str, Any]:
+    """All options of a shipped strategy, tiny where they are known, the first modality where one is asked for."""
+    known = TINY | {"modality": task.names[0]}
+    plugin = describe("strategy", strategy)
+    return {name: known.get(name, option.default) for name, option in plugin.options.items()}
+
+
+def built(strategy: str, task: TaskSpec, seed: int = 0) -> FusionModule:
+    """A shipped strategy on a task, in training mode."""
+    torch.manual_seed(seed)
+    module: FusionModule = load("strategy", strategy)(setting_of(task, seed), **options_of(strategy, task))
+    return module
+
+
+def batch_of(task: TaskSpec, size: int = 6, seed: int = 0) -> MultimodalBatch:
+    """Random samples; sequences of 1 to T steps, all modalities present."""
+    draw = torch.Generator().manual_seed(seed)
+    inputs = {spec.name: torch.randn(size, *spec.shape, generator=draw) for spec in task.modalities}
+    lengths = {m.name: torch.randint(1, STEPS + 1, (size, 1), generator=draw) for m in task.modalities}
+    masks = {m.name: torch.arange(STEPS) < lengths[m.name] for m in task.modalities if m.kind == "sequence"}
+    present = {name: torch.ones(size, dtype=torch.bool) for name in task.names}
+    targets = torch.arange(size) % task.classes
+    if task.kind == "multilabel":
+        targets = (torch.rand(size, task.classes, generator=draw) < 0.5).float()
+    return MultimodalBatch(inputs, masks, present, targets, torch.arange(size))
+
+
+def rows_of(batch: MultimodalBatch, rows: Tensor) -> MultimodalBatch:
+    """Some samples of a batch."""
+
+    def some(values: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {name: value[rows] for name, value in values.items()}
+
+    inputs, masks, present = some(batch.inputs), some(batch.masks), some(batch.present)
+    return MultimodalBatch(inputs, masks, present, batch.targets[rows], batch.ids[rows])
+
+
+def logits_of(module: FusionModule, batch: MultimodalBatch) -> Tensor:
+    """Logits (B, C) in eval mode."""
+    module.eval()
+    with torch.no_grad():
+        return module.predict(batch).logits
+
+
+def quiet_trainer(epochs: int, limit_val_batches: int | None = None) -> Trainer:
+    """A plain Trainer on the CPU that writes nothing."""
+    return Trainer(
+        max_epochs=epochs,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        limit_val_batches=limit_val_batches,
+    )
+
+
+def check_logits(module: FusionModule, batch: MultimodalBatch) -> None:
+    """Point 1: one finite number per sample and class."""
+    logits = logits_of(module, batch)
+    assert logits.shape == (len(batch), module.task.classes), f"logits are {tuple(logits.shape)}"
+    assert logits.isfinite().all(), "logits are not finite"
+
+
+def check_learning(module: FusionModule, batch: MultimodalBatch) -> None:
+    """Point 2: what the loss depends on is registered, and a few steps of a plain Trainer change every parameter."""
+    registered = {id(tensor) for tensor in (*module.parameters(), *module.buffers())}
+    stray = [name for name, tensor in _held(module) if id(tensor) not in registered]
+    assert not stray, f"not registered, so neither trained nor saved: {', '.join(stray)}"
+    leaves = _leaves(module.train().loss(module.predict(batch), batch))
+    assert all(id(leaf) in registered for leaf in leaves), "the loss depends on a tensor that is not registered"
+    before = {name: parameter.detach().clone() for name, parameter in module.named_parameters()}
+    steps = DataLoader([batch] * 4, batch_size=None)  # type: ignore[arg-type]
+    quiet_trainer(epochs=1, limit_val_batches=0).fit(module, steps, steps)
+    same = [name for name, parameter in module.named_parameters() if torch.equal(parameter, before[name])]
+    assert not same, f"never changed: {', '.join(same)}"
+
+
+def check_samples_are_independent(module: FusionModule, batch: MultimodalBatch) -> None:
+    """Point 3: a sample's logits depend neither on its batch mates, nor on the order, nor on the padding."""
+    expected = logits_of(module, batch)
+    order = torch.arange(len(batch)).flip(0)
+    _assert_close(logits_of(module, rows_of(batch, order)), expected[order], "the order of the batch matters")
+    for row in range(len(batch)):
+        alone = rows_of(batch, torch.tensor([row]))
+        _assert_close(logits_of(module, alone), expected[row : row + 1], "a sample depends on its batch mates")
+        steps = {name: int(mask.sum()) for name, mask in alone.masks.items()}
+        inputs = {name: x[:, : steps.get(name)] if name in steps else x for name, x in alone.inputs.items()}
+        masks = {name: mask[:, : steps[name]] for name, mask in alone.masks.items()}
+        trimmed = logits_of(module, replace(alone, inputs=inputs, masks=masks))
+        _assert_close(trimmed, expected[row : row + 1], "the length of the padding matters")
+    for garbage in (1e4, torch.nan):
+        padded = {name: x.clone() for name, x in batch.inputs.items()}
+        for name, mask in batch.masks.items():
+            padded[name][~mask] = garbage
+        found = logits_of(module, replace(batch, inputs=padded))
+        _assert_close(found, expected, f"{garbage} in the padding matters")
+
+
+def check_modalities_matter(module: FusionModule, batch: MultimodalBatch) -> None:
+    """Point 4: changing a modality that the strategy uses changes some logit; changing another changes none."""
+    before, other = logits_of(module, batch), batch_of(module.task, len(batch), seed=1)
+    for name in module.task.names:
+        inputs = batch.inputs | {name: other.inputs[name]}
+        moved = (logits_of(module, replace(batch, inputs=inputs)) - before).abs().amax().item()
+        if name in module.modalities_used():
+            assert moved > 1e-6, f"'{name}' does not matter"
+        else:
+            assert moved == 0.0, f"'{name}' matters, though it is not used"
+
+
+def check_missing_modalities(module: FusionModule, batch: MultimodalBatch) -> None:
+    """Point 5: with any modalities missing but all, logits are finite, and what stands in their place is not seen."""
+    names = module.task.names
+    subsets = [here for here in product((False, True), repeat=len(names)) if any(here)]
+    mixed = rows_of(batch, torch.arange(len(subsets)) % len(batch))
+    mixed = replace(mixed, present={name: torch.tensor([s[i] for s in subsets]) for i, name in enumerate(names)})
+    expected = logits_of(module, mixed)
+    assert expected.isfinite().all(), "logits are not finite where a modality is missing"
+    for garbage in (0.0, 1e6, torch.inf, torch.nan):
+        inputs = {name: x.clone() for name, x in mixed.inputs.items()}
+        masks = {name: mask.clone() for name, mask in mixed.masks.items()}
+        for name, here in mixed.present.items():
+            inputs[name][~here] = garbage
+            if name in masks:
+                masks[name][~here] = bool(garbage)
+        found = logits_of(module, replace(mixed, inputs=inputs, masks=masks))
+        _assert_close(found, expected, f"{garbage} in the place of a missing modality is seen")
+
+
+def check_size(module: FusionModule, doc: str, options: Mapping[str, Any], batch: MultimodalBatch) -> None:
+    """Point 6: parameters are as many as the docstring's formula says, FLOPs within 1 % of it."""
+    task = module.task
+    letters = {"M": len(module.modalities_used()), "D": WIDTH, "W": HEAD_WIDTH, "C": task.classes}
+    letters["T"] = 1 if task.modalities[0].kind == "vector" else STEPS
+    found = measure(module, batch)
+    parameters = evaluated(doc, "Parameters", letters | dict(options))
+    assert found["fusion_parameters"] == parameters, f"{found['fusion_parameters']} parameters, formula {parameters}"
+    flops = evaluated(doc, "FLOPs", letters | dict(options))
+    counted = found["fusion_flops_per_sample"]
+    assert abs(counted - flops) <= 0.01 * flops, f"{counted} FLOPs per sample, formula {flops}"
+
+
+def evaluated(doc: str, word: str, letters: Mapping[str, Any]) -> float:
+    """The value of the formula after `word:` in a docstring; it goes on over indented lines."""
+    found = re.search(rf"^{word}: (.+(?:\n[ \t]+.+)*)", doc, re.MULTILINE)
+    assert found, f"the docstring has no line '{word}:'"
+    return float(eval(" ".join(found[1].split()), {"__builtins__": {}}, dict(letters)))
+
+
+def _assert_close(found: Tensor, expected: Tensor, what: str) -> None:
+    gap = (found - expected).abs().amax().item()
+    assert gap <= 1e-5, f"{what}: logits differ by {gap:.2g}"  # Also false for NaN.
+
+
+def _held(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Every tensor that a module or one below it holds in a plain attribute, list, tuple or dict."""
+    for path, part in module.named_modules():
+        if isinstance(part, Metric):  # Metrics keep their states as plain attributes, by design.
+            continue
+        for name, value in vars(part).items():
+            if not name.startswith("_"):
+                yield from _tensors(f"{path}.{name}".lstrip("."), value)
+
+
+def _tensors(path: str, value: object) -> Iterator[tuple[str, Tensor]]:
+    if isinstance(value, Tensor):
+        yield path, value
+    elif isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from _tensors(path, item)
+
+
+def _leaves(loss: Tensor) -> list[Tensor]:
+    """The tensors that require gradients and that a loss depends on."""
+    found, seen, left = [], set(), [loss.grad_fn]
+    while left:
+        node = left.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            found.extend([node.variable] if hasattr(node, "variable") else [])
+            left.extend(parent for parent, _ in node.next_functions)
+    return found

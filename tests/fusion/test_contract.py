@@ -1,0 +1,162 @@
+"""The contract of strategies.md, over every file in fusion/: a new strategy is tested the moment it exists."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from itertools import product
+from typing import cast
+
+import pytest
+import torch
+from contract_checks import (
+    ENCODERS,
+    batch_of,
+    built,
+    check_learning,
+    check_logits,
+    check_missing_modalities,
+    check_modalities_matter,
+    check_samples_are_independent,
+    check_size,
+    logits_of,
+    options_of,
+    setting_of,
+    task_of,
+)
+
+from fusionbench.core.catalogue import describe, load, names
+from fusionbench.core.task import ModalityKind, TaskKind, TaskSpec
+
+STRATEGIES = names("strategy")
+KINDS = cast(tuple[ModalityKind, ...], ("image", "vector", "sequence"))
+TASK_KINDS = cast(tuple[TaskKind, ...], ("multiclass", "multilabel"))
+MIXTURES: tuple[tuple[ModalityKind, ...], ...] = (("image", "vector"), ("sequence", "image", "vector"))
+SETS = [(kind,) * count for kind, count in product(KINDS, (2, 3, 5))] + list(MIXTURES)
+TASKS = [(kinds, kind) for kinds in SETS for kind in TASK_KINDS]
+TRAINED = [name for name in STRATEGIES if describe("strategy", name).facts.get("uses") != "none"]
+
+
+def suitable(strategy: str, task: TaskSpec) -> bool:
+    """Whether the strategy takes the task; if it does not, it says why in words."""
+    reason = load("strategy", strategy).unsuitable(setting_of(task))
+    assert reason == "" or len(reason.split()) > 3
+    return reason == ""
+
+
+def label(value: object) -> str:
+    return "-".join(value) if isinstance(value, tuple) else str(value)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize(("kinds", "kind"), TASKS, ids=label)
+def test_logits_are_finite_for_every_kind_and_number_of_modalities(
+    strategy: str, kinds: tuple[ModalityKind, ...], kind: TaskKind
+) -> None:
+    task = task_of(kinds, kind)
+    if suitable(strategy, task):
+        check_logits(built(strategy, task), batch_of(task))
+
+
+@pytest.mark.parametrize("strategy", TRAINED)
+@pytest.mark.parametrize("kind", TASK_KINDS)
+def test_every_parameter_is_registered_and_learns(strategy: str, kind: TaskKind) -> None:
+    task = task_of(("sequence", "sequence", "sequence"), kind)
+    check_learning(built(strategy, task), batch_of(task, size=32))
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("kinds", [("sequence", "sequence"), ("image", "image", "image"), *MIXTURES], ids=label)
+def test_one_sample_does_not_see_another(strategy: str, kinds: tuple[ModalityKind, ...]) -> None:
+    task = task_of(kinds)
+    check_samples_are_independent(built(strategy, task), batch_of(task))
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("kinds", SETS, ids=label)
+def test_each_modality_matters(strategy: str, kinds: tuple[ModalityKind, ...]) -> None:
+    task = task_of(kinds)
+    check_modalities_matter(built(strategy, task), batch_of(task, size=16))
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize(("kinds", "kind"), TASKS, ids=label)
+def test_what_stands_in_the_place_of_a_missing_modality_is_not_seen(
+    strategy: str, kinds: tuple[ModalityKind, ...], kind: TaskKind
+) -> None:
+    task = task_of(kinds, kind)
+    check_missing_modalities(built(strategy, task), batch_of(task))
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("kinds", SETS[:9], ids=label)
+def test_size_is_what_the_docstring_says(strategy: str, kinds: tuple[ModalityKind, ...]) -> None:
+    task = task_of(kinds)
+    doc = describe("strategy", strategy).doc
+    check_size(built(strategy, task), doc, options_of(strategy, task), batch_of(task))
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_state_dict_brings_back_the_model(strategy: str) -> None:
+    task = task_of(("sequence", "sequence", "sequence"))
+    module, other, batch = built(strategy, task), built(strategy, task, seed=1), batch_of(task)
+    stream = io.BytesIO()
+    torch.save(module.state_dict(), stream)
+    stream.seek(0)
+    other.load_state_dict(torch.load(stream, weights_only=True))
+    torch.testing.assert_close(logits_of(other, batch), logits_of(module, batch), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_the_seed_decides_the_weights(strategy: str) -> None:
+    task = task_of(("image", "image"))
+    one, same, other = (built(strategy, task, seed) for seed in (0, 0, 1))
+    for a, b in zip(one.parameters(), same.parameters(), strict=True):
+        assert torch.equal(a, b)
+    moved = [not torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True)]
+    assert any(moved) == bool(moved)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("kind", TASK_KINDS)
+def test_bfloat16_autocast_stays_close(strategy: str, kind: TaskKind) -> None:
+    task = task_of(("sequence", "sequence", "sequence"), kind)
+    module, batch = built(strategy, task), batch_of(task)
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = logits_of(module, batch)
+        module.train()
+        loss = module.loss(module.predict(batch), batch)
+    assert loss.isfinite()
+    torch.testing.assert_close(rough.float(), logits_of(module, batch), rtol=0.05, atol=0.05)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("kinds", [("vector", "vector"), MIXTURES[1]], ids=label)
+def test_torch_export_takes_plain_dicts(strategy: str, kinds: tuple[ModalityKind, ...]) -> None:
+    task = task_of(kinds)
+    module, batch = built(strategy, task).eval(), batch_of(task)
+    present = batch.present | {task.names[0]: torch.arange(len(batch)) > 1}
+    program = torch.export.export(module, (batch.inputs, batch.masks, present))
+    found = program.module()(batch.inputs, batch.masks, present)
+    torch.testing.assert_close(found, logits_of(module, replace(batch, present=present)))
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_forward_without_masks_takes_everything_as_there(strategy: str) -> None:
+    task = task_of(("sequence", "sequence"))
+    module, batch = built(strategy, task).eval(), batch_of(task)
+    whole = replace(batch, masks={name: torch.ones_like(mask) for name, mask in batch.masks.items()})
+    torch.testing.assert_close(module(batch.inputs), logits_of(module, whole))
+
+
+def test_all_strategies_of_a_seed_start_from_the_same_encoders() -> None:
+    task = task_of(("image", "sequence"))
+    expected = built("concat", task).encoders.state_dict()
+    compared = 0
+    for strategy in STRATEGIES:
+        for name, tensor in built(strategy, task).encoders.state_dict().items():
+            if name.startswith(task.names):
+                assert torch.equal(tensor, expected[name]), f"{strategy}: {name}"
+                compared += 1
+    assert compared >= 5 * len(expected)
+    assert set(ENCODERS) == set(KINDS)
