@@ -10,7 +10,7 @@ from fusionbench.core.catalogue import describe
 from fusionbench.core.errors import UserError
 from fusionbench.report.collect import Outcome, State
 from fusionbench.report.latency import ENOUGH_CALLS, ENOUGH_SECONDS
-from fusionbench.report.numbers import count, score, significant
+from fusionbench.report.numbers import score, significant
 from fusionbench.report.tables import Table, TableRow
 from fusionbench.stats.summary import EXPLORATORY_BELOW, standing
 
@@ -22,6 +22,7 @@ TITLES = {
     "hit1": "Hit@1",
 }
 """Scores as the field writes them."""
+PARTS = ("train", "validation", "test")
 BAD: tuple[State, ...] = ("diverged", "failed", "skipped", "missing")
 
 
@@ -35,9 +36,14 @@ def caption(table: Table) -> tuple[str, ...]:
     """The sentences below a table, each on one subject."""
     return tuple(
         sentence
-        for part in (_seeds, _reference, _power, _counts, _cost, _latency, _training, _data)
+        for part in (_interval, _seeds, _reference, _power, _counts, _cost, _latency, _training, _data)
         for sentence in part(table)
     )
+
+
+def short_caption(table: Table) -> tuple[str, ...]:
+    """The sentences that a terminal shows: what the numbers are, what went wrong, where time was taken."""
+    return tuple(sentence for part in (_interval, _counts, _latency) for sentence in part(table))
 
 
 def note(row: TableRow) -> str:
@@ -58,16 +64,21 @@ def _group(state: State, reason: str, seeds: list[int], planned: tuple[Outcome, 
     return f"{len(seeds)} {state} ({which}{': ' + words if words else ''})"
 
 
-def _seeds(table: Table) -> Iterator[str]:
+def _interval(table: Table) -> Iterator[str]:
     counts = sorted({row.done for row in table.rows if row.done})
     if not counts:
         yield "No run is done yet."
         return
     seeds = f"{counts[0]} to {counts[-1]} seeds" if len(counts) > 1 else f"{counts[0]} seed{'s' * (counts[0] > 1)}"
     claim = standing(counts[0])
-    why = f" with fewer than {EXPLORATORY_BELOW}" if claim == "exploratory" else ""
-    interval = "Mean ± half-width of the 95 % t interval over" if counts[-1] > 1 else "No interval: of"
-    yield f"{interval} {seeds}{f': {claim}{why}' if claim else ''}."
+    claim += f": fewer than {EXPLORATORY_BELOW}" if claim == "exploratory" else ""
+    interval = "Mean ± half-width of the 95 % t interval over" if counts[-1] > 1 else "Scores, without an interval, of"
+    yield f"{interval} {seeds}{f' ({claim})' if claim else ''}."
+
+
+def _seeds(table: Table) -> Iterator[str]:
+    if not any(row.done for row in table.rows):
+        return
     yield "A seed draws the validation split, initial weights, order and dropout; the test rows never move."
     yield "Bold: the best mean; differences are not tested here."
 
@@ -101,9 +112,10 @@ def _cost(table: Table) -> Iterator[str]:
     if table.cost is None or not any(row.front for row in table.rows):
         return
     cost = "end-to-end latency at batch 1" if table.cost == "latency" else "fusion parameters"
+    noise = "paired over seeds" + ("; for latency the spread between rounds" if table.cost == "latency" else "")
     yield (
         f"Front ●: no other strategy is at least as good in both {title(table.metric)} and {cost} and better in one "
-        "beyond the interval (paired over seeds; round-to-round spread of latency)."
+        f"beyond the interval ({noise})."
     )
 
 
@@ -136,7 +148,7 @@ def _data(table: Table) -> Iterator[str]:
     records = [o.record for row in table.rows for o in row.outcomes if o.record and o.record.data]
     facts = records[0].data if records else None
     if facts:
-        rows = ", ".join(f"{count(facts.counts[part])} {part}" for part in facts.counts)
+        rows = ", ".join(f"{facts.counts[part]:,} {part}" for part in PARTS if part in facts.counts)
         yield f"Data {table.name}: {rows}; fingerprint {facts.fingerprint[:12]}."
     try:
         doc = " ".join(describe("dataset", table.dataset.name).doc.split())

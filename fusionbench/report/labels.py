@@ -13,8 +13,10 @@ ROUNDS = 12
 GAPS = (5.0, 10.0, 18.0, 30.0, 46.0, 66.0, 90.0)
 """Between a point and its label, in the unit of the boxes."""
 DIRECTIONS = 16
-COVERS_LABEL, COVERS_POINT, OUTSIDE, COVERS_LINE, CROSSES = 60.0, 60.0, 200.0, 6.0, 8.0
-"""Prices: the first four for each unit of overlap in the narrower direction, the last for a leader over a label."""
+COVERS, OUTSIDE = 60.0, 200.0
+"""The price of each unit by which a label lies over a point or a label, or outside."""
+CUTS_LINE, NEARER_TO_ANOTHER, LEADER_OVER = 14.0, 16.0, 30.0
+"""The price of a line through a label, of a label nearer to another point, of a leader over a point or a label."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,11 @@ class Box:
     bottom: float
     right: float
     top: float
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """Its middle."""
+        return (self.left + self.right) / 2, (self.bottom + self.top) / 2
 
     def overlap(self, other: Box) -> float:
         """How far the two lie over each other, in the direction in which it is less; 0 if they do not."""
@@ -43,6 +50,11 @@ class Box:
                 self.top - area.top,
             )
         )
+
+    def distance(self, x: float, y: float) -> float:
+        """From the point (x, y); 0 inside."""
+        near = self.nearest(x, y)
+        return math.hypot(near[0] - x, near[1] - y)
 
     def nearest(self, x: float, y: float) -> tuple[float, float]:
         """The point of the box nearest to (x, y)."""
@@ -65,46 +77,53 @@ def place(spots: Sequence[Spot], points: Sequence[Box], lines: Sequence[Box], ar
 
     Args:
         spots: the points and the size of their labels.
-        points: markers that no label may cover.
-        lines: thin boxes (intervals, steps) that a label had better not cover.
+        points: their markers, in the same order, which no label may cover.
+        lines: thin boxes (intervals, steps) that should not run through a label.
         area: where all labels have to lie.
     """
-    candidates = [[(box, _own_cost(box, gap, turn, points, lines, area)) for box, gap, turn in _places(spot)]
-                  for spot in spots]  # fmt: skip
+    candidates = []
+    for spot in spots:
+        others = [point for other, point in zip(spots, points, strict=True) if other is not spot]
+        priced = [(box, price + _own_cost(box, spot, others, lines, area)) for box, price in _places(spot)]
+        candidates.append(priced)
     chosen = [min(options, key=lambda option: option[1])[0] for options in candidates]
     for _ in range(ROUNDS):
         before = list(chosen)
         for index, options in enumerate(candidates):
             others = chosen[:index] + chosen[index + 1 :]
             spot = spots[index]
-            chosen[index] = min(options, key=lambda option: option[1] + _shared_cost(option[0], spot, others))[0]  # noqa: B023
+            chosen[index] = min(options, key=lambda option: option[1] + _shared_cost(option[0], spot, others))[0]
         if chosen == before:
             break
     return chosen
 
 
-def _places(spot: Spot) -> Iterator[tuple[Box, float, int]]:
-    """Candidate boxes with their gap and how many sixteenths of a turn they are from the right."""
+def _places(spot: Spot) -> Iterator[tuple[Box, float]]:
+    """Candidate boxes and their price: near ones, and among these those to the right, are cheapest."""
+    half_width, half_height = spot.width / 2, spot.height / 2
     for gap in GAPS:
         for step in range(DIRECTIONS):
             angle = 2 * math.pi * step / DIRECTIONS
-            x = spot.x + math.cos(angle) * (gap + spot.width / 2)
-            y = spot.y + math.sin(angle) * (gap + spot.height / 2)
-            half_width, half_height = spot.width / 2, spot.height / 2
-            box = Box(x - half_width, y - half_height, x + half_width, y + half_height)
-            yield box, gap, min(step, DIRECTIONS - step)
+            x = spot.x + math.cos(angle) * (gap + half_width)
+            y = spot.y + math.sin(angle) * (gap + half_height)
+            turned = min(step, DIRECTIONS - step)
+            yield Box(x - half_width, y - half_height, x + half_width, y + half_height), gap + 0.5 * turned
 
 
-def _own_cost(box: Box, gap: float, turn: int, points: Sequence[Box], lines: Sequence[Box], area: Box) -> float:
-    cost = gap + turn * 0.5 + OUTSIDE * box.outside(area)
-    cost += COVERS_POINT * sum(box.overlap(point) for point in points)
-    return cost + COVERS_LINE * sum(box.overlap(line) for line in lines)
+def _own_cost(box: Box, spot: Spot, others: Sequence[Box], lines: Sequence[Box], area: Box) -> float:
+    """What a place costs whatever the other labels do."""
+    own, end = box.distance(spot.x, spot.y), box.nearest(spot.x, spot.y)
+    cost = OUTSIDE * box.outside(area) + CUTS_LINE * sum(box.overlap(line) > 0 for line in lines)
+    for other in others:
+        cost += COVERS * box.overlap(other)
+        cost += NEARER_TO_ANOTHER * (box.distance(*other.centre) < own)
+        cost += LEADER_OVER * _over(other, (spot.x, spot.y), end)
+    return cost
 
 
-def _shared_cost(box: Box, spot: Spot, others: Sequence[Box]) -> float:
+def _shared_cost(box: Box, spot: Spot, labels: Sequence[Box]) -> float:
     end = box.nearest(spot.x, spot.y)
-    cost = COVERS_LABEL * sum(box.overlap(other) for other in others)
-    return cost + CROSSES * sum(_over(other, (spot.x, spot.y), end) for other in others)
+    return sum(COVERS * box.overlap(label) + LEADER_OVER * _over(label, (spot.x, spot.y), end) for label in labels)
 
 
 def _over(box: Box, start: tuple[float, float], end: tuple[float, float]) -> bool:

@@ -29,14 +29,12 @@ class Timing:
     threads: int
     device: str
     calls: int
-    seconds: float
-    """Timed, over all calls."""
     median_ms: float
     """For the whole batch."""
     p10_ms: float
     p90_ms: float
     spread: float
-    """Between the medians of rounds, as a fraction of the median."""
+    """Largest less smallest median of a round, as a fraction of the median."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +47,13 @@ class Latency:
     """UTC, ISO 8601."""
     timings: Mapping[tuple[str, str, int], Timing]
     """By strategy, scope and batch size."""
+    seconds: float
+    """Asked for, for each timing; the calls alone add up to a little less."""
 
     @property
     def indicative(self) -> bool:
         """Whether some timing is too short to be more than that."""
-        return any(t.seconds < ENOUGH_SECONDS or t.calls < ENOUGH_CALLS for t in self.timings.values())
+        return self.seconds < ENOUGH_SECONDS or any(t.calls < ENOUGH_CALLS for t in self.timings.values())
 
     def median_ms(self, strategy: str, scope: Scope, batch_size: int) -> float | None:
         """The median time of a whole batch, or None where it was not timed."""
@@ -84,6 +84,7 @@ def _by_device(session: Mapping[str, Any], planned: Collection[str]) -> list[Lat
     try:
         timings = [t for t in _TIMINGS.validate_python(session["rows"]) if t.strategy in planned]
         name, started = str(session["device"]), str(session["started"])
+        seconds = float(session["options"]["seconds"])
     except (KeyError, ValidationError) as error:
         what = f"no {error}" if isinstance(error, KeyError) else _first(error)
         raise UserError(
@@ -96,7 +97,7 @@ def _by_device(session: Mapping[str, Any], planned: Collection[str]) -> list[Lat
         chosen: dict[tuple[str, str, int], Timing] = {
             (t.strategy, t.scope, t.batch_size): t for t in here if t.threads == threads
         }
-        latencies.append(Latency(name, threads, started, chosen))
+        latencies.append(Latency(name, threads, started, chosen, seconds))
     return latencies
 
 

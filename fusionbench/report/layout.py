@@ -9,7 +9,7 @@ from rich.console import Group
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from fusionbench.report.captions import caption, note, title
+from fusionbench.report.captions import caption, note, short_caption, title
 from fusionbench.report.latency import Scope
 from fusionbench.report.numbers import count, milliseconds, score
 from fusionbench.report.tables import Table, TableRow
@@ -79,21 +79,23 @@ def markdown(table: Table, picture: str = "") -> str:
     return "\n".join(lines) + "\n"
 
 
-def terminal_table(table: Table) -> Group:
+def narrow(table: Table) -> Group:
     """The table for a terminal (a rich renderable): what decides, and what went wrong."""
     shown = RichTable(title=Text(f"{table.name} · {table.suite} · {table.track.name}"), title_justify="left")
     shown.add_column("strategy", overflow="fold")
-    for heading in (title(table.metric), "fusion params", *(["ms"] if table.latency else [])):
+    for heading in (title(table.metric), "fusion params", *(["ms, batch 1"] if table.latency else [])):
         shown.add_column(heading, justify="right", no_wrap=True)
     shown.add_column("front", justify="center")
-    shown.add_column("notes", overflow="fold")
+    notes = any(note(row) for row in table.rows)
+    if notes:
+        shown.add_column("notes", overflow="fold")
     for row in table.rows:
         cells = [row.strategy, score(row.scores.get(table.metric)), count(row.size.get("fusion_parameters"))]
         cells += [milliseconds(table.latency.median_ms(row.strategy, "end_to_end", 1))] if table.latency else []
-        cells += [MARK if row.front else "", _short(note(row))]
+        cells += [MARK if row.front else "", *([_short(note(row))] if notes else [])]
         # Text, not str: a reason may hold what rich takes for markup.
         shown.add_row(*map(Text, cells), style="bold" if row.best else "")
-    return Group(shown, Text(" ".join(caption(table)), style="dim"))
+    return Group(shown, Text(" ".join(short_caption(table)), style="dim"))
 
 
 def _score(name: str) -> Column:

@@ -13,13 +13,18 @@ PREFIXES = ("", "k", "M", "G", "T", "P", "E")
 
 
 def decimals(half_width: float | None) -> int:
-    """So many that the half-width has two significant digits; 4 where it is zero or there is none."""
+    """So many that the half-width has two significant digits if it starts with 1 or 2, else one: 0.013, 0.005.
+
+    4 where it is zero or there is none.
+    """
     if not half_width:
         return WITHOUT_INTERVAL
-    return min(MOST, max(FEWEST, 1 - math.floor(math.log10(half_width))))
+    # Rounded first: 0.0098 is 0.010, which starts with 1.
+    digits, power = f"{half_width:.0e}".split("e")
+    return min(MOST, max(FEWEST, -int(power) + (digits in "12")))
 
 
-def score(summary: Summary | None, dash: str = "–") -> str:
+def score(summary: Summary | None, dash: str = "-") -> str:
     """`0.912 ± 0.013`, `0.9123` at one seed, a dash where there is nothing."""
     if summary is None:
         return dash
@@ -29,7 +34,7 @@ def score(summary: Summary | None, dash: str = "–") -> str:
     return f"{summary.mean:.{places}f} ± {summary.half_width:.{places}f}"
 
 
-def count(value: float | None, dash: str = "–") -> str:
+def count(value: float | None, dash: str = "-") -> str:
     """`950`, `12.3 k`, `1.20 M`: three significant digits and a prefix of 1000s."""
     if value is None:
         return dash
@@ -42,7 +47,7 @@ def count(value: float | None, dash: str = "–") -> str:
     return f"{significant(value / 1000**power)} {PREFIXES[power]}"
 
 
-def milliseconds(value: float | None, dash: str = "–") -> str:
+def milliseconds(value: float | None, dash: str = "-") -> str:
     """`0.0432`, `1.23`, `123`: three significant digits."""
     return dash if value is None else significant(value)
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from rich.console import Console
+
 from fusionbench.core.errors import UserError
 from fusionbench.core.files import write_over
 from fusionbench.plan.suite import Suite
 from fusionbench.records.store import Store
 from fusionbench.report.csvs import seeds_csv, table_csv
-from fusionbench.report.layout import markdown
-from fusionbench.report.plots import picture
+from fusionbench.report.layout import markdown, narrow
+from fusionbench.report.plots import pictures
 from fusionbench.report.tables import Table, tables
-
-FORMS = ("png", "pdf")
 
 
 def write_report(suite: Suite, store: Store) -> list[Path]:
@@ -42,13 +42,34 @@ def write_report(suite: Suite, store: Store) -> list[Path]:
     return [path for path, _ in files]
 
 
+def terminal_table(suite: Suite, store: Store, console: Console | None = None) -> str:
+    """The suite's tables as text: narrow ones with colours for a terminal, Markdown for a pipe.
+
+    Args:
+        suite: what to show.
+        store: its records.
+        console: where the text will go; standard output by default.
+
+    Raises:
+        UserError: records that do not compare would share a table.
+    """
+    target = console or Console()
+    found = list(tables(suite, store))
+    if not target.is_terminal:
+        return "\n".join(markdown(table) for table in found)
+    with target.capture() as capture:
+        for table in found:
+            target.print(narrow(table), end="\n\n")
+    return capture.get().rstrip("\n")
+
+
 def _files(table: Table, folder: Path, by_track: bool) -> Iterator[tuple[Path, bytes]]:
     suffix = f"-{table.track.name}" if by_track else ""
-    drawn = f"accuracy_{table.cost}{suffix}"
-    pictures = {f"{drawn}.{form}": content for form in FORMS if (content := picture(table, form))}
-    shown = f"{drawn}.png" if pictures else ""
+    name = f"accuracy_{table.cost}{suffix}"
+    drawn = pictures(table)
+    shown = f"{name}.png" if drawn else ""
     yield folder / f"table{suffix}.md", markdown(table, shown).encode()
     yield folder / f"table{suffix}.csv", table_csv(table).encode()
     yield folder / f"seeds{suffix}.csv", seeds_csv(table).encode()
-    for name, content in pictures.items():
-        yield folder / name, content
+    for form, content in drawn.items():
+        yield folder / f"{name}.{form}", content

@@ -1,0 +1,48 @@
+"""The axes of the picture: cost on a logarithmic scale with round numbers, the score with room around all intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, NullLocator
+
+TICKS = ((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0))
+"""Digits at which a decade may be marked, coarse to fine."""
+FEWEST_TICKS = 3
+
+
+def scale_cost(axes: Axes, costs: Sequence[float], *, counts: bool) -> None:
+    """Logarithmic, with room for labels beside the outermost points.
+
+    Args:
+        axes: whose x axis it is.
+        costs: above 0.
+        counts: whether they are counts (`20 k`) and not milliseconds (`0.5`).
+    """
+    room = max(1.15, (max(costs) / min(costs)) ** 0.12)
+    low, high = min(costs) / room, max(costs) * room
+    axes.set_xscale("log")
+    axes.set_xlim(low, high)
+    axes.xaxis.set_major_locator(FixedLocator(round_numbers(low, high)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(EngFormatter() if counts else FuncFormatter(lambda x, _: f"{x:g}"))
+
+
+def scale_score(axes: Axes, ends: Sequence[float]) -> None:
+    """All ends of intervals, and a little room; scores that are all equal get some too."""
+    room = max(0.08 * (max(ends) - min(ends)), 0.005)
+    axes.set_ylim(min(ends) - room, max(ends) + room)
+
+
+def round_numbers(low: float, high: float) -> list[float]:
+    """Round numbers from low to high, the coarsest set that has at least three; else two digits of ends and middle."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for digits in TICKS:
+        marks = [digit * 10.0**decade for decade in decades for digit in digits]
+        found = [mark for mark in marks if low <= mark <= high]
+        if len(found) >= FEWEST_TICKS:
+            return found
+    middle = math.sqrt(low * high)
+    return sorted({float(f"{value:.2g}") for value in (math.sqrt(low * middle), middle, math.sqrt(middle * high))})
