@@ -122,7 +122,7 @@ def check_learning(module: FusionModule, batch: MultimodalBatch) -> None:
     leaves = _leaves(module.train().loss(module.predict(batch), batch))
     assert all(id(leaf) in registered for leaf in leaves), "the loss depends on a tensor that is not registered"
     before = {name: parameter.detach().clone() for name, parameter in module.named_parameters()}
-    steps = DataLoader([batch] * 4, batch_size=None)  # type: ignore[arg-type]
+    steps: DataLoader[MultimodalBatch] = DataLoader([batch] * 4, batch_size=None)  # type: ignore[arg-type]
     quiet_trainer(epochs=1, limit_val_batches=0).fit(module, steps, steps)
     same = [name for name, parameter in module.named_parameters() if torch.equal(parameter, before[name])]
     assert not same, f"never changed: {', '.join(same)}"

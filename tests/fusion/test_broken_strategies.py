@@ -1,0 +1,224 @@
+"""Tests of the contract's checks: a strategy with a known mistake has to fail the check that is there for it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from contract_checks import (
+    HEAD_WIDTH,
+    WIDTH,
+    batch_of,
+    check_learning,
+    check_logits,
+    check_missing_modalities,
+    check_modalities_matter,
+    check_samples_are_independent,
+    check_size,
+    setting_of,
+    task_of,
+)
+from torch import Tensor, nn
+
+from fusionbench.core.batch import Encoded, MultimodalBatch
+from fusionbench.fusion._blocks import mlp_head, stacked
+from fusionbench.fusion.base import FusionModule, Prediction, Setting
+
+TASK = task_of(("sequence", "sequence"))
+BATCH = batch_of(TASK, size=16)
+DOC = "Whatever.\n\nParameters: (M*D+1)*W\n    + (W+1)*C\nFLOPs: 2*(M*D*W + W*C)\nSource: none."
+
+
+class Sound(FusionModule):
+    """Concatenation: nothing wrong with it."""
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        self.head = mlp_head(len(setting.task.names) * setting.width, setting)
+
+    def fuse(self, encoded: dict[str, Encoded]) -> Prediction:
+        return Prediction(self.head(self.joined(stacked(encoded)[0])))
+
+    def joined(self, pooled: Tensor) -> Tensor:
+        return pooled.flatten(1)
+
+
+class ConstantFactor(Sound):
+    """Keeps a tensor in a plain list: neither trained nor saved."""
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        self.factors = [torch.randn(setting.width)]
+
+    def joined(self, pooled: Tensor) -> Tensor:
+        return (pooled * self.factors[0]).flatten(1)
+
+
+class HiddenFactor(Sound):
+    """Hides a tensor that needs gradients where no attribute shows it."""
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        factor = torch.randn(setting.width, requires_grad=True)
+
+        def scale(pooled: Tensor) -> Tensor:
+            return pooled * factor
+
+        self.scale = scale
+
+    def joined(self, pooled: Tensor) -> Tensor:
+        return self.scale(pooled).flatten(1)
+
+
+class UnusedLayer(Sound):
+    """Registers a layer and forgets it."""
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        self.forgotten = nn.Linear(3, 3)
+
+
+class AcrossTheBatch(Sound):
+    """Attends to the other samples of the batch in place of the other modality."""
+
+    def joined(self, pooled: Tensor) -> Tensor:
+        rows = pooled.flatten(1)
+        return (rows @ rows.t()).softmax(-1) @ rows
+
+
+class BatchStatistics(Sound):
+    """Standardises by the mean of the batch."""
+
+    def joined(self, pooled: Tensor) -> Tensor:
+        return (pooled - pooled.mean(0)).flatten(1)
+
+
+class PaddedMean(Sound):
+    """Takes the mean over padded steps too."""
+
+    def fuse(self, encoded: dict[str, Encoded]) -> Prediction:
+        return Prediction(self.head(torch.cat([one.tokens.mean(1) for one in encoded.values()], 1)))
+
+
+class OneIgnored(Sound):
+    """Looks at the first modality only."""
+
+    def joined(self, pooled: Tensor) -> Tensor:
+        return torch.cat([pooled[:, 0], torch.zeros_like(pooled[:, 1])], 1)
+
+
+class AbsentLeaks(Sound):
+    """Encodes what stands in the place of an absent modality and multiplies by 0: NaN * 0 is NaN."""
+
+    def encode(self, batch: MultimodalBatch) -> dict[str, Encoded]:
+        encoded = {}
+        for name, encoder in self.encoders.items():
+            present = batch.present[name]
+            one = encoder(batch.inputs[name], batch.masks.get(name), present)
+            encoded[name] = Encoded(one.pooled * present[:, None], one.tokens, one.mask, present)
+        return encoded
+
+
+class SoftmaxOverNothing(Sound):
+    """Shares trust among the modalities that have steps; a modality without any makes it NaN."""
+
+    def fuse(self, encoded: dict[str, Encoded]) -> Prediction:
+        pooled = []
+        for one in encoded.values():
+            scores = one.tokens.sum(-1).masked_fill(~one.mask, -torch.inf).softmax(-1)
+            pooled.append((one.tokens * scores[..., None]).sum(1))
+        return Prediction(self.head(torch.cat(pooled, 1)))
+
+
+class OneMoreLayer(Sound):
+    """Has a layer that its formula leaves out."""
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        self.more = nn.Linear(WIDTH, WIDTH, bias=False)
+
+    def joined(self, pooled: Tensor) -> Tensor:
+        return self.more(pooled).flatten(1)
+
+
+class TwiceTheWork(Sound):
+    """Runs its head twice."""
+
+    def fuse(self, encoded: dict[str, Encoded]) -> Prediction:
+        return Prediction((super().fuse(encoded).logits + super().fuse(encoded).logits) / 2)
+
+
+class NotANumber(Sound):
+    """Takes the logarithm of what may be negative."""
+
+    def joined(self, pooled: Tensor) -> Tensor:
+        return (pooled - 1).log().flatten(1)
+
+
+def test_a_sound_strategy_passes_every_check() -> None:
+    module = Sound(setting_of(TASK))
+    check_logits(module, BATCH)
+    check_samples_are_independent(module, BATCH)
+    check_modalities_matter(module, BATCH)
+    check_missing_modalities(module, BATCH)
+    check_size(module, DOC, {}, BATCH)
+    check_learning(module, BATCH)
+    assert sum(p.numel() for p in module.head.parameters()) == (2 * WIDTH + 1) * HEAD_WIDTH + (HEAD_WIDTH + 1) * 3
+
+
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [
+        (ConstantFactor, "not registered, so neither trained nor saved: factors"),
+        (HiddenFactor, "depends on a tensor that is not registered"),
+        (UnusedLayer, "never changed: forgotten.weight, forgotten.bias"),
+    ],
+)
+def test_a_tensor_that_does_not_learn_is_found(broken: type[FusionModule], reason: str) -> None:
+    with pytest.raises(AssertionError, match=reason):
+        check_learning(broken(setting_of(TASK)), BATCH)
+
+
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [
+        (AcrossTheBatch, "depends on its batch mates"),
+        (BatchStatistics, "depends on its batch mates"),
+        (PaddedMean, "the length of the padding matters"),
+    ],
+)
+def test_a_sample_that_sees_others_or_padding_is_found(broken: type[FusionModule], reason: str) -> None:
+    with pytest.raises(AssertionError, match=reason):
+        check_samples_are_independent(broken(setting_of(TASK)), BATCH)
+
+
+def test_an_ignored_modality_is_found() -> None:
+    with pytest.raises(AssertionError, match="'m1' does not matter"):
+        check_modalities_matter(OneIgnored(setting_of(TASK)), BATCH)
+
+
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [(AbsentLeaks, "inf in the place of a missing modality is seen"), (SoftmaxOverNothing, "are not finite where")],
+)
+def test_a_leak_from_a_missing_modality_is_found(broken: type[FusionModule], reason: str) -> None:
+    with pytest.raises(AssertionError, match=reason):
+        check_missing_modalities(broken(setting_of(TASK)), BATCH)
+
+
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [(OneMoreLayer, "467 parameters, formula 403"), (TwiceTheWork, "FLOPs per sample, formula 760")],
+)
+def test_a_wrong_count_is_found(broken: type[FusionModule], reason: str) -> None:
+    with pytest.raises(AssertionError, match=reason):
+        check_size(broken(setting_of(TASK)), DOC, {}, BATCH)
+
+
+def test_a_missing_formula_is_found() -> None:
+    with pytest.raises(AssertionError, match="no line 'Parameters:'"):
+        check_size(Sound(setting_of(TASK)), "Nothing said.", {}, BATCH)
+
+
+def test_logits_that_are_no_numbers_are_found() -> None:
+    with pytest.raises(AssertionError, match="not finite"):
+        check_logits(NotANumber(setting_of(TASK)), BATCH)
