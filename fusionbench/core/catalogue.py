@@ -11,6 +11,7 @@ import hashlib
 import importlib
 import importlib.util
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -211,19 +212,14 @@ def _entry(kind: PluginKind, tree: ast.Module) -> ast.ClassDef | ast.FunctionDef
 def _facts(body: list[ast.stmt]) -> Iterator[tuple[str, Any]]:
     """`name = literal` and `a, b = literal, literal`; anything else is a fact only of the imported class."""
     for node in body:
+        pairs: list[tuple[ast.expr, ast.expr]] = []
         match node:
-            case (
-                ast.Assign(targets=[ast.Name(id=name)], value=given)
-                | ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as given)
-            ):
-                yield from _literals([name], [given])
-            case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Tuple(elts=given)):
-                yield from _literals([ast.unparse(target) for target in targets], given)
-
-
-def _literals(targets: list[str], values: list[ast.expr]) -> Iterator[tuple[str, Any]]:
-    for name, value in zip(targets, values, strict=False):
-        try:
-            yield name, ast.literal_eval(value)
-        except (ValueError, TypeError):
-            continue
+            case ast.Assign(targets=[ast.Name() as target], value=value):
+                pairs = [(target, value)]
+            case ast.AnnAssign(target=annotated, value=ast.expr() as value):
+                pairs = [(annotated, value)]
+            case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Tuple(elts=values)):
+                pairs = list(zip(targets, values, strict=False))
+        for target, value in pairs:
+            with suppress(ValueError, TypeError):
+                yield ast.unparse(target), ast.literal_eval(value)
