@@ -19,7 +19,7 @@ from filelock import FileLock
 
 from fusionbench.core.errors import UserError
 
-CHUNK = 2**20
+CHUNK = 2**16
 """Bytes asked of the network at once."""
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 BUSY = (408, 425, 429)
