@@ -214,8 +214,8 @@ def _facts(body: list[ast.stmt]) -> Iterator[tuple[str, Any]]:
     for node in body:
         pairs: list[tuple[ast.expr, ast.expr]] = []
         match node:
-            case ast.Assign(targets=[ast.Name() as target], value=value):
-                pairs = [(target, value)]
+            case ast.Assign(targets=[ast.Name() as assigned], value=value):
+                pairs = [(assigned, value)]
             case ast.AnnAssign(target=annotated, value=ast.expr() as value):
                 pairs = [(annotated, value)]
             case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Tuple(elts=values)):

@@ -111,7 +111,7 @@ def parse_source(text: str, name: str) -> Source:
     try:
         loader = _Loader(text)
         node = loader.get_single_node()
-        lines = dict(_lines(loader, node, (), name)) if node else {}
+        lines = dict(_lines(loader, node, (), (name, node.start_mark.line + 1))) if node else {}
         tree = loader.construct_document(node) if node else None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -148,25 +148,28 @@ def with_settings(source: Source, settings: list[str]) -> Source:
     return Source(source.name, tree, lines, places)
 
 
-def _lines(loader: _Loader, node: yaml.Node, path: TreePath, name: str) -> Iterator[tuple[TreePath, int]]:
-    line = node.start_mark.line + 1
+def _lines(loader: _Loader, node: yaml.Node, path: TreePath, at: tuple[str, int]) -> Iterator[tuple[TreePath, int]]:
+    """Every path below a node and its line, that of its key where it has one; `at` is the node's own file and line."""
+    name, line = at
     yield path, line
+    dotted = ".".join(map(str, path))
     if isinstance(node, yaml.ScalarNode):
-        _check_scalar(loader, node, f"{name}, line {line}: {'.'.join(map(str, path))}")
+        _check_scalar(loader, node, f"{name}, line {line}: {dotted}")
     elif isinstance(node, yaml.SequenceNode):
         for index, child in enumerate(node.value):
-            yield from _lines(loader, child, (*path, index), name)
+            yield from _lines(loader, child, (*path, index), (name, child.start_mark.line + 1))
     elif isinstance(node, yaml.MappingNode):
         keys: set[str] = set()
         for key, child in node.value:
-            place = f"{name}, line {key.start_mark.line + 1}: {'.'.join(map(str, path))}".removesuffix(": ")
+            line = key.start_mark.line + 1
+            place = f"{name}, line {line}: {dotted}".removesuffix(": ")
             if key.tag != "tag:yaml.org,2002:str" or not key.value.isprintable():
                 given = shown(key.value) if isinstance(key, yaml.ScalarNode) else "a list or mapping"
                 raise UserError(f"{place}: a key is a plain word, got {given}")
             if key.value in keys:
                 raise UserError(f"{place}: the key {shown(key.value)} stands here twice")
             keys.add(key.value)
-            yield from _lines(loader, child, (*path, key.value), name)
+            yield from _lines(loader, child, (*path, key.value), (name, line))
 
 
 def _check_scalar(loader: _Loader, node: yaml.ScalarNode, place: str) -> None:
