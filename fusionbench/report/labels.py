@@ -82,10 +82,14 @@ def place(spots: Sequence[Spot], points: Sequence[Box], lines: Sequence[Box], ar
         area: where all labels have to lie.
     """
     candidates = []
-    for spot in spots:
-        others = [point for other, point in zip(spots, points, strict=True) if other is not spot]
-        priced = [(box, price + _own_cost(box, spot, others, lines, area)) for box, price in _places(spot)]
-        candidates.append(priced)
+    for spot, marker in zip(spots, points, strict=True):
+        others = [point for point in points if point is not marker]
+        candidates.append(
+            [
+                (box, price + COVERS * box.overlap(marker) + _own_cost(box, spot, others, lines, area))
+                for box, price in _places(spot)
+            ]
+        )
     chosen = [min(options, key=lambda option: option[1])[0] for options in candidates]
     for _ in range(ROUNDS):
         before = list(chosen)

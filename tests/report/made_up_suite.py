@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
 from fusionbench.plan.load import slug, suite_of
 from fusionbench.plan.source import parse_source
@@ -90,13 +89,8 @@ class Bench:
             self.size(run, zlib.crc32(name.encode()) % 90_000 + 1_000)
 
 
-@pytest.fixture
-def bench(tmp_path: Path) -> Callable[..., Bench]:
-    """Makes a bench of the named strategies on digits."""
-
-    def make(*strategies: str, seeds: int = 3, dataset: str = "digits") -> Bench:
-        text = f"name: mine\ndatasets: [{dataset}]\nstrategies: [{', '.join(strategies)}]\nseeds: {seeds}\n"
-        suite = suite_of(parse_source(text, "mine.yaml"))
-        return Bench(suite, Store(tmp_path / "results", suite.name))
-
-    return make
+def make(folder: Path, *strategies: str, seeds: int = 3, dataset: str = "digits") -> Bench:
+    """A bench of the named strategies on one dataset, nothing published yet."""
+    text = f"name: mine\ndatasets: [{dataset}]\nstrategies: [{', '.join(strategies)}]\nseeds: {seeds}\n"
+    suite = suite_of(parse_source(text, "mine.yaml"))
+    return Bench(suite, Store(folder / "results", suite.name))

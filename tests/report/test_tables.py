@@ -1,0 +1,189 @@
+"""Records to rows: what is shown, what is marked, and what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_up_suite import FINGERPRINT, Bench, make
+from scipy import stats
+
+from fusionbench.core.errors import UserError
+from fusionbench.fusion.base import FusionModule
+from fusionbench.plan.suite import Choice
+from fusionbench.records.record import DataFacts
+from fusionbench.report import tables as report_tables
+from fusionbench.report.tables import Table, TableRow, tables
+
+
+def one(bench: Bench) -> Table:
+    (table,) = tables(bench.suite, bench.store)
+    return table
+
+
+def row(table: Table, strategy: str) -> TableRow:
+    return next(row for row in table.rows if row.strategy == strategy)
+
+
+def test_a_row_holds_the_mean_and_the_t_interval_of_its_seeds(tmp_path: Path) -> None:
+    bench = make(tmp_path, "concat")
+    values = [0.91, 0.93, 0.95]
+    for run, value in zip(bench.runs(), values, strict=True):
+        bench.done(run, value)
+    found = one(bench).rows[0].scores["test/accuracy"]
+    low, high = stats.t.interval(0.95, 2, loc=np.mean(values), scale=stats.sem(values))
+    assert found.mean == pytest.approx(np.mean(values))
+    assert found.half_width == pytest.approx((high - low) / 2)
+
+
+def test_rows_are_sorted_by_the_metric_and_those_without_one_come_last(tmp_path: Path) -> None:
+    bench = make(tmp_path, "late", "concat", "gated", "sum")
+    for strategy, value in (("concat", 0.8), ("gated", 0.9), ("sum", 0.85)):
+        for run in bench.runs(strategy):
+            bench.done(run, value)
+    table = one(bench)
+    assert [row.strategy for row in table.rows] == ["gated", "sum", "concat", "late"]
+    assert [row.best for row in table.rows] == [True, False, False, False]
+
+
+def test_a_suite_without_records_has_a_table_of_missing_runs(tmp_path: Path) -> None:
+    table = one(make(tmp_path, "concat", "late"))
+    assert [row.strategy for row in table.rows] == ["concat", "late"]
+    assert {outcome.state for row in table.rows for outcome in row.outcomes} == {"missing"}
+    assert table.metric == ""
+    assert not any(row.best or row.front for row in table.rows)
+
+
+def test_only_planned_runs_are_shown(tmp_path: Path) -> None:
+    bench = make(tmp_path, "concat", "late")
+    bench.fill({"concat": 0.9, "late": 0.8})
+    smaller = replace(bench.suite, seeds=(0, 1), rows=bench.suite.rows[:1])
+    (table,) = tables(smaller, bench.store)
+    assert [(row.strategy, len(row.outcomes)) for row in table.rows] == [("concat", 2)]
+
+
+def test_unimodal_has_a_row_for_each_modality(tmp_path: Path) -> None:
+    assert {row.strategy for row in one(make(tmp_path, "unimodal")).rows} == {
+        "unimodal+modality=left",
+        "unimodal+modality=right",
+    }
+
+
+def test_a_row_with_a_diverged_run_is_neither_best_nor_on_the_front(tmp_path: Path) -> None:
+    bench = make(tmp_path, "gated", "concat")
+    for run in bench.runs("concat"):
+        bench.done(run, 0.8)
+        bench.size(run, 100)
+    first, *others = bench.runs("gated")
+    bench.ended(first, "diverged", "loss is nan")
+    for run in others:
+        bench.done(run, 0.99)
+        bench.size(run, 50)
+    table = one(bench)
+    gated = row(table, "gated")
+    assert (gated.done, gated.comparable, gated.best, gated.front) == (2, False, False, False)
+    assert row(table, "concat").best
+    assert row(table, "concat").front
+
+
+def test_a_missing_run_leaves_a_row_comparable(tmp_path: Path) -> None:
+    bench = make(tmp_path, "concat")
+    for run in bench.runs()[:2]:
+        bench.done(run, 0.9)
+    found = one(bench).rows[0]
+    assert (found.done, found.comparable, found.best) == (2, True, True)
+    assert found.scores["test/accuracy"].half_width == 0.0
+
+
+def test_equal_means_are_both_bold(tmp_path: Path) -> None:
+    bench = make(tmp_path, "concat", "gated", seeds=2)
+    for run in bench.runs():
+        bench.done(run, 0.9)
+    assert [row.best for row in one(bench).rows] == [True, True]
+
+
+def test_the_front_weighs_latency_and_leaves_chance_out(tmp_path: Path) -> None:
+    bench = make(tmp_path, "chance", "concat", "gated", "late")
+    bench.fill({"chance": 0.1, "concat": 0.9, "gated": 0.95, "late": 0.7}, sd=0.001)
+    bench.timed({"chance": 0.01, "concat": 1.0, "gated": 2.0, "late": 1.5})
+    table = one(bench)
+    assert table.cost == "latency"
+    assert {row.strategy for row in table.rows if row.front} == {"concat", "gated"}
+
+
+def test_without_latency_the_front_weighs_fusion_parameters(tmp_path: Path) -> None:
+    bench = make(tmp_path, "concat", "gated")
+    for run in bench.runs():
+        small = run.strategy.name == "concat"
+        bench.done(run, 0.9 if small else 0.8)
+        bench.size(run, 100 if small else 200)
+    table = one(bench)
+    assert table.cost == "parameters"
+    assert {row.strategy for row in table.rows if row.front} == {"concat"}
+
+
+def test_facts_come_from_the_strategys_source(tmp_path: Path) -> None:
+    found = one(make(tmp_path, "chance", "concat", "gated"))
+    facts = {row.strategy: (row.fidelity, row.interaction, row.uses) for row in found.rows}
+    assert facts == {
+        "chance": ("", "none", "none"),
+        "concat": ("adapted", "full", "all"),
+        "gated": ("faithful", "full", "all"),
+    }
+
+
+def test_facts_that_a_source_leaves_out_are_those_of_the_base_class() -> None:
+    inherited = (FusionModule.fidelity, FusionModule.interaction, FusionModule.uses)
+    assert inherited == (report_tables.FIDELITY, report_tables.INTERACTION, report_tables.USES)
+
+
+def test_a_users_strategy_whose_module_is_gone_has_a_row_with_blanks(tmp_path: Path) -> None:
+    bench = make(tmp_path, "concat")
+    lost = replace(bench.suite.rows[0], strategy=Choice("gone_lab.fusão", {"width": 3}, "ab" * 32))
+    for run in bench.runs():
+        bench.done(run, 0.9)
+    (table,) = tables(replace(bench.suite, rows=(*bench.suite.rows, lost)), bench.store)
+    found = table.rows[-1]
+    assert found.strategy.startswith("gone_lab.fusão+")
+    assert (found.fidelity, found.interaction, found.done) == ("", "", 0)
+    assert "gone_lab" in found.outcomes[0].reason
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"results_version": 2}, "results_version of 1 \\(1 runs\\), 2 \\(1 runs\\)"),
+        ({"data": DataFacts("digits", "0b" * 32, f"{1:064x}", {})}, "data fingerprint of 0b0b0b0b0b0b"),
+        ({"task": {"metric": "gap20"}}, "metric of test/accuracy"),
+    ],
+)
+def test_what_does_not_compare_is_refused(tmp_path: Path, changes: dict[str, object], what: str) -> None:
+    bench = make(tmp_path, "concat", seeds=2)
+    first, second = bench.runs()
+    bench.done(first, 0.9)
+    bench.done(second, 0.9, **changes)
+    with pytest.raises(UserError, match=what) as raised:
+        one(bench)
+    assert "--results" in str(raised.value)
+
+
+def test_another_split_at_the_same_seed_is_refused(tmp_path: Path) -> None:
+    bench = make(tmp_path, "concat", "gated", seeds=1)
+    first, second = bench.runs()
+    bench.done(first, 0.9)
+    bench.done(second, 0.9, data=DataFacts("digits", FINGERPRINT, "ff" * 32, {}))
+    with pytest.raises(UserError, match="seed 0: one table cannot mix a split"):
+        one(bench)
+
+
+def test_the_detectable_difference_pools_complete_fusion_rows_only(tmp_path: Path) -> None:
+    bench = make(tmp_path, "unimodal", "concat", "gated")
+    bench.fill({"unimodal+modality=left": 0.5, "unimodal+modality=right": 0.5, "concat": 0.9, "gated": 0.9})
+    x = np.array([[o.scores["test/accuracy"] for o in row(one(bench), s).outcomes] for s in ("concat", "gated")])
+    # Two strategies: the blocked error is that of the paired differences.
+    error, df = stats.sem(x[0] - x[1]), 2
+    found = one(bench).detectable()
+    assert found is not None
+    assert stats.nct.sf(stats.t.ppf(0.975, df), df, found / error) == pytest.approx(0.8, abs=1e-5)
