@@ -158,8 +158,8 @@ class _Resolver:
         chosen = {}
         for name, kind in modality_kinds(dataset).items():
             key = next((key for key in (name, kind) if key in given), "")
-            choice = given[key] if key else _default_encoder(dataset, name, kind)
             place = self.source.place(("encoders", key) if key else ("datasets",))
+            choice = given[key] if key else _default_encoder(dataset, name, kind, place)
             reads = describe("encoder", choice.name).facts.get("kinds", (kind,))
             if kind not in reads:
                 what = f"'{name}' of {dataset.name} is of kind {kind}"
@@ -187,15 +187,14 @@ def _used(plugin: Plugin, strategy: Choice, encoders: dict[str, Choice], place: 
     return {} if uses == "none" else encoders
 
 
-def _default_encoder(dataset: Choice, modality: str, kind: str) -> Choice:
+def _default_encoder(dataset: Choice, modality: str, kind: str, place: str) -> Choice:
     defaults = describe("dataset", dataset.name).facts.get("default_encoders", {})
     default = defaults.get(modality, defaults.get(kind))
     if default is None:
-        raise UserError(
-            f"dataset '{dataset.name}' has no encoder for its modality '{modality}'; name one under encoders"
-        )
+        has = f"dataset '{dataset.name}' has no encoder for its modality '{modality}'"
+        raise UserError(f"{place}: {has}; name one under encoders")
     name, options = (default, {}) if isinstance(default, str) else (default["name"], default.get("options", {}))
-    where = f"default encoder of {dataset.name}"
+    where = f"{place}: default encoder of {dataset.name}"
     return _choice(describe("encoder", name), options, lambda *part: ".".join(map(str, (where, *part))))
 
 
