@@ -110,7 +110,7 @@ MISTAKES = [
     ),
     (
         BASE + "encoders: {left: {name: mlp, options: {width: 12}}}",
-        r"line 4: encoders: the encoders of digits must share one width; got left: mlp width 12, right: small_cnn width",
+        r"line 4: encoders: the encoders of digits must share one width; got left: mlp width 12, right: ",
     ),
 ]
 
