@@ -159,8 +159,7 @@ def _any_layout(buffer: bytes, span: Span, path: Path) -> tuple[bytes, bytes, by
     for feature, size in (("mean_rgb", RGB), ("mean_audio", AUDIO)):
         values = found.get(feature)
         if not isinstance(values, np.ndarray) or values.dtype != np.float32 or len(values) != size:
-            what = "other" if feature in found else "no"
-            raise damaged(path, span[0], f"{what} {feature} than {size} floats: no video-level record of YouTube-8M")
+            raise damaged(path, span[0], f"no {feature} of {size} floats: no video-level record of YouTube-8M")
         floats.append(values.astype("<f4").tobytes())
     return name[0], packed, floats[0], floats[1]
 

@@ -53,13 +53,15 @@ def site() -> Iterator[Site]:
                 return
             self.send_response(416 if start >= size else 206 if match else 200)
             if match:
-                self.send_header("Content-Range", f"bytes {start}-{size - 1}/{size}" if start < size else f"bytes */{size}")
+                self.send_header(
+                    "Content-Range", f"bytes {start}-{size - 1}/{size}" if start < size else f"bytes */{size}"
+                )
             body = here.content[start:]
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body[: here.cuts.pop(0)] if here.cuts else body)
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (its name in the library)
             """Says nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -118,7 +120,9 @@ def test_a_server_without_ranges_is_asked_for_all_of_it(site: Site, tmp_path: Pa
 
 def test_a_wrong_checksum_is_refused_and_nothing_is_kept(site: Site, tmp_path: Path) -> None:
     site.content = CONTENT[:-1] + b"?"
-    with pytest.raises(UserError, match=rf"{site.url}: wrong checksum: MD5 [0-9a-f]{{32}}, expected {MD5}.*; ask somebody"):
+    with pytest.raises(
+        UserError, match=rf"{site.url}: wrong checksum: MD5 [0-9a-f]{{32}}, expected {MD5}.*; ask somebody"
+    ):
         fetch(site.url, tmp_path / "file.bin", md5=MD5, way_out="ask somebody")
     assert len(site.asked) == 1
     assert visible(tmp_path) == []

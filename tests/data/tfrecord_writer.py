@@ -39,8 +39,10 @@ def frame(data: bytes) -> bytes:
 
 @cache
 def example_class(packed: bool) -> Any:
-    """tf.Example as protobuf sees it; the map is a list of entries, which is the same on the wire and keeps its order."""
-    file = descriptor_pb2.FileDescriptorProto(name=f"example_{packed}.proto", package=f"p{int(packed)}", syntax="proto2")
+    """tf.Example for protobuf; the map is a list of entries: the same on the wire, and it keeps its order."""
+    file = descriptor_pb2.FileDescriptorProto(
+        name=f"example_{packed}.proto", package=f"p{int(packed)}", syntax="proto2"
+    )
     lists = (("BytesList", Field.TYPE_BYTES), ("FloatList", Field.TYPE_FLOAT), ("Int64List", Field.TYPE_INT64))
     for name, kind in lists:
         field = file.message_type.add(name=name).field.add(name="value", number=1, type=kind, label=3)
