@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sized
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -48,7 +49,7 @@ class MultimodalData(LightningDataModule):
     # --- a dataset says ------------------------------------------------------------------------------------------
 
     @property
-    def name(self) -> str:
+    def name(self) -> str:  # type: ignore[override]  # A plain attribute in Lightning.
         """The file's name."""
         return type(self).__module__.removeprefix("fusionbench.data.")
 
@@ -58,7 +59,7 @@ class MultimodalData(LightningDataModule):
         raise TypeError(f"{type(self).__name__} states its task")
 
     def identity(self) -> Any:
-        """JSON of all options that change the converted arrays."""
+        """JSON of what decides the converted arrays: options, and a number to raise when `convert` itself changes."""
         return {}
 
     def origin(self) -> Any:
@@ -78,7 +79,7 @@ class MultimodalData(LightningDataModule):
         return np.asarray(values, dtype=np.float32)
 
     def load_memory(self) -> None:
-        """Bring the modalities and targets into memory as tensors; data too large for that overrides this and `batch`."""
+        """Bring modalities and targets into memory as tensors; data too large for that overrides this and `batch`."""
         assert self.parts is not None
         for name in self.task.names:
             values = self.preprocess(name, self.arrays[name], self.parts.train)
@@ -175,7 +176,7 @@ class InOrder(Sampler[Rows]):
         self.rows, self.batch_size = rows, batch_size
 
     def __len__(self) -> int:
-        return -(-len(self.rows) // self.batch_size)
+        return math.ceil(len(self.rows) / self.batch_size)
 
     def __iter__(self) -> Iterator[Rows]:
         for start in range(0, len(self.rows), self.batch_size):

@@ -16,6 +16,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -29,10 +30,12 @@ Array = NDArray[Any]
 MANIFEST = "manifest.json"
 PATIENCE_S = 6 * 3600
 """How long one runner waits for another that converts the same data."""
-
-
-TOLD = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR)
-"""Faults of the disk or the folder that the user can mend."""
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, None)
+"""No room left; numpy raises an OSError without a number when only part of an array could be written."""
+CLOSED = (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
+"""A file or folder that cannot be read or written, or a file where a folder should be."""
+BROKEN = (OSError, ValueError, EOFError, SyntaxError, TokenError)
+"""What numpy raises for a file that is cut short or has a damaged header."""
 
 
 def data_root(root: Path | str | None = None) -> Path:
@@ -54,9 +57,9 @@ def prepared(root: Path, name: str, identity: Any, origin: Any, convert: Callabl
         UserError: the folder cannot be written, the disk is full, or convert says so.
     """
     folder = prepared_folder(root, name, identity)
-    if _is_current(folder, origin):
-        return folder
     try:
+        if _is_current(folder, origin):
+            return folder
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{folder}.lock", timeout=PATIENCE_S):
             if not _is_current(folder, origin):
@@ -64,14 +67,20 @@ def prepared(root: Path, name: str, identity: Any, origin: Any, convert: Callabl
     except Timeout as error:
         raise UserError(f"{folder}: another process has been converting for hours; remove {folder}.lock") from error
     except OSError as error:
-        if error.errno not in TOLD:
-            raise
-        free = shutil.disk_usage(_existing(root)).free // 2**20
-        raise UserError(
-            f"{folder}: {error.strerror} while converting {name} ({free} MiB free); "
-            "make room or name another data folder with --data"
-        ) from error
+        raise _told(error, root, folder, name) from error
     return folder
+
+
+def _told(error: OSError, root: Path, folder: Path, name: str) -> Exception:
+    """A fault of the disk in the user's words; any other fault as it is."""
+    place, reason = error.filename or folder, error.strerror or str(error)
+    if error.errno in FULL:
+        free = shutil.disk_usage(_existing(root)).free // 2**20
+        way = f"({free} MiB free); make room or name another data folder with --data"
+        return UserError(f"{place}: {reason} while converting {name} {way}")
+    if error.errno in CLOSED:
+        return UserError(f"{place}: {reason} while converting {name}; make it accessible or name another with --data")
+    return error
 
 
 def prepared_folder(root: Path, name: str, identity: Any) -> Path:
@@ -91,10 +100,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         UserError: it is missing or damaged.
     """
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        return dict(manifest) | {"fingerprint": str(manifest["fingerprint"])}
+        manifest = dict(json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
+        return manifest | {"fingerprint": str(manifest["fingerprint"]), "arrays": dict(manifest["arrays"])}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{folder}: damaged ({error}); remove the folder, it is made again") from error
+        raise UserError(f"{folder / MANIFEST}: damaged ({error}); remove the folder, it is made again") from error
 
 
 def open_arrays(folder: Path) -> dict[str, Array]:
@@ -107,7 +116,7 @@ def open_arrays(folder: Path) -> dict[str, Array]:
     for name, facts in read_manifest(folder)["arrays"].items():
         try:
             array = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError) as error:
+        except BROKEN as error:
             raise UserError(f"{folder / name}.npy: damaged ({error}); remove the folder, it is made again") from error
         if [str(array.dtype), list(array.shape)] != facts:
             raise UserError(f"{folder / name}.npy: not as written; remove the folder {folder}, it is made again")
@@ -138,6 +147,7 @@ def _write(folder: Path, name: str, origin: Any, convert: Callable[[Path], None]
     for left in folder.parent.glob(f".{folder.name}.*"):  # Of a conversion that was killed; we hold the lock.
         shutil.rmtree(left, ignore_errors=True)
     part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    old = part.with_name(f"{part.name}.old")
     try:
         convert(part)
         arrays = {path.stem: np.load(path, mmap_mode="r", allow_pickle=False) for path in sorted(part.glob("*.npy"))}
@@ -146,13 +156,14 @@ def _write(folder: Path, name: str, origin: Any, convert: Callable[[Path], None]
         (part / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
         for path in part.iterdir():
             _flush(path)
-        os.chmod(part, 0o755)  # noqa: S103  (mkdtemp makes it private; other users may share the data folder)
+        part.chmod(0o755)  # mkdtemp makes it private; other users may share the data folder.
         if folder.exists():
-            shutil.rmtree(folder)
+            folder.rename(old)  # Whole, so that a kill between here and the next line leaves no half of it.
         part.rename(folder)
         _flush(folder.parent)
     finally:
-        shutil.rmtree(part, ignore_errors=True)
+        for left in (part, old):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _flush(path: Path) -> None:
