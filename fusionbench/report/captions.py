@@ -43,7 +43,8 @@ def caption(table: Table) -> tuple[str, ...]:
 
 def short_caption(table: Table) -> tuple[str, ...]:
     """The sentences that a terminal shows: what the numbers are, what went wrong, where time was taken."""
-    return tuple(sentence for part in (_interval, _counts, _latency) for sentence in part(table))
+    columns = "Parameters: of the fusion." + (" ms: end to end, batch 1." if table.latency else "")
+    return (columns, *(sentence for part in (_interval, _counts, _latency) for sentence in part(table)))
 
 
 def note(row: TableRow) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Group
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -80,12 +81,16 @@ def markdown(table: Table, picture: str = "") -> str:
 
 
 def narrow(table: Table) -> Group:
-    """The table for a terminal (a rich renderable): what decides, and what went wrong."""
-    shown = RichTable(title=Text(f"{table.name} · {table.suite} · {table.track.name}"), title_justify="left")
-    shown.add_column("strategy", overflow="fold")
-    for heading in (title(table.metric), "fusion params", *(["ms, batch 1"] if table.latency else [])):
+    """The table for a terminal (a rich renderable): what decides, and what went wrong.
+
+    "parameters" are the fusion's, "ms" is the median end-to-end latency at batch 1.
+    """
+    name = f"{table.name} · {table.suite} · {table.track.name}"
+    shown = RichTable(title=Text(name), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    shown.add_column("strategy", no_wrap=True)
+    for heading in (title(table.metric), "parameters", *(["ms"] if table.latency else [])):
         shown.add_column(heading, justify="right", no_wrap=True)
-    shown.add_column("front", justify="center")
+    shown.add_column("front", justify="center", no_wrap=True)
     notes = any(note(row) for row in table.rows)
     if notes:
         shown.add_column("notes", overflow="fold")

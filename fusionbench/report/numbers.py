@@ -19,9 +19,8 @@ def decimals(half_width: float | None) -> int:
     """
     if not half_width:
         return WITHOUT_INTERVAL
-    # Rounded first: 0.0098 is 0.010, which starts with 1.
-    digits, power = f"{half_width:.0e}".split("e")
-    return min(MOST, max(FEWEST, -int(power) + (digits in "12")))
+    digits, power = f"{half_width:.1e}".split("e")
+    return min(MOST, max(FEWEST, -int(power) + (digits[0] in "12")))
 
 
 def score(summary: Summary | None, dash: str = "-") -> str:

@@ -1,0 +1,305 @@
+"""The files of a report: what is in them, and that the same records give the same bytes."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_up_suite import Bench, make
+from PIL import Image
+from rich.console import Console
+
+from fusionbench.core.errors import UserError
+from fusionbench.plan.suite import Choice
+from fusionbench.report.captions import caption
+from fusionbench.report.layout import columns, markdown
+from fusionbench.report.numbers import score
+from fusionbench.report.tables import Table, tables
+from fusionbench.report.write import terminal_table, write_report
+
+MEANS = {
+    "chance": 0.1,
+    "unimodal+modality=left": 0.87,
+    "unimodal+modality=right": 0.86,
+    "late": 0.945,
+    "concat": 0.9655,
+    "gated": 0.9667,
+}
+MEDIANS = dict(zip(MEANS, (0.02, 0.31, 0.312, 0.635, 0.64, 0.69), strict=True))
+STRATEGIES = ("chance", "unimodal", "late", "concat", "gated")
+
+
+def filled(folder: Path, seeds: int = 3, latency: bool = True) -> Bench:
+    bench = make(folder, *STRATEGIES, seeds=seeds)
+    bench.fill(MEANS, sd=0.004)
+    if latency:
+        bench.timed(MEDIANS)
+    return bench
+
+
+def one(bench: Bench) -> Table:
+    (table,) = tables(bench.suite, bench.store)
+    return table
+
+
+def lines(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
+
+
+def cells(text: str, strategy: str) -> dict[str, str]:
+    """The row of a strategy in a Markdown table, by heading."""
+    table = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("|")]
+    return next(dict(zip(table[0], row, strict=False)) for row in table if row[0] == f"`{strategy}`")
+
+
+def test_it_writes_table_seeds_and_picture_of_every_dataset(tmp_path: Path) -> None:
+    bench = filled(tmp_path)
+    paths = write_report(bench.suite, bench.store)
+    folder = tmp_path / "results" / "mine" / "digits"
+    assert paths == [
+        folder / name for name in ("table.md", "table.csv", "seeds.csv", "accuracy_latency.png", "accuracy_latency.pdf")
+    ]
+    assert all(path.stat().st_size for path in paths)
+    assert not list(folder.glob(".*.tmp"))
+
+
+def test_the_same_records_give_the_same_bytes(tmp_path: Path) -> None:
+    first, second = filled(tmp_path / "a"), filled(tmp_path / "b")
+    found = [[path.read_bytes() for path in write_report(bench.suite, bench.store)] for bench in (first, second)]
+    again = [path.read_bytes() for path in write_report(first.suite, first.store)]
+    assert found[0] == found[1] == again
+
+
+def test_the_picture_does_not_depend_on_the_users_matplotlib_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import matplotlib as mpl
+
+    bench = filled(tmp_path)
+    before = write_report(bench.suite, bench.store)[3].read_bytes()
+    monkeypatch.setitem(mpl.rcParams, "lines.linewidth", 9)
+    monkeypatch.setitem(mpl.rcParams, "axes.facecolor", "red")
+    assert write_report(bench.suite, bench.store)[3].read_bytes() == before
+
+
+def test_the_picture_is_a_real_one_at_200_dots_an_inch(tmp_path: Path) -> None:
+    bench = filled(tmp_path)
+    *_, png, pdf = write_report(bench.suite, bench.store)
+    with Image.open(png) as image:
+        assert image.size == (1440, 960)
+        assert len(image.getcolors(1 << 20) or []) > 20
+    assert pdf.read_bytes().startswith(b"%PDF")
+    assert b"CreationDate" not in pdf.read_bytes()
+
+
+def test_without_latency_the_picture_shows_parameters_and_says_so(tmp_path: Path) -> None:
+    bench = filled(tmp_path, latency=False)
+    paths = write_report(bench.suite, bench.store)
+    assert [path.name for path in paths[3:]] == ["accuracy_parameters.png", "accuracy_parameters.pdf"]
+    text = paths[0].read_text(encoding="utf-8")
+    assert "Latency was not measured; `fusionbench latency mine` does." in text
+    assert "(accuracy_parameters.png)" in text
+
+
+def test_without_latency_and_sizes_there_is_no_picture(tmp_path: Path) -> None:
+    bench = make(tmp_path, "concat")
+    for run in bench.runs():
+        bench.done(run, 0.9)
+    paths = write_report(bench.suite, bench.store)
+    assert [path.name for path in paths] == ["table.md", "table.csv", "seeds.csv"]
+    assert ".png" not in paths[0].read_text(encoding="utf-8")
+
+
+def test_a_suite_without_any_record_is_told_how_to_get_some(tmp_path: Path) -> None:
+    bench = make(tmp_path, "concat")
+    with pytest.raises(UserError, match="no records of suite 'mine' yet; `fusionbench run mine`"):
+        write_report(bench.suite, bench.store)
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_table_where_everything_failed_keeps_the_reasons(tmp_path: Path) -> None:
+    bench = make(tmp_path, "concat", "late", seeds=2)
+    for run in bench.runs():
+        bench.ended(run, "failed", "RuntimeError: out of memory\n| at step <3>")
+    paths = write_report(bench.suite, bench.store)
+    text = paths[0].read_text(encoding="utf-8")
+    assert "No run is done yet." in text
+    assert "Of 4 planned runs 0 are done; 4 failed." in text
+    assert cells(text.replace("\\|", "!"), "concat")["notes"] == "failed: RuntimeError: out of memory ! at step \\<3\\>"
+    assert [line["status"] for line in lines(paths[2])] == ["failed"] * 4
+    assert len(paths) == 3
+
+
+def test_the_markdown_shows_every_column(tmp_path: Path) -> None:
+    bench = filled(tmp_path)
+    shown = cells(markdown(one(bench)), "concat")
+    run = bench.runs("concat")[0]
+    size = bench.store.read_measure(run, "size")
+    assert size is not None
+    assert list(shown) == [
+        "strategy", "accuracy", "macro-F1", "NLL", "fusion parameters", "encoder parameters", "FLOPs a sample",
+        "fusion ms, batch 1", "end-to-end ms, batch 1", "end-to-end ms, batch 64", "front", "fidelity", "interaction",
+        "seeds",
+    ]  # fmt: skip
+    assert shown["encoder parameters"] == "9.00 k"
+    assert shown["fusion parameters"] == f"{size['fusion_parameters'] / 1000:.1f} k"
+    assert (shown["fidelity"], shown["interaction"], shown["seeds"]) == ("adapted", "full", "3/3")
+    assert float(shown["end-to-end ms, batch 64"]) == pytest.approx(
+        2 * float(shown["end-to-end ms, batch 1"]), rel=0.05
+    )
+
+
+def test_the_csv_keeps_every_digit_and_every_seed(tmp_path: Path) -> None:
+    bench = filled(tmp_path)
+    paths = write_report(bench.suite, bench.store)
+    seeds = [line for line in lines(paths[2]) if line["strategy"] == "gated"]
+    records = {run.seed: bench.store.read(run) for run in bench.runs("gated")}
+    assert {int(line["seed"]) for line in seeds} == {0, 1, 2}
+    for line in seeds:
+        record = records[int(line["seed"])]
+        assert record is not None
+        assert {name: float(line[name]) for name in record.scores} == record.scores
+        assert line["key"] == record.key
+    (gated,) = [line for line in lines(paths[1]) if line["strategy"] == "gated"]
+    table = one(bench)
+    summary = next(row for row in table.rows if row.strategy == "gated").scores["test/accuracy"]
+    assert float(gated["test/accuracy_mean"]) == summary.mean
+    assert float(gated["test/accuracy_half_width"]) == summary.half_width
+
+
+def test_no_number_in_any_file_is_nan(tmp_path: Path) -> None:
+    bench = filled(tmp_path, seeds=1)
+    bench.suite = replace(bench.suite, seeds=(0, 1))
+    bench.ended(next(run for run in bench.runs("late") if run.seed == 1), "diverged", "loss left the finite numbers")
+    for path in write_report(bench.suite, bench.store)[:3]:
+        words = path.read_text(encoding="utf-8").lower().replace("|", ",").split(",")
+        assert not {"nan", "inf", "none"} & {word.strip() for word in words if word.strip()} - {"none"}
+        if path.suffix == ".csv":
+            assert "None" not in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("seeds", "words"),
+    [
+        (1, "Scores, without an interval, of 1 seed (exploratory: fewer than 6)."),
+        (3, "Mean ± half-width of the 95 % t interval over 3 seeds (exploratory: fewer than 6)."),
+        (6, "Mean ± half-width of the 95 % t interval over 6 seeds."),
+        (10, "Mean ± half-width of the 95 % t interval over 10 seeds (confirmatory)."),
+    ],
+)
+def test_the_caption_says_what_so_many_seeds_may_claim(tmp_path: Path, seeds: int, words: str) -> None:
+    assert words in caption(one(filled(tmp_path, seeds=seeds)))
+
+
+def test_the_caption_names_reference_data_track_device_and_threads(tmp_path: Path) -> None:
+    text = " ".join(caption(one(filled(tmp_path))))
+    for words in (
+        "Reference: the best single modality, unimodal+modality=left, 0.8",
+        "with 80 % power: 0.0",
+        "on Acme 9000, 1 thread, one session of 2026-01-02.",
+        "Track same_encoders, trained with 1 thread a run, results version 1.",
+        "Data digits: 1,293 train, 144 validation, 360 test; fingerprint f1f1f1f1f1f1.",
+        "Multi-view data: one picture cut in two, not two sensors.",
+        "whole batch (not per sample)",
+    ):
+        assert words in text
+    assert "indicative" not in text
+
+
+def test_the_caption_counts_what_went_wrong_and_notes_say_where(tmp_path: Path) -> None:
+    bench = make(tmp_path, "concat", "gated", "late")
+    for run in bench.runs("concat"):
+        bench.done(run, 0.9)
+    first, second, _ = bench.runs("gated")
+    bench.done(first, 0.9)
+    bench.ended(second, "diverged", "loss is nan")
+    for run in bench.runs("late"):
+        bench.ended(run, "skipped", "needs two modalities")
+    text = markdown(one(bench))
+    assert "Of 9 planned runs 4 are done; 1 diverged, 3 skipped, 1 missing." in text
+    assert cells(text, "gated")["notes"] == "1 diverged (seed 1: loss is nan); 1 missing (seed 2)"
+    assert cells(text, "late")["notes"] == "skipped: needs two modalities"
+    assert cells(text, "late")["accuracy"] == "-"
+
+
+def test_a_session_that_lacks_strategies_is_counted(tmp_path: Path) -> None:
+    bench = filled(tmp_path, latency=False)
+    bench.timed({"concat": 0.6, "gated": 0.7}, calls=50)
+    text = " ".join(caption(one(bench)))
+    assert "with 2 of 6 strategies." in text
+    assert "Latency is indicative" in text
+
+
+def test_multilabel_tables_show_gap_and_hit_at_one(tmp_path: Path) -> None:
+    bench = make(tmp_path, "concat")
+    for run in bench.runs():
+        scores = {"test/gap20": 0.58, "test/hit1": 0.7, "test/nll": 20.0, "test/perr": 0.6}
+        bench.done(run, 0.0, task={"metric": "gap20", "kind": "multilabel"}, scores=scores)
+    table = one(bench)
+    assert [column.heading for column in columns(table)][:4] == ["strategy", "GAP@20", "Hit@1", "NLL"]
+    assert cells(markdown(table), "concat")["GAP@20"] == "**0.5800 ± 0.0000**"
+
+
+def test_a_pipe_gets_markdown_and_a_terminal_a_narrow_table(tmp_path: Path) -> None:
+    bench = filled(tmp_path)
+    bench.ended(replace(bench.runs("late")[0], seed=7), "failed", "[bold]reason[/nope]")
+    bench.suite = replace(bench.suite, seeds=(0, 1, 2, 7))
+    assert terminal_table(bench.suite, bench.store, Console(file=io.StringIO())).startswith("## digits, suite mine")
+    console = Console(file=io.StringIO(), force_terminal=True, width=100, color_system=None)
+    text = terminal_table(bench.suite, bench.store, console)
+    assert "unimodal+modality=right" in text
+    assert "[bold]reason[/nope]" in "".join(line[-40:].strip() for line in text.splitlines())
+    assert max(map(len, text.splitlines())) <= 100
+    assert console.file.getvalue() == ""  # type: ignore[attr-defined]
+
+
+def test_names_and_scores_are_whole_on_80_columns(tmp_path: Path) -> None:
+    bench = filled(tmp_path)
+    console = Console(file=io.StringIO(), force_terminal=True, width=80, color_system=None)
+    text = terminal_table(bench.suite, bench.store, console)
+    for row in one(bench).rows:
+        (line,) = [line for line in text.splitlines() if line.startswith(f" {row.strategy} ")]
+        assert score(row.scores["test/accuracy"]) in line
+
+
+def test_two_tracks_get_a_set_of_files_each(tmp_path: Path) -> None:
+    bench = make(tmp_path, "concat", "late")
+    other = Choice("other_track")
+    rows = tuple(replace(row, track=other) for row in bench.suite.rows)
+    bench.suite = replace(bench.suite, rows=bench.suite.rows + rows, tracks=(*bench.suite.tracks, other))
+    bench.fill({"concat": 0.9, "late": 0.8})
+    names = [path.name for path in write_report(bench.suite, bench.store)]
+    assert names[:2] == ["table-same_encoders.md", "table-same_encoders.csv"]
+    assert "accuracy_parameters-other_track.png" in names
+    assert len(set(names)) == 10
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        {"means": dict.fromkeys(MEANS, 1.0), "sd": 0.0},
+        {"means": dict.fromkeys(MEANS, 0.0), "sd": 0.0},
+        {"medians": dict.fromkeys(MEANS, 0.5)},
+        {"medians": {name: 10.0 ** (i * 2 - 4) for i, name in enumerate(MEANS)}},
+        {"medians": {"concat": 1e-5}},
+    ],
+    ids=["all perfect", "all zero", "all as fast", "twelve decades", "one point"],
+)
+def test_odd_ranges_still_give_a_picture(tmp_path: Path, case: dict[str, Any]) -> None:
+    bench = make(tmp_path, *STRATEGIES)
+    bench.fill(case.get("means", MEANS), case.get("sd", 0.004))
+    bench.timed(case.get("medians", MEDIANS))
+    paths = write_report(bench.suite, bench.store)
+    assert [path.suffix for path in paths[3:]] == [".png", ".pdf"]
+
+
+def test_the_report_needs_no_torch(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    code = "import sys, fusionbench.report.write; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=tmp_path).returncode == 0
