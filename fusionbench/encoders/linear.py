@@ -32,6 +32,7 @@ class Linear(Encoder):
         steps = x if x.dim() == 3 else x[:, None]
         if mask is None:
             mask = torch.ones(steps.shape[:2], dtype=torch.bool, device=x.device)
-        tokens = self.project(self.dropout(steps)) * mask[..., None]
+        real = torch.where(mask[..., None], steps, torch.zeros_like(steps))  # NaN in the padding times 0 is NaN.
+        tokens = self.project(self.dropout(real)) * mask[..., None]
         pooled = tokens.sum(1) / mask.sum(1, keepdim=True).clamp(min=1)
         return Encoded(pooled, tokens, mask, present)

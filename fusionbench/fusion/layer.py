@@ -53,7 +53,11 @@ def layer(
     task = TaskSpec(tuple(ModalitySpec(m, "vector", (features,)) for m, features in widths.items()), classes, kind)
     encoders = dict.fromkeys(widths, Choice("linear", {"width": chosen}))
     setting = Setting(task, encoders, width=chosen, head_width=head_width)
-    filled = checked_options(describe("strategy", name), options or {}, f"layer('{name}')")
+
+    def place(*path: object) -> str:
+        return ".".join([f"layer('{name}')", *map(str, path)])
+
+    filled = checked_options(describe("strategy", name), options or {}, place)
     strategy = load("strategy", name)
     reason = strategy.unsuitable(setting)
     if reason:

@@ -1,0 +1,162 @@
+"""Encoders: shapes, masks, and that no sample's encoding depends on another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from fusionbench.core.batch import Encoded
+from fusionbench.core.catalogue import describe, load, names
+from fusionbench.core.errors import UserError
+from fusionbench.core.task import ModalityKind, ModalitySpec
+from fusionbench.encoders.base import Encoder
+from fusionbench.encoders.linear import Linear
+from fusionbench.encoders.mlp import MLP
+from fusionbench.encoders.small_cnn import SmallCNN
+from fusionbench.measure.size import count_flops
+
+SPECS = {
+    "image": ModalitySpec("x", "image", (3, 8, 6)),
+    "vector": ModalitySpec("x", "vector", (5,)),
+    "sequence": ModalitySpec("x", "sequence", (7, 4)),
+}
+WIDTH = 6
+
+
+def kinds_of(encoder: str) -> Sequence[ModalityKind]:
+    return cast(Sequence[ModalityKind], describe("encoder", encoder).facts["kinds"])
+
+
+PAIRS = [(name, kind) for name in names("encoder") for kind in kinds_of(name) if kind in SPECS]
+
+
+def built(name: str, kind: str, options: dict[str, Any] | None = None) -> Encoder:
+    torch.manual_seed(0)
+    encoder: Encoder = load("encoder", name)(SPECS[kind], width=WIDTH, **(options or {}))
+    return encoder.eval()
+
+
+def encoded(encoder: Encoder, x: Tensor, mask: Tensor | None = None) -> Encoded:
+    with torch.no_grad():
+        return encoder(x, mask, torch.ones(len(x), dtype=torch.bool))
+
+
+def samples(kind: str, size: int = 4) -> Tensor:
+    return torch.randn(size, *SPECS[kind].shape, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize(("name", "kind"), PAIRS)
+def test_an_encoding_has_the_shapes_that_fusion_expects(name: str, kind: str) -> None:
+    one = encoded(built(name, kind), samples(kind))
+    steps = one.tokens.shape[1]
+    assert one.pooled.shape == (4, WIDTH)
+    assert one.tokens.shape == (4, steps, WIDTH)
+    assert one.mask.shape == (4, steps)
+    assert one.mask.dtype == one.present.dtype == torch.bool
+    assert steps == (7 if kind == "sequence" else steps)
+    assert one.pooled.isfinite().all()
+
+
+@pytest.mark.parametrize(("name", "kind"), PAIRS)
+def test_an_encoding_does_not_depend_on_batch_mates_even_in_training(name: str, kind: str) -> None:
+    encoder, x = built(name, kind).train(), samples(kind)
+    whole, alone = encoded(encoder, x), encoded(encoder, x[2:3])
+    torch.testing.assert_close(whole.pooled[2:3], alone.pooled)
+    torch.testing.assert_close(whole.tokens[2:3], alone.tokens)
+
+
+@pytest.mark.parametrize(("name", "kind"), [pair for pair in PAIRS if pair[1] == "sequence"])
+@pytest.mark.parametrize("garbage", [1e6, torch.nan])
+def test_padding_is_never_read(name: str, kind: str, garbage: float) -> None:
+    encoder, x = built(name, kind), samples(kind)
+    mask = torch.arange(7) < torch.tensor([[7], [1], [3], [5]])
+    expected = encoded(encoder, x, mask)
+    padded = x.clone()
+    padded[~mask] = garbage
+    found = encoded(encoder, padded, mask)
+    torch.testing.assert_close(found.pooled, expected.pooled)
+    torch.testing.assert_close(found.tokens, expected.tokens)
+    short = encoded(encoder, x[1:2, :1])
+    torch.testing.assert_close(short.pooled, expected.pooled[1:2])
+
+
+@pytest.mark.parametrize(("name", "kind"), PAIRS)
+def test_every_parameter_of_an_encoder_gets_a_gradient(name: str, kind: str) -> None:
+    encoder = built(name, kind).train()
+    x = samples(kind, size=32)
+    one = encoder(x, None, torch.ones(32, dtype=torch.bool))
+    torch.autograd.backward((one.pooled.square().sum() + one.tokens.square().sum()).sum())
+    for path, parameter in encoder.named_parameters():
+        assert parameter.grad is not None, path
+        assert parameter.grad.abs().sum() > 0, path
+
+
+def test_mlp_takes_the_mean_over_real_steps() -> None:
+    encoder = built("mlp", "sequence", {"depth": 2})
+    assert isinstance(encoder, MLP)
+    x, lengths = samples("sequence"), [7, 1, 3, 5]
+    mask = torch.arange(7) < torch.tensor(lengths)[:, None]
+    matrices = [p.detach().numpy().astype(np.float64) for p in encoder.parameters()]
+    rows = []
+    for sample, length in zip(x.numpy().astype(np.float64), lengths, strict=True):
+        h = sample[:length]
+        for weight, bias in zip(matrices[::2], matrices[1::2], strict=True):
+            h = np.maximum(h @ weight.T + bias, 0)
+        rows.append(h.mean(0))
+    np.testing.assert_allclose(encoded(encoder, x, mask).pooled.numpy(), np.stack(rows), rtol=1e-5, atol=1e-6)
+
+
+def test_linear_is_the_affine_map_it_says() -> None:
+    encoder, x = built("linear", "vector"), samples("vector")
+    assert isinstance(encoder, Linear)
+    weight, bias = (p.detach().numpy() for p in encoder.project.parameters())
+    np.testing.assert_allclose(encoded(encoder, x).pooled.numpy(), x.numpy() @ weight.T + bias, rtol=1e-5, atol=1e-6)
+
+
+def test_small_cnn_is_convolutions_group_norm_and_max_by_hand() -> None:
+    encoder = built("small_cnn", "image", {"channels": (4,), "groups": 2})
+    assert isinstance(encoder, SmallCNN)
+    x = samples("image")
+    kernel = next(encoder.convolutions.parameters()).detach().numpy()
+    padded = np.pad(x.numpy(), ((0, 0), (0, 0), (1, 1), (1, 1)))
+    maps = np.zeros((4, 4, 8, 6))
+    for i, j in product(range(8), range(6)):
+        maps[:, :, i, j] = np.einsum("bcij,ocij->bo", padded[:, :, i : i + 3, j : j + 3], kernel)
+    groups = maps.reshape(4, 2, -1)
+    normed = (groups - groups.mean(2, keepdims=True)) / np.sqrt(groups.var(2, keepdims=True) + 1e-5)
+    pooled = np.maximum(normed.reshape(maps.shape), 0).reshape(4, 4, 4, 2, 3, 2).max((3, 5))
+    weight, bias = (p.detach().numpy() for p in encoder.project.parameters())
+    one = encoded(encoder, x)
+    np.testing.assert_allclose(one.stages[0].numpy(), pooled, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(one.pooled.numpy(), pooled.max((2, 3)) @ weight.T + bias, rtol=1e-4, atol=1e-5)
+    steps = pooled.reshape(4, 4, 12).transpose(0, 2, 1)
+    np.testing.assert_allclose(one.tokens.numpy(), steps @ weight.T + bias, rtol=1e-4, atol=1e-5)
+
+
+def test_small_cnn_halves_a_map_only_while_it_is_large_enough() -> None:
+    stages = encoded(built("small_cnn", "image", {"channels": (4, 4, 4)}), samples("image")).stages
+    assert [tuple(stage.shape[2:]) for stage in stages] == [(4, 3), (4, 3), (4, 3)]
+
+
+def test_flops_of_the_mlp_are_two_for_each_weight() -> None:
+    encoder, x = built("mlp", "vector", {"depth": 2}), samples("vector")
+    assert count_flops(lambda: encoded(encoder, x)) == 4 * 2 * (5 * WIDTH + WIDTH * WIDTH)
+
+
+def test_dropout_acts_in_training_and_never_in_eval() -> None:
+    for name, kind in PAIRS:
+        encoder = load("encoder", name)(SPECS[kind], 0.9, width=WIDTH)
+        x = samples(kind)
+        assert not torch.equal(encoded(encoder.train(), x).pooled, encoded(encoder, x).pooled)
+        assert torch.equal(encoded(encoder.eval(), x).pooled, encoded(encoder, x).pooled)
+
+
+def test_a_kind_that_an_encoder_cannot_read_is_refused_by_name() -> None:
+    with pytest.raises(UserError, match="encoder 'small_cnn' reads image; 'x' is of kind vector"):
+        load("encoder", "small_cnn")(SPECS["vector"], width=WIDTH)
