@@ -1,0 +1,56 @@
+"""Every paper that a strategy, an encoder or a dataset names can be cited."""
+
+from __future__ import annotations
+
+import re
+from typing import cast
+
+import pytest
+from bibtexparser.entrypoint import parse_string
+
+from fusionbench.core.catalogue import PACKAGE, PluginKind, describe, names
+
+KINDS = cast(tuple[PluginKind, ...], ("strategy", "encoder", "dataset"))
+LIBRARY = parse_string((PACKAGE / "report" / "references.bib").read_text(encoding="utf-8"))
+NAMED = {
+    (kind, name): describe(kind, name).facts["paper"]
+    for kind in KINDS
+    for name in names(kind)
+    if describe(kind, name).facts.get("paper")
+}
+
+
+def test_the_file_parses_without_a_damaged_or_double_entry() -> None:
+    assert LIBRARY.failed_blocks == []
+    assert len(LIBRARY.entries) == len(LIBRARY.entries_dict)
+
+
+@pytest.mark.parametrize(("owner", "paper"), NAMED.items(), ids=str)
+def test_every_paper_has_an_entry(owner: tuple[str, str], paper: str) -> None:
+    assert paper in LIBRARY.entries_dict, f"{' '.join(owner)} names {paper}, which references.bib does not have"
+
+
+def test_no_entry_is_left_over() -> None:
+    assert set(LIBRARY.entries_dict) == set(NAMED.values())
+
+
+@pytest.mark.parametrize("key", sorted(LIBRARY.entries_dict))
+def test_an_entry_says_who_what_when_and_where_it_was_seen(key: str) -> None:
+    fields = {name: field.value for name, field in LIBRARY.entries_dict[key].fields_dict.items()}
+    assert {"title", "author", "year", "note"} <= set(fields)
+    assert fields["note"].startswith("Seen: ") or fields["note"] == "unverified"
+    assert {"doi", "eprint", "booktitle", "journal", "howpublished"} & set(fields)
+    assert re.search(r"\d{4}", key)[0] == fields["year"]  # type: ignore[index]
+
+
+def test_a_trained_strategy_names_a_paper_or_says_that_there_is_none() -> None:
+    for name in names("strategy"):
+        plugin = describe("strategy", name)
+        assert plugin.facts.get("paper") or "\nSource: none" in plugin.doc, name
+
+
+def test_a_strategy_that_departs_from_its_paper_says_how() -> None:
+    for name in names("strategy"):
+        facts = describe("strategy", name).facts
+        if facts.get("fidelity", "faithful") != "faithful":
+            assert facts.get("departure"), name
