@@ -1,0 +1,73 @@
+# make demo     set up .venv and run the shipped suite `quickstart`
+# make test     the tests
+# make check    what CI runs: format, lint, types, import rules, dependencies, CITATION.cff, then the tests
+# make format   rewrite the code in the one format
+# make bench    the project's own speed, each script in benchmarks/
+# make clean    remove what make wrote, .venv too
+#
+# Another Python: make demo PYTHON=python3.12. More test processes: make test WORKERS=8.
+
+PYTHON ?= python3
+WORKERS ?= 2
+DEMO ?= build/demo
+
+BIN := .venv/bin
+RUNS := .venv/installed
+DEVELOPS := .venv/installed-dev
+
+.PHONY: demo test check format lint types imports dependencies citation bench clean
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+
+# The records go to build/, which git ignores: results/ holds those that are published.
+demo: $(RUNS)
+	$(BIN)/fusionbench run quickstart --results $(DEMO)
+
+# One thread a process: with more, torch's threads in each test process fight for the same cores.
+test: export OMP_NUM_THREADS ?= 1
+test: $(DEVELOPS)
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+check: lint types imports dependencies citation test
+
+lint: $(DEVELOPS)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(DEVELOPS)
+	$(BIN)/mypy
+
+imports: $(DEVELOPS)
+	$(BIN)/lint-imports --no-logo
+
+dependencies: $(DEVELOPS)
+	$(BIN)/deptry .
+
+citation: $(DEVELOPS)
+	$(BIN)/cffconvert --validate
+
+format: $(DEVELOPS)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(RUNS)
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+clean:
+	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+
+$(BIN)/python:
+	@command -v $(PYTHON) >/dev/null || { echo "no $(PYTHON) here; name one: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "fusionbench needs Python 3.11 or newer, $(PYTHON) is $$($(PYTHON) --version 2>&1); name another: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
+
+$(RUNS): pyproject.toml | $(BIN)/python
+	@echo "installing into .venv; PyTorch is large, the first time takes minutes"
+	$(BIN)/python -m pip install --quiet -e .
+	@touch $@
+
+$(DEVELOPS): pyproject.toml | $(BIN)/python
+	@echo "installing into .venv with the developers' tools; PyTorch is large, the first time takes minutes"
+	$(BIN)/python -m pip install --quiet -e '.[dev]'
+	@touch $@ $(RUNS)
