@@ -31,13 +31,14 @@ def scale_cost(axes: Axes, costs: Sequence[float], *, counts: bool) -> None:
 
 
 def scale_score(axes: Axes, ends: Sequence[float]) -> None:
-    """All ends of intervals, and a little room; scores that are all equal get some too."""
-    room = max(0.08 * (max(ends) - min(ends)), 0.005)
-    axes.set_ylim(min(ends) - room, max(ends) + room)
+    """All ends of intervals and a little room; scores are fractions, so what reaches beyond 0 or 1 is cut off."""
+    low, high = max(0.0, min(ends)), min(1.0, max(ends))
+    room = max(0.08 * (high - low), 0.005)
+    axes.set_ylim(low - room, high + room)
 
 
 def round_numbers(low: float, high: float) -> list[float]:
-    """Round numbers from low to high, the coarsest set that has at least three; else two digits of ends and middle."""
+    """Round numbers from low to high, the coarsest set that has at least three; else three between the ends."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for digits in TICKS:
         marks = [digit * 10.0**decade for decade in decades for digit in digits]
@@ -45,4 +46,4 @@ def round_numbers(low: float, high: float) -> list[float]:
         if len(found) >= FEWEST_TICKS:
             return found
     middle = math.sqrt(low * high)
-    return sorted({float(f"{value:.2g}") for value in (math.sqrt(low * middle), middle, math.sqrt(middle * high))})
+    return sorted({float(f"{value:.3g}") for value in (math.sqrt(low * middle), middle, math.sqrt(middle * high))})
