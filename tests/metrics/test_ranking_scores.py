@@ -12,6 +12,7 @@ from sklearn.metrics import average_precision_score
 from torch import Tensor
 from torchmetrics import Metric
 
+from fusionbench.metrics import mean_average_precision
 from fusionbench.metrics.gap import GAP
 from fusionbench.metrics.hit import HitAtOne
 from fusionbench.metrics.mean_average_precision import MAPFull, MAPTopK
@@ -217,6 +218,26 @@ def test_top_classes_are_those_of_a_stable_sort(samples: int, seed: int, count: 
     logits, _ = draw(samples, seed, levels=levels)
     expected = np.argsort(-logits.numpy(), axis=1, kind="stable")[:, :count]
     assert top_classes(logits, count).tolist() == expected.tolist()
+
+
+def test_thousands_of_equal_logits_stay_in_the_order_of_their_classes() -> None:
+    assert top_classes(torch.zeros(2, 5000), 3000).tolist() == [list(range(3000))] * 2
+
+
+def test_a_logit_that_is_no_number_is_on_top_even_beside_ties() -> None:
+    logits = torch.tensor([[1.0, 1.0, 1.0, math.nan], [math.nan, 0.0, math.nan, math.nan], [2.0, 1.0, 1.0, 1.0]])
+    beside_ties, mostly_nan, plain = top_classes(logits, 2).tolist()
+    assert set(beside_ties) == {0, 3}
+    assert 1 not in mostly_nan
+    assert plain == [0, 1]
+
+
+@pytest.mark.parametrize("chunk", [1, 3, CLASSES])
+def test_map_full_takes_classes_in_chunks_of_any_size(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    logits, targets = draw(50, 12)
+    expected = score(MAPFull(CLASSES), logits, targets)
+    monkeypatch.setattr(mean_average_precision, "CHUNK", chunk)
+    assert score(MAPFull(CLASSES), logits, targets, 16) == expected
 
 
 def test_fewer_classes_than_the_top_are_all_taken() -> None:
