@@ -68,6 +68,7 @@ class _Worker:
     process: ForkServerProcess
     connection: Connection
     lock: Path | None
+    log: Path | None
     last: Message | None = None
 
 
@@ -129,10 +130,11 @@ class Pool:
                 self._claims.release(lock)
                 return True
         here, there = self._context.Pipe()
-        process = self._context.Process(target=_work, args=(job, there, desk.log(job)), daemon=True)
+        log = desk.log(job)
+        process = self._context.Process(target=_work, args=(job, there, log), daemon=True)
         process.start()
         there.close()
-        self._running.append(_Worker(job, process, here, lock))
+        self._running.append(_Worker(job, process, here, lock, log))
         self.watcher.started(job)
         return True
 
@@ -165,7 +167,7 @@ class Pool:
         return message
 
     def _stop(self) -> None:
-        """End the workers that still run, and give all claims back."""
+        """End the workers that still run, remove their logs, and give all claims back."""
         for worker in self._running:
             worker.process.terminate()
         end = time.monotonic() + GRACE_S
@@ -174,6 +176,8 @@ class Pool:
             if worker.process.is_alive():
                 worker.process.kill()
                 worker.process.join()
+            if worker.log is not None:
+                worker.log.unlink(missing_ok=True)
         self._running.clear()
         self._claims.release_all()
 

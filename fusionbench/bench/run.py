@@ -51,9 +51,12 @@ class Runner:
         unmeasured = [run for run in runs if self._missing_measures(run, records[run.key])]
         if pending or unmeasured:
             self.prepare(pending + unmeasured)
-            desk = _Desk(self.store, frozenset(again))
-            self.pool.run([TrainJob(self.place, run, self.suite.measures) for run in pending], desk)
-            self.pool.run([MeasureJob(self.place, run, self.suite.measures) for run in unmeasured], desk)
+            desk = _Desk(self.store, again)
+            try:
+                self.pool.run([TrainJob(self.place, run, self.suite.measures) for run in pending], desk)
+                self.pool.run([MeasureJob(self.place, run, self.suite.measures) for run in unmeasured], desk)
+            finally:
+                self.store.sweep()  # Of workers that were ended in the middle of writing.
         found = (self.store.read(run) for run in runs)
         return Counter("missing" if record is None else record.status for record in found)
 

@@ -21,7 +21,8 @@ AGAIN = ("failed", "diverged", "skipped")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; the exit code: 0 done, 1 some run failed or diverged, 2 wrong use or bad data, 130 interrupted."""
     options = _parser().parse_args(arguments)
-    sys.path.insert(0, os.getcwd())  # So that a suite may name the user's own modules.
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())  # So that a suite may name the user's own modules.
     try:
         return int(options.verb(options))
     except KeyboardInterrupt:
