@@ -5,13 +5,12 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
 from pydantic import TypeAdapter
-from pydantic_core import ErrorDetails
 
 from fusionbench.core.errors import UserError, nearest, shown
 
@@ -90,7 +89,7 @@ def annotation_of(node: ast.expr | None) -> Any:
     raise ValueError("no plain type")
 
 
-def complaint(problem: ErrorDetails) -> str:
+def complaint(problem: Mapping[str, Any]) -> str:
     """What is wrong with a value, in words: `give a whole number, got '3'`."""
     kind, given = problem["type"], problem["input"]
     if kind == "literal_error":

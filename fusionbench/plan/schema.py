@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
-from pydantic_core import ErrorDetails
 
 from fusionbench.core.canonical import canonical_json
 from fusionbench.core.catalogue import names
@@ -102,7 +102,7 @@ def _choice(item: Any) -> Any:
     return {"name": item} if isinstance(item, str) else item
 
 
-def _line(source: Source, problem: ErrorDetails) -> str:
+def _line(source: Source, problem: Mapping[str, Any]) -> str:
     path = problem["loc"]
     place = source.place(path)
     if problem["type"] == "unexpected_keyword_argument":
