@@ -15,6 +15,7 @@ less). The shards have to be there, e.g. by `fusionbench prepare youtube8m`.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import statistics
 import sys
@@ -60,11 +61,10 @@ def rate(work: Callable[[], int], rounds: int) -> Rate:
 
 def with_tfrecord(paths: Sequence[Path], rounds: int) -> Rate | None:
     """Records per second of PyPI's `tfrecord`; None if it is not installed."""
-    try:
-        from tfrecord.reader import tfrecord_loader
-    except ImportError:
+    if importlib.util.find_spec("tfrecord") is None:
         return None
-    return rate(lambda: sum(1 for path in paths for _ in tfrecord_loader(str(path), None, DESCRIPTION)), rounds)
+    read = importlib.import_module("tfrecord.reader").tfrecord_loader
+    return rate(lambda: sum(1 for path in paths for _ in read(str(path), None, DESCRIPTION)), rounds)
 
 
 def converted(data: YouTube8M) -> int:

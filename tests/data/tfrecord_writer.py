@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory  # type: ignore[import-untyped]
 
 Field = descriptor_pb2.FieldDescriptorProto
 Values = Sequence[bytes] | Sequence[int] | Sequence[float]
