@@ -152,7 +152,7 @@ class FusionModule(LightningModule):
             present: bool (B,) per modality; left out: all are there.
         """
         first = next(iter(inputs.values()))
-        here = torch.ones(len(first), dtype=torch.bool, device=first.device)
+        here = torch.ones(first.shape[0], dtype=torch.bool, device=first.device)  # len() would freeze an exported batch
         there = dict.fromkeys(inputs, here) | (present or {})
         blank = torch.zeros(0, device=first.device)
         return self.predict(MultimodalBatch(inputs, masks or {}, there, blank, blank)).logits

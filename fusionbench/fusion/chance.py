@@ -37,8 +37,8 @@ class Chance(FusionModule):
     def encode(self, batch: MultimodalBatch) -> dict[str, Encoded]:
         """B samples of which nothing is seen: an encoding of width 0."""
         first = next(iter(batch.inputs.values()))
-        unseen = torch.zeros(len(first), 1, dtype=torch.bool, device=first.device)
-        nothing = torch.zeros(len(first), 0, device=first.device)
+        unseen = torch.zeros(first.shape[0], 1, dtype=torch.bool, device=first.device)
+        nothing = torch.zeros(first.shape[0], 0, device=first.device)
         return {"nothing": Encoded(nothing, nothing[:, None], unseen, unseen[:, 0])}
 
     def fuse(self, encoded: dict[str, Encoded]) -> Prediction:
@@ -48,7 +48,7 @@ class Chance(FusionModule):
             prior = (hits / hits.sum()).log()
         else:
             prior = (hits / (self.samples - self.counts + 1)).log()
-        return Prediction(prior.expand(len(encoded["nothing"].pooled), -1))
+        return Prediction(prior.expand(encoded["nothing"].pooled.shape[0], -1))
 
     def count(self, targets: Tensor) -> None:
         """Add the targets of some samples: int64 (B,), or zeros and ones (B, C)."""

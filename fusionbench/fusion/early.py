@@ -5,8 +5,8 @@
                             anything else: laid flat, (B, F_1 + ... + F_M); a sequence filled up with zeros to its T
     y = MLP(encoder(x))     logits, (B, D) -> (B, C)
 
-The encoder is the first modality's, where all have the same and it reads the joined input; else `mlp` of the common
-width. Absent modalities and padded steps are zeros (token id 0, masked); nothing else tells them from real zeros.
+The encoder is the first modality's; for what is laid flat it is `mlp` of the common width, unless all modalities have
+one and the same that reads vectors. Absent modalities and padded steps are zeros (token id 0, masked); nothing else tells them from real zeros.
 
 Parameters: (D+1)*W + (W+1)*C
 FLOPs: 2*(D*W + W*C)
@@ -61,12 +61,10 @@ class EarlyFusion(FusionModule):
         """The one encoder, of the joint input."""
         spec = _joint_spec(self.task)
         choices = [self.setting.encoders[name] for name in self.task.names]
-        alike = all(choice == choices[0] for choice in choices)
-        if alike and spec.kind in load("encoder", choices[0].name).kinds:
-            return {JOINT: self._encoder(spec, choices[0])}
-        if spec.kind == "vector":
-            return {JOINT: self._encoder(spec, Choice("mlp", {"width": self.setting.width}))}
-        return {JOINT: self._encoder(spec, choices[0])}
+        chosen, alike = choices[0], all(choice == choices[0] for choice in choices)
+        if spec.kind == "vector" and not (alike and "vector" in load("encoder", chosen.name).kinds):
+            chosen = Choice("mlp", {"width": self.setting.width})
+        return {JOINT: self._encoder(spec, chosen)}
 
     def encode(self, batch: MultimodalBatch) -> dict[str, Encoded]:
         """The joint input, encoded; it is present where any modality is."""

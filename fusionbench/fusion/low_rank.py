@@ -58,4 +58,4 @@ class LowRankFusion(FusionModule):
         weight, constant = self.factors[:, :-1], self.factors[:, -1:]
         maps = torch.baddbmm(constant, x.transpose(0, 1), weight)  # (M, B, D) -> (M, B, R*H)
         maps = torch.where(present.t()[..., None], maps, torch.ones_like(maps))
-        return reduce(torch.mul, maps.unbind(0)).view(len(x), self.rank, -1).sum(1)  # -> (B, H)
+        return reduce(torch.mul, maps.unbind(0)).view(x.shape[0], self.rank, -1).sum(1)  # -> (B, H)

@@ -16,6 +16,7 @@ from fusionbench.core.batch import Encoded
 from fusionbench.core.catalogue import load
 from fusionbench.core.errors import UserError
 from fusionbench.core.task import ModalitySpec, TaskKind, TaskSpec
+from fusionbench.encoders.base import Encoder
 from fusionbench.fusion.chance import Chance
 from fusionbench.fusion.early import EarlyFusion
 from fusionbench.fusion.unimodal_ensemble import UnimodalEnsemble
@@ -138,6 +139,31 @@ def test_early_takes_the_common_encoder_where_it_reads_the_joint_input() -> None
     specs = ModalitySpec("a", "vector", (3,)), ModalitySpec("b", "vector", (4,))
     assert type(early(*specs, encoders=("linear", "linear")).encoders["joint"]).__name__ == "Linear"
     assert type(early(*specs, encoders=("linear", "mlp")).encoders["joint"]).__name__ == "MLP"
+
+
+class Recorder(Encoder):
+    """Stands for an encoder of tokens: keeps what it was given."""
+
+    kinds = ("tokens",)
+
+    def forward(self, x: Tensor, mask: Tensor | None, present: Tensor) -> Encoded:
+        self.ids, self.steps = x, mask
+        nothing = torch.zeros(*x.shape, WIDTH)
+        return Encoded(nothing[:, 0], nothing, present[:, None].expand_as(x), present)
+
+
+def test_early_puts_tokens_of_one_vocabulary_one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(EarlyFusion, "_encoder", lambda self, spec, choice: Recorder(spec, WIDTH))
+    module = early(ModalitySpec("a", "tokens", (3,), 50), ModalitySpec("b", "tokens", (2,), 50), encoders=("x", "y"))
+    recorder = module.encoders["joint"]
+    assert isinstance(recorder, Recorder)
+    assert recorder.spec == ModalitySpec("joint", "tokens", (5,), 50)
+    inputs = {"a": torch.tensor([[7, 8, 9], [1, 2, 3]]), "b": torch.tensor([[4, 5], [6, 6]])}
+    masks = {"a": torch.tensor([[True, True, False], [True, True, True]])}
+    assert module(inputs, masks, {"b": torch.tensor([True, False])}).shape == (2, 3)
+    assert recorder.ids.tolist() == [[7, 8, 0, 4, 5], [1, 2, 3, 0, 0]]
+    assert recorder.steps is not None
+    assert recorder.steps.int().tolist() == [[1, 1, 0, 1, 1], [1, 1, 1, 0, 0]]
 
 
 def test_early_refuses_token_ids_beside_numbers_and_says_which() -> None:
