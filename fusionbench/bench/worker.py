@@ -33,7 +33,7 @@ from fusionbench.plan.load import slug
 from fusionbench.plan.suite import RunSpec
 from fusionbench.records.record import DataFacts, Record, Status
 from fusionbench.records.store import Store
-from fusionbench.training.fit import Fitted, fit, quiet, test
+from fusionbench.training.fit import Fitted, evaluate, fit, quiet
 
 LATENCY_SEED = 0
 
@@ -129,7 +129,7 @@ def _trained(job: TrainJob, report: Reporter, store: Store, started: datetime) -
     total = run.budget.epochs
     with seeded(run.seed, "training"):
         fitted = fit(module, data, run.budget, lambda epoch, _: report.progress(epoch, total))
-    tested = test(module, data, run.budget)
+    tested = evaluate(module, data, run.budget)
     store.publish_arrays(run, tested.predictions)
     return _ended(
         job,

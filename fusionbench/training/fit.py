@@ -62,7 +62,7 @@ def fit(module: FusionModule, data: MultimodalData, budget: Budget, on_epoch: On
     return Fitted(best.scores, best.curves, len(next(iter(best.curves.values()))), seconds)
 
 
-def test(module: FusionModule, data: MultimodalData, budget: Budget) -> Tested:
+def evaluate(module: FusionModule, data: MultimodalData, budget: Budget) -> Tested:
     """Evaluate on the test rows: call it once per run."""
     collected = _Collect(module.task)
     trainer = _trainer(budget, [collected])

@@ -1,0 +1,117 @@
+"""The command line as a new user meets it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fusionbench.cli.main import main
+from fusionbench.core.catalogue import names
+
+
+def command(*words: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "fusionbench.cli", *words], capture_output=True, text=True, cwd=folder, check=False
+    )
+
+
+HEAVY = ("torch", "lightning", "timm", "pandas", "sklearn", "matplotlib", "scipy")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["list"], ["plan", "quickstart"], ["run", "--help"]])
+def test_help_list_and_plan_answer_without_importing_anything_heavy(words: list[str]) -> None:
+    code = (
+        "import sys\nfrom fusionbench.cli.main import main\n"
+        f"try:\n    main({words!r})\nexcept SystemExit as stop:\n    assert not stop.code\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+    assert done.stdout
+
+
+def test_list_names_every_plugin_and_the_options_a_suite_may_set(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list"]) == 0
+    text = capsys.readouterr().out
+    for kind in ("strategy", "dataset", "encoder", "measure"):
+        assert all(f"| {name} " in text for name in names(kind))
+    assert "rank=" in text
+    assert "| quickstart " in text
+    assert main(["list", "encoders"]) == 0
+    assert "gated" not in capsys.readouterr().out
+
+
+def test_plan_shows_every_run_with_its_key_and_state(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "quickstart", "--results", str(tmp_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 67
+    assert len({line.split()[0] for line in lines[:-1]}) == 66
+    assert lines[-1] == "quickstart: 66 runs; 66 to do"
+
+
+def test_only_and_shard_choose_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    base = ["plan", "quickstart", "--results", str(tmp_path)]
+    main([*base, "--only", "strategy=gated,late", "--only", "dataset=digits"])
+    assert "quickstart: 6 runs" in capsys.readouterr().out
+    keys: list[str] = []
+    for k in (1, 2, 3, 4):
+        main([*base, "--shard", f"{k}/4"])
+        keys += [line.split()[0] for line in capsys.readouterr().out.splitlines()[:-1]]
+    assert len(keys) == len(set(keys)) == 66
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        (["run", "quickstar"], ["quickstar", "did you mean 'quickstart'"]),
+        (["plan", "nowhere.yaml"], ["nowhere.yaml", "No such file"]),
+        (["plan", "quickstart", "--set", "budget.epoch=2"], ["epoch", "did you mean 'epochs'"]),
+        (["plan", "quickstart", "--set", "budget.epochs=two"], ["budget.epochs", "two"]),
+        (["plan", "quickstart", "--only", "strategy=gatd"], ["gatd", "did you mean 'gated'"]),
+        (["plan", "quickstart", "--only", "colour=red"], ["colour", "strategy="]),
+        (["plan", "quickstart", "--shard", "5/4"], ["5/4", "1/4"]),
+        (["run", "quickstart", "--workers", "0"], ["--workers"]),
+        (["run", "quickstart", "--again", "done"], ["--again", "failed"]),
+        (["run", "quickstart", "--data", "/no/such/folder"], ["/no/such/folder", "mkdir"]),
+        (["report", "quickstart", "--results", "/no/such/folder"], ["quickstart", "run"]),
+    ],
+)
+def test_wrong_use_is_two_lines_at_most_and_names_the_way_out(
+    words: list[str], parts: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert 1 <= len(error.strip().splitlines()) <= 2, error
+    assert all(part in error for part in parts), error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_debug_shows_the_traceback() -> None:
+    done = command("run", "quickstar", "--debug")
+    assert "Traceback" in done.stderr
+
+
+def test_a_closed_pipe_is_no_error() -> None:
+    done = subprocess.run(
+        f"{sys.executable} -m fusionbench.cli plan quickstart | head -1", shell=True, capture_output=True, text=True, check=False
+    )
+    assert done.stderr == ""
+    assert done.stdout.count("\n") == 1
+
+
+def test_check_finds_a_damaged_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    golden = Path(__file__).parent.parent / "records" / "golden_record.json"
+    record = json.loads(golden.read_text())
+    folder = tmp_path / "tiny" / "digits" / "unimodal+modality=left"
+    folder.mkdir(parents=True)
+    path = folder / f"{record['key']}.json"
+    path.write_text(golden.read_text())
+    assert main(["check", str(tmp_path)]) == 0
+    path.write_text(golden.read_text().replace('"seed": 3', '"seed": 4'))
+    assert main(["check", str(tmp_path)]) == 1
+    assert "not the hash" in capsys.readouterr().out

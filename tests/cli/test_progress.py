@@ -1,0 +1,54 @@
+"""What is shown while a suite runs."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from rich.console import Console
+
+from fusionbench.bench.jobs import LatencyJob, Message, Place, PrepareJob, TrainJob
+from fusionbench.cli.progress import LineWatcher, LiveWatcher
+from fusionbench.plan.load import load_suite
+
+RUN = next(load_suite("quickstart").runs())
+PLACE = Place(Path("results"), "quickstart", None, 1, {})
+TRAIN = TrainJob(PLACE, RUN, ())
+DONE = Message("finished", "done", facts={"score": 0.91234, "seconds": 1.26, "reason": ""})
+FAILED = Message("finished", "failed", facts={"score": None, "seconds": 0.0, "reason": "RuntimeError: no [idea]"})
+
+
+def test_a_pipe_gets_one_line_per_event() -> None:
+    lines: list[str] = []
+    with LineWatcher(10, 4, lines.append) as watcher:
+        watcher.started(PrepareJob(PLACE, (RUN,)))
+        watcher.started(TRAIN)
+        watcher.progress(TRAIN, Message("progress", "", 1, 20))
+        watcher.ended(TRAIN, DONE)
+        watcher.ended(TRAIN, FAILED)
+        watcher.waiting(2)
+        watcher.started(LatencyJob(PLACE, (RUN,), {}))
+    assert lines == [
+        "preparing digits",
+        "[5/10] digits / chance, seed 0: done 0.9123 in 1.3 s",
+        "[6/10] digits / chance, seed 0: failed: RuntimeError: no [idea]",
+        "2 runs are being done by another runner on these results; waiting for them",
+        "timing digits, 1 strategies interleaved",
+    ]
+
+
+def test_a_terminal_gets_runs_done_the_current_epoch_and_the_time_left() -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=120)
+    with LiveWatcher(10, 4, console) as watcher:
+        watcher.started(TRAIN)
+        watcher.progress(TRAIN, Message("progress", "", 7, 20))
+        watcher.bars.refresh()
+        watcher.ended(TRAIN, FAILED)
+        watcher.bars.refresh()
+    text = screen.getvalue()
+    assert "7/20" in text
+    assert "digits / chance, seed 0" in text
+    assert "5/10" in text
+    assert "left" in text
+    assert "failed: RuntimeError: no [idea]" in text
