@@ -6,7 +6,8 @@
     y = MLP(encoder(x))     logits, (B, D) -> (B, C)
 
 The encoder is the first modality's; for what is laid flat it is `mlp` of the common width, unless all modalities have
-one and the same that reads vectors. Absent modalities and padded steps are zeros (token id 0, masked); nothing else tells them from real zeros.
+one and the same that reads vectors. Absent modalities and padded steps are zeros (token id 0, masked); nothing else
+tells them from real zeros.
 
 Parameters: (D+1)*W + (W+1)*C
 FLOPs: 2*(D*W + W*C)
