@@ -36,7 +36,7 @@ lint: $(DEVELOPS)
 
 types: $(DEVELOPS)
 	$(BIN)/mypy
-	for file in tests/*/conftest.py; do $(BIN)/mypy $$file || exit 1; done
+	for file in tests/conftest.py tests/*/conftest.py; do $(BIN)/mypy $$file || exit 1; done
 
 imports: $(DEVELOPS)
 	$(BIN)/lint-imports --no-logo

@@ -14,7 +14,7 @@ from fusionbench.fusion.base import FusionModule
 from fusionbench.plan.load import suite_of
 from fusionbench.plan.source import parse_source
 from fusionbench.plan.suite import Suite
-from fusionbench.training import fit as training
+from fusionbench.training.fit import evaluate, fit
 
 PAGE = (Path(__file__).parent.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r"^## An? \w+: `fusionbench/\w+/(\w+)\.py`\n.*?^```python\n(.*?)^```$", PAGE, re.M | re.S))
@@ -51,8 +51,8 @@ def test_the_examples_learn_what_neither_coordinate_says_alone(suite: Suite, tmp
     data.prepare_data()
     data.setup()
     module = build(run, setting_for(run, data.task))
-    fitted = training.fit(module, data, run.budget, lambda epoch, scores: None)
-    score = training.test(module, data, run.budget).scores["test/accuracy"]
+    fitted = fit(module, data, run.budget, lambda epoch, scores: None)
+    score = evaluate(module, data, run.budget).scores["test/accuracy"]
     assert fitted.epochs_run == run.budget.epochs
     assert data.parts is not None
     train, held = data.batch(data.parts.train), data.batch(data.parts.test)
