@@ -12,6 +12,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import requests
@@ -27,6 +28,28 @@ BUSY = (408, 425, 429)
 
 Progress = Callable[[int, int | None], None]
 """progress(bytes so far, bytes in all or None)."""
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What `fetch` was asked for."""
+
+    url: str
+    target: Path
+    md5: str | None
+    attempts: int
+    pause_s: float
+    timeout_s: float
+    progress: Progress
+
+    @property
+    def part(self) -> Path:
+        """What has come so far."""
+        return self.target.with_name(self.target.name + ".part")
+
+    def is_right(self, path: Path) -> bool:
+        """Whether the file is there, with the right contents as far as they are known."""
+        return path.is_file() and (self.md5 is None or md5_of(path) == self.md5.lower())
 
 
 class _Passing(Exception):
@@ -62,24 +85,16 @@ def fetch(
     Raises:
         UserError: no network, no such file, wrong checksum, or no room; says what to do.
     """
-    if _is_right(target, md5):
-        return target
+    job = _Job(url, target, md5, attempts, pause_s, timeout_s, progress or _silent)
     ending = f"; {way_out}" if way_out else ""
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        # One lock for the folder, not one per file: there may be thousands.
-        with FileLock(target.parent / ".download.lock"):
-            if not _is_right(target, md5):
-                _attempts(url, target, md5, attempts, pause_s, timeout_s, progress or _silent)
+        _bring(job)
     except _Passing as error:
-        kept = _size(_part(target)) // 2**20
-        raise UserError(
-            f"{url}: cannot be downloaded ({error}), tried {attempts} times; {kept} MiB are kept: run it again{ending}"
-        ) from error
+        raise UserError(f"{_given_up(job, error)}{ending}") from error
     except UserError as error:
         raise UserError(f"{error}{ending}") from error
     except OSError as error:
-        raise _local_fault(error, target, ending) from error
+        raise UserError(f"{_local_fault(error, target)}{ending}") from error
     return target
 
 
@@ -93,52 +108,55 @@ def md5_of(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-def _is_right(target: Path, md5: str | None) -> bool:
-    return target.is_file() and (md5 is None or md5_of(target) == md5.lower())
+def _bring(job: _Job) -> None:
+    if job.is_right(job.target):
+        return
+    job.target.parent.mkdir(parents=True, exist_ok=True)
+    # One lock for the folder, not one per file: there may be thousands.
+    with FileLock(job.target.parent / ".download.lock"):
+        if not job.is_right(job.target):
+            _attempts(job)
 
 
-def _attempts(
-    url: str, target: Path, md5: str | None, attempts: int, pause_s: float, timeout_s: float, progress: Progress
-) -> None:
-    part = _part(target)
-    for attempt in range(attempts):
+def _attempts(job: _Job) -> None:
+    for attempt in range(job.attempts):
         try:
-            resumed = _transfer(url, part, timeout_s, progress)
+            resumed = _transfer(job)
         except _Passing:
-            if attempt + 1 == attempts:
+            if attempt + 1 == job.attempts:
                 raise
-            time.sleep(pause_s * 2**attempt)
+            time.sleep(job.pause_s * 2**attempt)
             continue
-        if md5 is None or md5_of(part) == md5.lower():
-            part.replace(target)
+        if job.is_right(job.part):
+            job.part.replace(job.target)
             return
-        found = md5_of(part)
-        part.unlink()
+        found = md5_of(job.part)
+        job.part.unlink()
         # Pieces of two versions of a file may have met: only a file from one piece is judged.
         if not resumed:
-            raise UserError(f"{url}: wrong checksum: MD5 {found}, expected {md5}; nothing was kept")
-    raise UserError(f"{url}: wrong checksum after every one of {attempts} attempts; nothing was kept")
+            raise UserError(f"{job.url}: wrong checksum: MD5 {found}, expected {job.md5}; nothing was kept")
+    raise UserError(f"{job.url}: wrong checksum after every one of {job.attempts} attempts; nothing was kept")
 
 
-def _transfer(url: str, part: Path, timeout_s: float, progress: Progress) -> bool:
+def _transfer(job: _Job) -> bool:
     """Fetches what is missing of the file; says whether there was a piece to go on from."""
-    have = _size(part)
+    have = _size(job.part)
     # Identity: a compressed transfer has no byte ranges of the file itself.
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     try:
-        with requests.get(url, headers=headers, stream=True, timeout=timeout_s) as answer:
+        with requests.get(job.url, headers=headers, stream=True, timeout=job.timeout_s) as answer:
             if answer.status_code == 416:  # We have all of it, or more than there is.
                 if answer.headers.get("Content-Range", "").rpartition("/")[2] == str(have):
                     return True
-                part.unlink()
+                job.part.unlink()
                 raise _Passing("the server's file is shorter than what came before")
-            _refuse_error(answer, url)
+            _refuse_error(answer, job.url)
             start = have if _continues(answer, have) else 0
-            _write(answer, part, start, progress)
+            _write(answer, job.part, start, job.progress)
     except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
         raise _Passing(_reason(error)) from error
     except requests.RequestException as error:
-        raise UserError(f"{url}: {_reason(error)}") from error
+        raise UserError(f"{job.url}: {_reason(error)}") from error
     return start > 0
 
 
@@ -179,17 +197,16 @@ def _reason(error: requests.RequestException) -> str:
     return f"{type(error).__name__}: {str(inner)[:120]}"
 
 
-def _local_fault(error: OSError, target: Path, ending: str) -> UserError:
+def _given_up(job: _Job, error: _Passing) -> str:
+    tried = f"tried {job.attempts} times; {_size(job.part) // 2**20} MiB are kept: run it again"
+    return f"{job.url}: cannot be downloaded ({error}), {tried}"
+
+
+def _local_fault(error: OSError, target: Path) -> str:
     if error.errno in DISK_FULL:
         free = shutil.disk_usage(target.parent).free // 2**20
-        return UserError(
-            f"{target}: {error.strerror} ({free} MiB free); make room and run it again, it goes on{ending}"
-        )
-    return UserError(f"{target}: cannot be written: {error.strerror or error}{ending}")
-
-
-def _part(target: Path) -> Path:
-    return target.with_name(target.name + ".part")
+        return f"{target}: {error.strerror} ({free} MiB free); make room and run it again, it goes on"
+    return f"{target}: cannot be written: {error.strerror or error}"
 
 
 def _size(path: Path) -> int:
