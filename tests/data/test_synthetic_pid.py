@@ -23,7 +23,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., SyntheticPID
     root = tmp_path_factory.mktemp("data")
 
     def make(seed: int = 0, **options: Any) -> SyntheticPID:
-        data = SyntheticPID(root, seed, **options)
+        data = SyntheticPID(root, seed, **{"relation": "synergy", **options})
         data.setup()
         return data
 
@@ -80,20 +80,20 @@ def test_the_seed_moves_validation_and_never_the_test_rows_or_the_values(made: C
     assert one.fingerprint == other.fingerprint
     assert rows(one, "test").tolist() == rows(other, "test").tolist()
     assert rows(one, "validation").tolist() != rows(other, "validation").tolist()
-    assert sorted([*rows(one, "train"), *rows(one, "validation"), *rows(one, "test")]) == list(range(7168))
+    assert sorted([*rows(one, "train"), *rows(one, "validation"), *rows(one, "test")]) == list(range(4608))
 
 
 def test_the_size_of_one_part_does_not_move_the_values_of_another(made: Callable[..., SyntheticPID]) -> None:
-    one, other = made(), made(train=2048, validation=512)
+    one, other = made(), made(train=1024, validation=256)
     assert (seen(one, "ab", "test")[0] == seen(other, "ab", "test")[0]).all()
     more = made(test=4096)
-    assert (np.asarray(one.arrays["a"])[:5120] == np.asarray(more.arrays["a"])[:5120]).all()
+    assert (np.asarray(one.arrays["a"])[:2560] == np.asarray(more.arrays["a"])[:2560]).all()
 
 
 def test_two_conversions_give_the_same_values(tmp_path: Path) -> None:
     fingerprints = []
     for folder in ("one", "other"):
-        data = SyntheticPID(tmp_path / folder, train=64, validation=16, test=16)
+        data = SyntheticPID(tmp_path / folder, relation="synergy", train=64, validation=16, test=16)
         data.setup()
         fingerprints.append(data.fingerprint)
     assert fingerprints[0] == fingerprints[1]
@@ -232,4 +232,4 @@ def test_the_noise_leaves_the_nearest_codes_and_so_the_label_almost_certain(
 )
 def test_options_that_cannot_be_are_refused_with_the_way_out(options: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=said):
-        SyntheticPID(**options)
+        SyntheticPID(**{"relation": "synergy", **options})

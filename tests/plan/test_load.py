@@ -104,6 +104,7 @@ def test_modality_kinds_are_the_views_of_the_dataset() -> None:
     ("options", "expected"),
     [
         ({"relation": "mixture"}, "synthetic_pid+relation=mixture"),
+        ({"relation": "synergy", "noise": 1.0}, "synthetic_pid+relation=synergy"),
         ({"relation": "mixture", "noise": 2.0}, "synthetic_pid+noise=2.0+relation=mixture"),
     ],
 )

@@ -10,7 +10,7 @@ from fusionbench.plan.select import only, shard
 from fusionbench.plan.source import parse_source
 
 SUITE = suite_of(
-    parse_source("name: x\nseeds: 3\ndatasets: [digits, synthetic_pid]\nstrategies: [unimodal, concat, late]", "x.yaml")
+    parse_source("name: x\nseeds: 3\ndatasets: [digits, wdbc]\nstrategies: [unimodal, concat, late]", "x.yaml")
 )
 RUNS = list(SUITE.runs())
 
