@@ -198,8 +198,8 @@ def _reason(error: requests.RequestException) -> str:
 
 
 def _given_up(job: _Job, error: _Passing) -> str:
-    tried = f"tried {job.attempts} times; {_size(job.part) // 2**20} MiB are kept: run it again"
-    return f"{job.url}: cannot be downloaded ({error}), {tried}"
+    kept = f"; {_size(job.part) // 2**20} MiB are kept: run it again" if job.part.exists() else ""
+    return f"{job.url}: cannot be downloaded ({error}), tried {job.attempts} times{kept}"
 
 
 def _local_fault(error: OSError, target: Path) -> str:

@@ -15,7 +15,7 @@ import hashlib
 import json
 import re
 import string
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -108,26 +108,26 @@ def partition_shards(partition: Partition, subset: tuple[int, int]) -> tuple[Sha
     return tuple(shard for shard in shards if in_subset(shard, subset))
 
 
-def ways_to_get(folder: Path, shards: Iterable[Shard]) -> str:
-    """What a user can do about missing shards: both ways."""
-    first = next(iter(shards)).name
-    return (
-        "with a network, `fusionbench prepare youtube8m` downloads them; or put your own copies there "
-        f"as {first}.tfrecord ({folder}), or name another data folder with --data"
-    )
-
-
 def missing(folder: Path, shards: Iterable[Shard]) -> list[Shard]:
     """Those that are not there."""
     return [shard for shard in shards if shard.find(folder) is None]
+
+
+def told_missing(folder: Path, absent: Sequence[Shard]) -> str:
+    """Which shards are not there, and on a second line both ways to get them."""
+    names = ", ".join(shard.name for shard in absent[:3]) + (", ..." if len(absent) > 3 else "")
+    return (
+        f"{len(absent)} shards of YouTube-8M are not in {folder}: {names}\n"
+        f"with a network, `fusionbench prepare youtube8m` downloads them; or put your own copies there, named "
+        f"{absent[0].name}.tfrecord; or name another data folder with --data"
+    )
 
 
 def refuse_missing(folder: Path, shards: Iterable[Shard]) -> None:
     """Raises UserError if a shard is not there; names the first ones and both ways to get them."""
     absent = missing(folder, shards)
     if absent:
-        names = ", ".join(shard.name for shard in absent[:3]) + (", ..." if len(absent) > 3 else "")
-        raise UserError(f"youtube8m: {len(absent)} shards are not in {folder}: {names}\n{ways_to_get(folder, absent)}")
+        raise UserError(told_missing(folder, absent))
 
 
 def download_shards(folder: Path, shards: Iterable[Shard], mirror: str, fetcher: Fetch = fetch) -> None:
@@ -145,7 +145,7 @@ def download_shards(folder: Path, shards: Iterable[Shard], mirror: str, fetcher:
     absent = missing(folder, shards)
     if not absent:
         return
-    way_out = ways_to_get(folder, absent)
+    way_out = told_missing(folder, absent)
     plans = {name: _plan(folder, name, way_out, fetcher) for name in sorted({shard.partition for shard in absent})}
     with progress("youtube8m: downloading", len(absent)) as show:
         for done, shard in enumerate(absent):

@@ -69,7 +69,9 @@ def test_a_download_with_a_wrong_checksum_is_refused(tmp_path: Path, site: Path)
     served(videos, site)
     write_shard(site / "validateac.tfrecord", videos["validate0000"])
     root = tmp_path / "fetched"
-    with pytest.raises(UserError, match=r"validateac\.tfrecord: wrong checksum: MD5 .*fusionbench prepare youtube8m"):
+    with pytest.raises(
+        UserError, match=r"validateac\.tfrecord: wrong checksum: MD5 .*\n.*fusionbench prepare youtube8m"
+    ):
         ready(root)
     found = sorted(path.name for path in (root / "youtube8m" / "video").glob("*"))
     assert [name for name in found if not name.startswith(".")] == ["validate0000.tfrecord", "validate0001.tfrecord"]
@@ -89,7 +91,8 @@ def test_missing_shards_are_named_with_both_ways_to_get_them(
             step()
         told = str(caught.value)
         assert "fusionbench prepare youtube8m" in told
-        assert f"validate0001.tfrecord ({folder})" in told
+        assert f"1 shards of YouTube-8M are not in {folder}: validate0001" in told
+        assert "put your own copies there, named validate0001.tfrecord" in told
         assert len(told.splitlines()) <= 2
     assert left_over(tmp_path) == []
 
