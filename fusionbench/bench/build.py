@@ -16,6 +16,7 @@ from fusionbench.core.task import TaskSpec
 from fusionbench.data.base import MultimodalData
 from fusionbench.fusion.base import FusionModule, Optimiser, Setting
 from fusionbench.plan.suite import RunSpec
+from fusionbench.records.record import DataFacts
 
 
 def dataset_of(run: RunSpec, root: Path | None) -> MultimodalData:
@@ -56,3 +57,9 @@ def seeded(seed: int, purpose: str) -> Iterator[None]:
         finally:
             random.setstate(python)
             np.random.set_state(numpy_state)  # noqa: NPY002
+
+
+def data_facts(run: RunSpec, data: MultimodalData) -> DataFacts:
+    """What a record says of the data that a run saw; after `setup`."""
+    assert data.parts is not None
+    return DataFacts(run.dataset.name, data.fingerprint, data.parts.sha256, data.parts.counts)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal
 
+from fusionbench.core.errors import Interrupted
 from fusionbench.plan.suite import Choice, RunSpec
 
 SESSION_MEASURES = ("latency",)
@@ -46,7 +48,7 @@ class MeasureJob:
 
 @dataclass(frozen=True)
 class PrepareJob:
-    """Download, verify and convert one dataset; build every model once, so that a wrong option shows before training."""
+    """Download, verify, convert one dataset; build every model once, so that a wrong option shows before training."""
 
     place: Place
     runs: tuple[RunSpec, ...]
@@ -76,3 +78,25 @@ class Message:
     done: int = 0
     total: int = 0
     facts: dict[str, Any] = field(default_factory=dict)
+
+
+class Report:
+    """The worker's end of the pipe to the launcher."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def send(self, message: Message) -> None:
+        """Tell the launcher.
+
+        Raises:
+            Interrupted: it is gone.
+        """
+        try:
+            self.connection.send(message)
+        except (BrokenPipeError, ConnectionResetError) as error:
+            raise Interrupted from error
+
+    def progress(self, done: int, total: int, text: str = "") -> None:
+        """So much of the job is done."""
+        self.send(Message("progress", text, done, total))

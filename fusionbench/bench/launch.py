@@ -1,7 +1,7 @@
 """A plan done: jobs handed to isolated worker processes, so many at a time; what they say handed to a watcher.
 
-Workers come from a forkserver that has imported torch and lightning once: a process of its own costs each run a twentieth
-of a second, not the seconds of a fresh interpreter. This process imports neither.
+Workers come from a forkserver that has imported torch and lightning once: a process of its own costs each run a
+twentieth of a second, not the seconds of a fresh interpreter. This process imports neither.
 """
 
 from __future__ import annotations
@@ -81,12 +81,7 @@ class Pool:
         self._context.set_forkserver_preload(PRELOAD)
         self._claims = Claims()
         self._running: list[_Worker] = []
-
-    def warm_up(self) -> None:
-        """Start the server now, so that its imports go on while something else is done."""
-        from multiprocessing import forkserver
-
-        forkserver.ensure_running()
+        self._told = 0
 
     def run(self, jobs: Iterable[Job], desk: Desk) -> list[tuple[Job, Message]]:
         """Do all jobs, in this order; one that another runner has claimed is waited for.
@@ -100,25 +95,34 @@ class Pool:
         """
         pending, claimed = deque(jobs), deque[Job]()
         ended: list[tuple[Job, Message]] = []
-        told = 0
         try:
             with _terminable():
                 while pending or claimed or self._running:
-                    while pending and len(self._running) < self.workers:
-                        job = pending.popleft()
-                        if not self._start(job, desk):
-                            claimed.append(job)
-                    if claimed and not self._running:
-                        if told != len(claimed):
-                            told = len(claimed)
-                            self.watcher.waiting(told)
-                        time.sleep(CLAIMED_S)
-                        pending, claimed = deque(job for job in claimed if not desk.is_done(job)), deque()
+                    self._fill(pending, claimed, desk)
+                    self._wait_for_others(pending, claimed, desk)
                     ended += list(self._listen(desk))
                     self._claims.beat()
         finally:
             self._stop()
         return ended
+
+    def _fill(self, pending: deque[Job], claimed: deque[Job], desk: Desk) -> None:
+        """Start jobs while a worker is free; those that another runner has go to `claimed`."""
+        while pending and len(self._running) < self.workers:
+            job = pending.popleft()
+            if not self._start(job, desk):
+                claimed.append(job)
+
+    def _wait_for_others(self, pending: deque[Job], claimed: deque[Job], desk: Desk) -> None:
+        """With nothing else to do: a moment later, try again what is not done by then."""
+        if not claimed or self._running:
+            return
+        if self._told != len(claimed):
+            self._told = len(claimed)
+            self.watcher.waiting(self._told)
+        time.sleep(CLAIMED_S)
+        pending.extend(job for job in claimed if not desk.is_done(job))
+        claimed.clear()
 
     def _start(self, job: Job, desk: Desk) -> bool:
         """False if another runner has the job."""
@@ -200,7 +204,7 @@ def _death(code: int | None) -> str:
 def _terminable() -> Iterator[None]:
     """SIGTERM ends the work as Ctrl-C does."""
 
-    def interrupt(signum: int, frame: Any) -> None:
+    def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGTERM, interrupt)

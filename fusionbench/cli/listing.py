@@ -25,8 +25,8 @@ def listing(what: str | None) -> str:
     plugins = list(_described(KINDS[what]))
     match what:
         case "strategies":
-            head = ("strategy", "stage", "interaction", "fidelity", "paper", "what it does", "options")
-            return _table(head, (_strategy(plugin) for plugin in plugins))
+            columns = ("strategy", "stage", "interaction", "fidelity", "paper", "what it does", "options")
+            return _table(columns, (_strategy(plugin) for plugin in plugins))
         case "datasets":
             head = ("dataset", "modalities", "licence", "what it is", "options")
             return _table(head, (_dataset(plugin) for plugin in plugins))
@@ -56,7 +56,7 @@ def _strategy(plugin: Plugin) -> tuple[str, ...]:
         plugin.name,
         facts.get("stage", "feature"),
         facts.get("interaction", "full"),
-        facts.get("fidelity", "faithful"),
+        facts.get("fidelity", "faithful") if facts.get("paper") else "",  # Faithful to what, without a paper?
         facts.get("paper", ""),
         _does(plugin),
         _options(plugin),
@@ -82,5 +82,7 @@ def _options(plugin: Plugin) -> str:
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     cells = [head, *rows]
     widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
-    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in cells]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in cells
+    ]
     return "\n".join([lines[0], "| " + " | ".join("-" * width for width in widths) + " |", *lines[1:]])

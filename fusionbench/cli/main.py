@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fusionbench.cli.arguments import parser
+
 if TYPE_CHECKING:
     from fusionbench.plan.suite import RunSpec, Suite
     from fusionbench.records.store import Store
@@ -20,11 +22,11 @@ AGAIN = ("failed", "diverged", "skipped")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; the exit code: 0 done, 1 some run failed or diverged, 2 wrong use or bad data, 130 interrupted."""
-    options = _parser().parse_args(arguments)
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())  # So that a suite may name the user's own modules.
+    options = parser().parse_args(arguments)
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))  # So that a suite may name the user's own modules.
     try:
-        return int(options.verb(options))
+        return VERBS[options.verb](options)
     except KeyboardInterrupt:
         print("interrupted; what is done is kept, the same command goes on", file=sys.stderr)
         return INTERRUPTED
@@ -114,7 +116,7 @@ def latency(options: argparse.Namespace) -> int:
 
     suite, store, runs = _selected(options)
     choice = suite.measure("latency")
-    chosen = choice.options if choice else checked_options(describe("measure", "latency"), {}, "latency")
+    chosen = choice.options if choice else checked_options(describe("measure", "latency"), {}, lambda *_: "latency")
     with _watcher(options, 0, 0) as watcher:
         runner = Runner(suite, _place(options, suite), 1, watcher)
         runner.prepare(runs)
@@ -145,6 +147,17 @@ def check(options: argparse.Namespace) -> int:
     return SOME_FAILED if problems else DONE
 
 
+VERBS = {
+    "list": list_,
+    "plan": plan,
+    "prepare": prepare,
+    "run": run,
+    "latency": latency,
+    "report": report,
+    "check": check,
+}
+
+
 # --- what verbs share ------------------------------------------------------------------------------------------------
 
 
@@ -167,7 +180,9 @@ def _place(options: argparse.Namespace, suite: Suite):  # type: ignore[no-untype
         raise UserError("--workers and --threads: give a number from 1 on")
     data = Path(options.data) if options.data else None
     if data is not None and not data.is_dir():
-        raise UserError(f"--data {data}: no such folder; create it (mkdir -p {data}) or name the one that holds the data")
+        raise UserError(
+            f"--data {data}: no such folder; create it (mkdir -p {data}) or name the one that holds the data"
+        )
     return Place(Path(options.results), suite.name, data, options.threads, environment(), options.debug)
 
 
@@ -199,50 +214,3 @@ def _tell(store: Store) -> None:
 
 def _counted(counts: Counter[str]) -> str:
     return ", ".join(f"{number} {status}" for status, number in sorted(counts.items())) or "nothing to do"
-
-
-# --- arguments -------------------------------------------------------------------------------------------------------
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="fusionbench",
-        description="Which way of fusing modalities is best, at what cost? One suite file, one command, one table.",
-        epilog="Start with: fusionbench run quickstart",
-    )
-    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-
-    entry = verbs.add_parser("list", help="what a suite may name")
-    entry.add_argument("what", nargs="?", choices=["suites", "datasets", "strategies", "encoders", "measures"])
-    entry.set_defaults(verb=list_, debug=False)
-
-    for verb, text in (
-        (plan, "the runs, their keys, which are done"),
-        (prepare, "download, verify and convert the data; no training"),
-        (run, "train and measure what is not done, then report"),
-        (latency, "a latency session alone"),
-        (report, "tables and pictures from the records"),
-    ):
-        entry = verbs.add_parser(verb.__name__, help=text, description=text)
-        _add_suite_arguments(entry)
-        if verb is run:
-            entry.add_argument("--again", metavar="STATUS", help="do runs with these statuses again: failed,diverged")
-        entry.set_defaults(verb=verb)
-
-    entry = verbs.add_parser("check", help="records valid and in their place")
-    entry.add_argument("results", nargs="?", default="results", help="results folder (default: results)")
-    entry.set_defaults(verb=check, debug=False)
-    return parser
-
-
-def _add_suite_arguments(entry: argparse.ArgumentParser) -> None:
-    entry.add_argument("suite", metavar="SUITE", help="a suite file, or the name of a shipped one")
-    entry.add_argument("--data", metavar="DIR", help="data folder (default: $FUSIONBENCH_DATA or ~/.cache/fusionbench)")
-    entry.add_argument("--results", metavar="DIR", default="results", help="results folder (default: results)")
-    entry.add_argument("--set", metavar="PATH=VALUE", action="append", default=[], help="e.g. budget.epochs=2")
-    entry.add_argument("--only", metavar="FIELD=VALUES", action="append", default=[], help="e.g. strategy=gated,late")
-    entry.add_argument("--shard", metavar="K/N", default="1/1", help="share K of N, for N machines on one results folder")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    entry.add_argument("--workers", metavar="N", type=int, default=cores, help=f"runs at a time (default: {cores})")
-    entry.add_argument("--threads", metavar="N", type=int, default=1, help="torch threads per run (default: 1)")
-    entry.add_argument("--debug", action="store_true", help="show tracebacks and workers' output")

@@ -1,4 +1,4 @@
-"""Synthetic data whose redundant, unique and synergistic information is known exactly: the ground truth of fusion.
+"""Synthetic PID: two vectors whose redundant, unique and synergistic information on the label is known exactly.
 
     a, b, c bits                      every cell (a, b, c) equally often in each split, to the sample
     x_1 = E_1[a, c] + noise           modality "a", (F,)

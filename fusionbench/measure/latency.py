@@ -78,9 +78,7 @@ def measure(
     return [_row(cell, cell.threads or every) for cell in cells]
 
 
-def _cells(
-    modules: Mapping[str, FusionModule], batch: MultimodalBatch, threads: tuple[int, ...]
-) -> Iterator[_Cell]:
+def _cells(modules: Mapping[str, FusionModule], batch: MultimodalBatch, threads: tuple[int, ...]) -> Iterator[_Cell]:
     for (name, module), count in product(modules.items(), threads):
         module.eval()
         yield _Cell(name, "end_to_end", len(batch), count, lambda module=module: module.predict(batch))  # type: ignore[misc]

@@ -6,8 +6,6 @@ multilabel: mean over samples of the binary cross-entropy summed over classes
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -24,8 +22,8 @@ class NegativeLogLikelihood(Metric):
     total: Tensor
     count: Tensor
 
-    def __init__(self, *, multilabel: bool, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, *, multilabel: bool) -> None:
+        super().__init__()
         self.multilabel = multilabel
         self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("count", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")

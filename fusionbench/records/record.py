@@ -26,7 +26,7 @@ class InvalidRecord(Exception):
 class DataFacts:
     """Which data a run saw."""
 
-    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)  # type: ignore[misc]
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
 
     name: str
     fingerprint: str
@@ -41,7 +41,7 @@ class DataFacts:
 class Record:
     """One run, finished in one way or another; immutable once done."""
 
-    __pydantic_config__ = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)  # type: ignore[misc]
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
     key: str
     spec: dict[str, Any]

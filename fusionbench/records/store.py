@@ -1,9 +1,9 @@
 """Where a suite's records lie, and how they are published and read: whole or not at all, a done one never replaced.
 
-    <results>/<suite>/<dataset>/<strategy>/<key>.json           the record
-                                           <key>.<measure>.json one file per measure, added later without touching it
-                                           <key>.npz            test predictions
-    <results>/<suite>/<dataset>/latency/<key>.json              one latency session over all strategies
+<results>/<suite>/<dataset>/<strategy>/<key>.json           the record
+                                       <key>.<measure>.json one file per measure, added later without touching it
+                                       <key>.npz            test predictions
+<results>/<suite>/<dataset>/latency/<key>.json              one latency session over all strategies
 """
 
 from __future__ import annotations

@@ -7,15 +7,12 @@ import os
 import random
 import signal
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
-from conftest import kill_tree
+from small_suites import Bench, kill_tree
 
 from fusionbench.records.record import from_text
-
-if TYPE_CHECKING:
-    from conftest import Bench
 
 KILLS = int(os.environ.get("FUSIONBENCH_TEST_KILLS", "3"))
 """At how many random moments a suite is killed; 12 for the figure in the changelog, fewer in CI."""
@@ -100,7 +97,11 @@ def group_lives(group: int) -> bool:
         os.killpg(group, 0)
     except ProcessLookupError:
         return False
-    return any(state_of(int(name)) not in ("Z", "X", "") for name in os.listdir("/proc") if in_group(name, group))
+    return any(state_of(int(name)) not in ("Z", "X", "") for name in processes() if in_group(name, group))
+
+
+def processes() -> list[str]:
+    return [path.name for path in Path("/proc").iterdir()]
 
 
 def in_group(name: str, group: int) -> bool:
@@ -112,8 +113,7 @@ def in_group(name: str, group: int) -> bool:
 
 def state_of(pid: int) -> str:
     try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0]
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
         return ""
 

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import torch
 from sklearn.metrics import accuracy_score, f1_score, log_loss
+from small_suites import Bench
 
 from fusionbench.bench.build import build, dataset_of, setting_for
 from fusionbench.bench.run import Runner
 from fusionbench.core import catalogue
 from fusionbench.plan.load import load_suite
 from fusionbench.records.record import from_text
-
-if TYPE_CHECKING:
-    from conftest import Bench
 
 
 def test_every_run_leaves_a_valid_record_and_its_measures(bench: Bench) -> None:

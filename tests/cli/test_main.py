@@ -81,7 +81,11 @@ def test_only_and_shard_choose_runs(tmp_path: Path, capsys: pytest.CaptureFixtur
     ],
 )
 def test_wrong_use_is_two_lines_at_most_and_names_the_way_out(
-    words: list[str], parts: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    words: list[str],
+    parts: list[str],
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(words) == 2
@@ -98,7 +102,11 @@ def test_debug_shows_the_traceback() -> None:
 
 def test_a_closed_pipe_is_no_error() -> None:
     done = subprocess.run(
-        f"{sys.executable} -m fusionbench.cli plan quickstart | head -1", shell=True, capture_output=True, text=True, check=False
+        f"{sys.executable} -m fusionbench.cli plan quickstart | head -1",
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.stderr == ""
     assert done.stdout.count("\n") == 1

@@ -1,0 +1,84 @@
+"""Jobs other than training: preparing data, measures of one run, and a latency session over all strategies."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+import numpy as np
+import torch
+
+from fusionbench.bench.build import build, data_facts, dataset_of, setting_for
+from fusionbench.bench.jobs import SESSION_MEASURES, LatencyJob, MeasureJob, Message, PrepareJob, Report, TrainJob
+from fusionbench.core.catalogue import load
+from fusionbench.data.base import MultimodalData
+from fusionbench.fusion.base import FusionModule
+from fusionbench.measure.latency import measure as measure_latency
+from fusionbench.plan.load import slug
+from fusionbench.records.store import Store
+
+LATENCY_SEED = 0
+"""Draws the samples that are timed and the order of cells."""
+
+
+def measure(job: MeasureJob) -> Message:
+    """Take the measures of one run from its model, built anew."""
+    store = Store(job.place.results, job.place.suite)
+    data = dataset_of(job.run, job.place.data)
+    data.setup()
+    store_measures(store, job, build(job.run, setting_for(job.run, data.task)), data)
+    return Message("finished", "measured")
+
+
+def store_measures(store: Store, job: TrainJob | MeasureJob, module: FusionModule, data: MultimodalData) -> None:
+    """Take and publish the measures that need nothing but one run's model and some samples."""
+    assert data.parts is not None
+    for choice in job.measures:
+        if choice.name not in SESSION_MEASURES:
+            batch = data.batch(data.parts.test[:2])
+            values = load("measure", choice.name)(module, batch, **choice.options)
+            store.publish_measure(job.run, choice.name, values)
+
+
+def prepare(job: PrepareJob) -> Message:
+    """One dataset ready, every model built once; the message carries the data's facts."""
+    data = dataset_of(job.runs[0], job.place.data)
+    data.prepare_data()
+    data.setup()
+    for run in job.runs:
+        setting = setting_for(run, data.task)
+        if not load("strategy", run.strategy.name).unsuitable(setting):
+            build(run, setting)
+    return Message("finished", "prepared", facts=asdict(data_facts(job.runs[0], data)))
+
+
+def time_strategies(job: LatencyJob, report: Report) -> Message:
+    """One latency session; models are built from their specs, since weights do not change times."""
+    started = datetime.now(UTC)
+    data = dataset_of(job.runs[0], job.place.data)
+    data.setup()
+    assert data.parts is not None
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    rng = np.random.default_rng(LATENCY_SEED)
+    test_rows = data.parts.test
+    sizes = job.options["batch_sizes"]
+    batches = {size: data.batch(np.sort(rng.choice(test_rows, size))).to(device) for size in sizes}
+    modules = {}
+    for run in job.runs:
+        setting = setting_for(run, data.task)
+        if not load("strategy", run.strategy.name).unsuitable(setting):
+            modules[slug("strategy", run.strategy)] = build(run, setting).to(device)
+    rows = measure_latency(
+        modules, batches, rng, lambda done, total: report.progress(done, total, "latency"), **job.options
+    )
+    session = {
+        "dataset": job.runs[0].dataset.to_json(),
+        "options": job.options,
+        "device": torch.cuda.get_device_name() if device == "cuda" else job.place.environment["cpu"],
+        "environment": job.place.environment,
+        "started": started.isoformat(timespec="milliseconds"),
+        "finished": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "rows": rows,
+    }
+    path = Store(job.place.results, job.place.suite).publish_latency(job.runs[0].dataset, session)
+    return Message("finished", "timed", facts={"path": str(path)})

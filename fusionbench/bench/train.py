@@ -1,0 +1,100 @@
+"""Training one run: data, model, fit, one test, and a record whatever happens."""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fusionbench.bench.build import build, data_facts, dataset_of, seeded, setting_for
+from fusionbench.bench.jobs import Message, Report, TrainJob
+from fusionbench.bench.session import store_measures
+from fusionbench.core.catalogue import load
+from fusionbench.core.errors import Diverged, Interrupted, UserError
+from fusionbench.data.base import MultimodalData
+from fusionbench.records.record import Record, Status
+from fusionbench.records.store import Store
+from fusionbench.training.fit import evaluate, fit
+
+
+def train(job: TrainJob, report: Report) -> Message:
+    """A run always leaves a record: this is the one place that turns an exception into a status and a reason."""
+    store = Store(job.place.results, job.place.suite)
+    started = datetime.now(UTC)
+    try:
+        record = _trained(job, report, store, started)
+    except (UserError, Interrupted):
+        raise  # The user's to mend, or nobody's: no result of the strategy.
+    except Diverged as error:
+        record = _ended(job, "diverged", str(error), started)
+    except OSError as error:
+        raise UserError(f"{job.run.key}: {error.strerror}: {error.filename or job.place.results}") from error
+    except Exception as error:  # noqa: BLE001  (whatever a strategy raises is a result)
+        traceback.print_exc()
+        record = _ended(job, "failed", _reason(error), started)
+    store.publish(record)
+    facts = {"score": record.scores.get(record.metric) if record.scores else None, "seconds": record.train_seconds}
+    return Message("finished", record.status, facts={**facts, "reason": record.reason})
+
+
+def _trained(job: TrainJob, report: Report, store: Store, started: datetime) -> Record:
+    run = job.run
+    data = dataset_of(run, job.place.data)
+    data.prepare_data()
+    data.setup()
+    setting = setting_for(run, data.task)
+    facts = data_facts(run, data)
+    reason = load("strategy", run.strategy.name).unsuitable(setting)
+    if reason:
+        return replace(_ended(job, "skipped", reason, started), data=facts)
+    module = build(run, setting)
+    store_measures(store, job, module, data)
+    total = run.budget.epochs
+    with seeded(run.seed, "training"):
+        fitted = fit(module, data, run.budget, lambda epoch, _: report.progress(epoch, total))
+    tested = evaluate(module, data, run.budget)
+    store.publish_arrays(run, tested.predictions)
+    return replace(
+        _ended(job, "done", "", started),
+        options={"width": setting.width, "head_width": setting.head_width},
+        task=_task_facts(data),
+        scores=tested.scores,
+        validation=fitted.validation,
+        curves=fitted.curves,
+        test_evaluations=1,
+        train_seconds=fitted.seconds,
+        epochs_run=fitted.epochs_run,
+        data=facts,
+    )
+
+
+def _ended(job: TrainJob, status: Status, reason: str, started: datetime) -> Record:
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
+    return Record(
+        key=job.run.key,
+        spec=job.run.to_json(),
+        status=status,
+        reason=reason,
+        threads=job.place.threads,
+        environment={**job.place.environment, "gpu": gpu},
+        started=started.isoformat(timespec="milliseconds"),
+        finished=datetime.now(UTC).isoformat(timespec="milliseconds"),
+    )
+
+
+def _reason(error: Exception) -> str:
+    """One line: the exception, and the last place of it that is not in a library."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if "site-packages" not in frame.filename] or list(frames)
+    place = f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}{place}"
+
+
+def _task_facts(data: MultimodalData) -> dict[str, Any]:
+    task = data.task
+    modalities = [{"name": m.name, "kind": m.kind, "shape": list(m.shape)} for m in task.modalities]
+    return {"kind": task.kind, "classes": task.classes, "metric": task.metric, "modalities": modalities}

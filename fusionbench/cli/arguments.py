@@ -1,0 +1,55 @@
+"""What the command line takes: verbs and their arguments. Imports nothing of fusionbench: help answers at once."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+SUITE_VERBS = {
+    "plan": "the runs, their keys, which are done",
+    "prepare": "download, verify and convert the data; no training",
+    "run": "train and measure what is not done, then report",
+    "latency": "a latency session alone",
+    "report": "tables and pictures from the records",
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser; a parsed line has `verb`, and for verbs of a suite all that `_add_suite_arguments` adds."""
+    made = argparse.ArgumentParser(
+        prog="fusionbench",
+        description="Which way of fusing modalities is best, at what cost? One suite file, one command, one table.",
+        epilog="Start with: fusionbench run quickstart",
+    )
+    verbs = made.add_subparsers(title="verbs", metavar="VERB", required=True)
+
+    entry = verbs.add_parser("list", help="what a suite may name")
+    entry.add_argument("what", nargs="?", choices=["suites", "datasets", "strategies", "encoders", "measures"])
+    entry.set_defaults(verb="list", debug=False)
+
+    for verb, text in SUITE_VERBS.items():
+        entry = verbs.add_parser(verb, help=text, description=text)
+        _add_suite_arguments(entry)
+        if verb == "run":
+            entry.add_argument("--again", metavar="STATUS", help="do runs with these statuses again: failed,diverged")
+        entry.set_defaults(verb=verb)
+
+    entry = verbs.add_parser("check", help="records valid and in their place")
+    entry.add_argument("results", nargs="?", default="results", help="results folder (default: results)")
+    entry.set_defaults(verb="check", debug=False)
+    return made
+
+
+def _add_suite_arguments(entry: argparse.ArgumentParser) -> None:
+    entry.add_argument("suite", metavar="SUITE", help="a suite file, or the name of a shipped one")
+    entry.add_argument("--data", metavar="DIR", help="data folder (default: $FUSIONBENCH_DATA or ~/.cache/fusionbench)")
+    entry.add_argument("--results", metavar="DIR", default="results", help="results folder (default: results)")
+    entry.add_argument("--set", metavar="PATH=VALUE", action="append", default=[], help="e.g. budget.epochs=2")
+    entry.add_argument("--only", metavar="FIELD=VALUES", action="append", default=[], help="e.g. strategy=gated,late")
+    entry.add_argument(
+        "--shard", metavar="K/N", default="1/1", help="share K of N, for N machines on one results folder"
+    )
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    entry.add_argument("--workers", metavar="N", type=int, default=cores, help=f"runs at a time (default: {cores})")
+    entry.add_argument("--threads", metavar="N", type=int, default=1, help="torch threads per run (default: 1)")
+    entry.add_argument("--debug", action="store_true", help="show tracebacks and workers' output")
