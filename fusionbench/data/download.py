@@ -145,11 +145,9 @@ def _transfer(job: _Job) -> bool:
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     try:
         with requests.get(job.url, headers=headers, stream=True, timeout=job.timeout_s) as answer:
-            if answer.status_code == 416:  # We have all of it, or more than there is.
-                if answer.headers.get("Content-Range", "").rpartition("/")[2] == str(have):
-                    return True
-                job.part.unlink()
-                raise _Passing("the server's file is shorter than what came before")
+            if answer.status_code == 416:
+                _refuse_longer(answer, job.part, have)
+                return True
             _refuse_error(answer, job.url)
             start = have if _continues(answer, have) else 0
             _write(answer, job.part, start, job.progress)
@@ -180,6 +178,13 @@ def _write(answer: requests.Response, part: Path, start: int, progress: Progress
 def _continues(answer: requests.Response, have: int) -> bool:
     """Whether the answer goes on exactly where we stopped; a server without ranges sends all of it with 200."""
     return answer.status_code == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+
+
+def _refuse_longer(answer: requests.Response, part: Path, have: int) -> None:
+    """The server has nothing after our last byte: we have all of the file, or more than there is of it."""
+    if answer.headers.get("Content-Range", "").rpartition("/")[2] != str(have):
+        part.unlink()
+        raise _Passing("the server's file is shorter than what came before")
 
 
 def _refuse_error(answer: requests.Response, url: str) -> None:

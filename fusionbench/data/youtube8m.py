@@ -62,10 +62,9 @@ class YouTube8M(MultimodalData):
         view: Literal["video"] = "video",
         shards: dict[str, str] = {},  # noqa: B006  (a literal, which the catalogue reads; never changed)
         subset: str = "1/1",
-        mirror: Literal["us", "eu", "asia"] = "us",
     ) -> None:
         super().__init__(root, seed, batch_size)
-        self.view, self.mirror = view, mirror
+        self.view = view
         self.subset = parse_subset(subset, f"{self.name}: option subset")
         self.named = self._named_shards(shards)
         """By part, the shards of the option `shards`; empty: the official partitions."""
@@ -128,7 +127,7 @@ class YouTube8M(MultimodalData):
     def prepare_data(self) -> None:
         """Download by the official plan what is missing, then convert; neither if it is converted already."""
         if not is_prepared(self.root, self.name, self.identity(), self.origin()):
-            download_shards(self.folder, self.wanted, self.mirror)
+            download_shards(self.folder, self.wanted)
         super().prepare_data()
 
     def convert(self, folder: Path) -> None:

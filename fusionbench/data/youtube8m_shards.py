@@ -3,6 +3,8 @@
     <root>/youtube8m/video/<partition>NNNN.tfrecord     or under the server's name, <partition>XX.tfrecord
     <root>/youtube8m/plans/video_<partition>.json       the official download plan: server's name -> MD5
 
+$FUSIONBENCH_YOUTUBE8M_MIRROR (us, eu or asia) says which server is near.
+
 The server names a partition's 3,844 shards by two of the 62 letters and digits; the official script stores number NNNN,
 counted from aa over az, aA, a0 to 99, and takes the subset X/Y by the MD5 of the server's name, ".tfrecord" included.
 
@@ -13,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import string
 from collections.abc import Callable, Iterable, Sequence
@@ -31,6 +34,8 @@ LETTERS = string.ascii_lowercase + string.ascii_uppercase + string.digits
 SHARDS = len(LETTERS) ** 2
 """How many shards a partition has."""
 PLAN_URL = "http://data.yt8m.org/2/download_plans/video_{partition}.json"
+MIRRORS = ("us", "eu", "asia")
+MIRROR_VARIABLE = "FUSIONBENCH_YOUTUBE8M_MIRROR"
 SHARD_URL = "http://{mirror}.data.yt8m.org/2/video/{partition}/{name}"
 VOCABULARY_URL = "https://research.google.com/youtube8m/csv/2/vocabulary.csv"
 
@@ -130,13 +135,24 @@ def refuse_missing(folder: Path, shards: Iterable[Shard]) -> None:
         raise UserError(told_missing(folder, absent))
 
 
-def download_shards(folder: Path, shards: Iterable[Shard], mirror: str, fetcher: Fetch = fetch) -> None:
+def chosen_mirror() -> str:
+    """The server to download from, $FUSIONBENCH_YOUTUBE8M_MIRROR or us: no option, since it decides no result.
+
+    Raises:
+        UserError: it is none of us, eu, asia.
+    """
+    mirror = os.environ.get(MIRROR_VARIABLE, MIRRORS[0])
+    if mirror not in MIRRORS:
+        raise unknown("mirror", mirror, MIRRORS, f"${MIRROR_VARIABLE}")
+    return mirror
+
+
+def download_shards(folder: Path, shards: Iterable[Shard], fetcher: Fetch = fetch) -> None:
     """Fetches what is missing, by the official plan, every MD5 checked; and the names of the classes.
 
     Args:
         folder: where the shards lie.
         shards: all that are wanted.
-        mirror: us, eu or asia.
         fetcher: `fetch`, or another of its form.
 
     Raises:
@@ -145,6 +161,7 @@ def download_shards(folder: Path, shards: Iterable[Shard], mirror: str, fetcher:
     absent = missing(folder, shards)
     if not absent:
         return
+    mirror = chosen_mirror()
     way_out = told_missing(folder, absent)
     plans = {name: _plan(folder, name, way_out, fetcher) for name in sorted({shard.partition for shard in absent})}
     with progress("youtube8m: downloading", len(absent)) as show:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -12,13 +14,17 @@ from fusionbench.fusion.base import Setting
 
 
 def mlp_head(inputs: int, setting: Setting) -> nn.Sequential:
-    """Linear(inputs, W), ReLU, dropout, Linear(W, C): (inputs+1)*W + (W+1)*C parameters."""
-    return nn.Sequential(
-        nn.Linear(inputs, setting.head_width),
-        nn.ReLU(),
-        nn.Dropout(setting.dropout),
-        nn.Linear(setting.head_width, setting.task.classes),
-    )
+    """Linear(inputs, W), ReLU, dropout, Linear(W, C): (inputs+1)*W + (W+1)*C parameters.
+
+    Of a multilabel task the last bias starts at -log(C - 1), where every class has the chance 1/C: one label a sample.
+    From zero, thousands of biases would have to fall by about 8 before anything else is learned, at Adam's step size
+    thousands of steps, and a learning rate that is large enough for that breaks attention and products (Lin et al.
+    2017, arXiv:1708.02002, start from a prior for the same reason).
+    """
+    last = nn.Linear(setting.head_width, setting.task.classes)
+    if setting.task.kind == "multilabel" and setting.task.classes > 1:
+        nn.init.constant_(last.bias, -math.log(setting.task.classes - 1))
+    return nn.Sequential(nn.Linear(inputs, setting.head_width), nn.ReLU(), nn.Dropout(setting.dropout), last)
 
 
 def stacked(encoded: dict[str, Encoded]) -> tuple[Tensor, Tensor]:

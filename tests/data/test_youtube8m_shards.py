@@ -87,8 +87,9 @@ def test_what_is_no_plan_is_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_only_missing_shards_are_downloaded_each_with_its_checksum(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("FUSIONBENCH_YOUTUBE8M_MIRROR", "eu")
     folder = tmp_path / "video"
     write_shard(folder / "train0001.tfrecord", [VIDEO])
     calls: list[tuple[str, str | None]] = []
@@ -100,7 +101,7 @@ def test_only_missing_shards_are_downloaded_each_with_its_checksum(
         target.write_text(json.dumps(plan) if target.suffix == ".json" else "")
         return target
 
-    download_shards(folder, parse_shards("train 0-2", ""), "eu", fetcher)
+    download_shards(folder, parse_shards("train 0-2", ""), fetcher)
     assert calls == [
         ("http://data.yt8m.org/2/download_plans/video_train.json", None),
         ("http://eu.data.yt8m.org/2/video/train/trainaa.tfrecord", MD5),
@@ -111,8 +112,14 @@ def test_only_missing_shards_are_downloaded_each_with_its_checksum(
     # In a pipe: one line per file.
     assert len(capsys.readouterr().err.splitlines()) == 2
     calls.clear()
-    download_shards(folder, parse_shards("train 0-2", ""), "eu", fetcher)
+    download_shards(folder, parse_shards("train 0-2", ""), fetcher)
     assert calls == []
+
+
+def test_a_mirror_that_is_none_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FUSIONBENCH_YOUTUBE8M_MIRROR", "asi")
+    with pytest.raises(UserError, match=r"FUSIONBENCH_YOUTUBE8M_MIRROR.*did you mean 'asia'"):
+        download_shards(tmp_path, parse_shards("train 0-2", ""))
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(FEATURES)))
