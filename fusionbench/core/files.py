@@ -33,7 +33,7 @@ def write_new(path: Path, content: bytes) -> bool:
             if path.exists():
                 return False
             temporary.rename(path)
-        _flush_folder(path.parent)
+        flush(path.parent)
         return True
 
 
@@ -41,7 +41,7 @@ def write_over(path: Path, content: bytes) -> None:
     """Put a file in the place of what is there, if anything is; OSError as `write_new`."""
     with _beside(path, content) as temporary:
         temporary.replace(path)
-        _flush_folder(path.parent)
+        flush(path.parent)
 
 
 def sweep(folder: Path) -> None:
@@ -77,8 +77,9 @@ def _beside(path: Path, content: bytes) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def _flush_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
+def flush(path: Path) -> None:
+    """Bring a written file, or a folder's list of names, to the disk."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from fusionbench.core.canonical import short_key
 from fusionbench.core.errors import UserError
+from fusionbench.core.files import flush
 
 Array = NDArray[Any]
 MANIFEST = "manifest.json"
@@ -155,23 +156,15 @@ def _write(folder: Path, name: str, origin: Any, convert: Callable[[Path], None]
         manifest = {"name": name, "fingerprint": fingerprint_of(arrays), "origin": origin, "arrays": facts}
         (part / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
         for path in part.iterdir():
-            _flush(path)
+            flush(path)
         part.chmod(0o755)  # mkdtemp makes it private; other users may share the data folder.
         if folder.exists():
             folder.rename(old)  # Whole, so that a kill between here and the next line leaves no half of it.
         part.rename(folder)
-        _flush(folder.parent)
+        flush(folder.parent)
     finally:
         for left in (part, old):
             shutil.rmtree(left, ignore_errors=True)
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _existing(path: Path) -> Path:

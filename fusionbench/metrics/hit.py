@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
+
+from fusionbench.metrics.sample_mean import SampleMean
 
 
-class HitAtOne(Metric):
+class HitAtOne(SampleMean):
     """A streaming mean; exact on any number of processes.
 
     >>> hit = HitAtOne()
@@ -21,25 +22,8 @@ class HitAtOne(Metric):
     0.5
     """
 
-    is_differentiable = False
-    higher_is_better = True
-    full_state_update = False
-
-    total: Tensor
-    count: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("count", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
-
     def update(self, logits: Tensor, targets: Tensor) -> None:
         """Add B samples: logits (B, C), targets (B, C) of zeros and ones; a NaN logit makes the score NaN."""
         best = logits.max(1)
         hits = (targets.gather(1, best.indices[:, None])[:, 0] > 0).double()
-        self.total += torch.where(best.values.isnan(), torch.nan, hits).sum()
-        self.count += len(logits)
-
-    def compute(self) -> Tensor:
-        """The mean over all samples, float32."""
-        return (self.total / self.count).float()
+        self.add(torch.where(best.values.isnan(), torch.nan, hits))
