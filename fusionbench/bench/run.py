@@ -66,7 +66,8 @@ class Runner:
         for run in runs:
             first.setdefault(slug("dataset", run.dataset), {}).setdefault(slug("strategy", run.strategy), run)
         jobs = [PrepareJob(self.place, tuple(of_dataset.values())) for of_dataset in first.values()]
-        for job, message in self.pool.run(jobs, _Desk(self.store)):
+        # One at a time: each shows its own progress.
+        for job, message in Pool(1, self.watcher).run(jobs, _Desk(self.store)):
             assert isinstance(job, PrepareJob)
             self._same_data(job.runs[0], str(message.facts["fingerprint"]))
 

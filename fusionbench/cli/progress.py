@@ -94,7 +94,8 @@ class LiveWatcher:
 
     def __enter__(self) -> Self:
         self.bars.start()
-        self.suite = self.bars.add_task("runs", total=self.total, completed=self.already, left="")
+        # Importing torch takes the server seconds: without a word, that looks like a hang.
+        self.suite = self.bars.add_task("starting", total=self.total or None, completed=self.already, left="")
         return self
 
     def __exit__(
@@ -103,7 +104,12 @@ class LiveWatcher:
         self.bars.stop()
 
     def started(self, job: Job) -> None:
-        """A row for the worker."""
+        """A row for the worker; one that prepares data has the terminal to itself, for its own display."""
+        if isinstance(job, PrepareJob):
+            self.bars.stop()
+            self.console.print(title(job), highlight=False, markup=False)
+            return
+        self.bars.update(self.suite, description="runs", visible=self.total > 0)
         total = job.run.budget.epochs if isinstance(job, TrainJob) else None
         self.rows[id(job)] = self.bars.add_task(f"  {title(job)}", total=total, left="")
 
@@ -113,6 +119,9 @@ class LiveWatcher:
 
     def ended(self, job: Job, message: Message) -> None:
         """The row goes; a run that did not end well stays as a line above."""
+        if isinstance(job, PrepareJob):
+            self.bars.start()
+            return
         self.bars.remove_task(self.rows.pop(id(job)))
         if not isinstance(job, TrainJob):
             return

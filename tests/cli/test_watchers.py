@@ -52,3 +52,19 @@ def test_a_terminal_gets_runs_done_the_current_epoch_and_the_time_left() -> None
     assert "5/10" in text
     assert "left" in text
     assert "failed: RuntimeError: no [idea]" in text
+
+
+def test_preparing_has_the_terminal_to_itself() -> None:
+    screen = io.StringIO()
+    prepare = PrepareJob(PLACE, (RUN,))
+    with LiveWatcher(10, 0, Console(file=screen, force_terminal=True, width=120)) as watcher:
+        watcher.bars.refresh()
+        assert "starting" in screen.getvalue()
+        watcher.started(prepare)
+        assert not watcher.bars.live.is_started
+        watcher.ended(prepare, Message("finished", "prepared"))
+        assert watcher.bars.live.is_started
+        watcher.started(TRAIN)
+        watcher.bars.refresh()
+    assert "preparing digits" in screen.getvalue()
+    assert "runs" in screen.getvalue()
