@@ -62,10 +62,7 @@ class Runner:
 
     def prepare(self, runs: Iterable[RunSpec]) -> None:
         """Every dataset there and converted, every model built once; raises UserError before anything trains."""
-        first: dict[str, dict[str, RunSpec]] = {}
-        for run in runs:
-            first.setdefault(slug("dataset", run.dataset), {}).setdefault(slug("strategy", run.strategy), run)
-        jobs = [PrepareJob(self.place, tuple(of_dataset.values())) for of_dataset in first.values()]
+        jobs = [PrepareJob(self.place, tuple(rows.values())) for rows in _by_row(runs).values()]
         # One at a time: each shows its own progress.
         for job, message in Pool(1, self.watcher).run(jobs, _Desk(self.store)):
             assert isinstance(job, PrepareJob)
@@ -73,13 +70,10 @@ class Runner:
 
     def latency(self, runs: Iterable[RunSpec], options: dict[str, object], *, anew: bool) -> list[Path]:
         """A latency session per dataset; unless `anew`, only where no session covers these strategies already."""
-        rows: dict[str, dict[str, RunSpec]] = {}
-        for run in runs:
-            rows.setdefault(slug("dataset", run.dataset), {}).setdefault(slug("strategy", run.strategy), run)
         jobs = [
-            LatencyJob(self.place, tuple(of_dataset.values()), options)
-            for of_dataset in rows.values()
-            if anew or not self._is_timed(of_dataset, options)
+            LatencyJob(self.place, tuple(rows.values()), options)
+            for rows in _by_row(run for run in runs if self._runs_at_all(run)).values()
+            if anew or not self._is_timed(rows, options)
         ]
         # One worker alone: two sessions at once would time each other.
         alone = Pool(1, self.watcher)
@@ -92,12 +86,16 @@ class Runner:
         done = record is not None and record.status == "done"
         return done and any(self.store.read_measure(run, name) is None for name in wanted)
 
+    def _runs_at_all(self, run: RunSpec) -> bool:
+        """Whether nothing is known against the run: one that failed would take the whole session with it."""
+        record = self.store.read(run)
+        return record is None or record.status == "done"
+
     def _is_timed(self, rows: dict[str, RunSpec], options: dict[str, object]) -> bool:
-        skipped = {name for name, run in rows.items() if (r := self.store.read(run)) and r.status == "skipped"}
         for session in self.store.read_latency(next(iter(rows.values())).dataset):
             same_host = session["environment"]["host"] == self.place.environment["host"]
             covered = {row["strategy"] for row in session["rows"]}
-            if same_host and session["options"] == options and set(rows) - skipped <= covered:
+            if same_host and session["options"] == options and set(rows) <= covered:
                 return True
         return False
 
@@ -153,6 +151,14 @@ class _Desk:
         )
         self.store.publish(record)
         return Message("finished", "failed", facts={"reason": reason, "score": None, "seconds": 0.0})
+
+
+def _by_row(runs: Iterable[RunSpec]) -> dict[str, dict[str, RunSpec]]:
+    """By dataset and by strategy, the first run of each."""
+    rows: dict[str, dict[str, RunSpec]] = {}
+    for run in runs:
+        rows.setdefault(slug("dataset", run.dataset), {}).setdefault(slug("strategy", run.strategy), run)
+    return rows
 
 
 def _is_wanted(record: Record | None, again: frozenset[str]) -> bool:

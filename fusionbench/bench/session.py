@@ -11,10 +11,12 @@ import torch
 from fusionbench.bench.build import build, data_facts, dataset_of, setting_for
 from fusionbench.bench.jobs import SESSION_MEASURES, LatencyJob, MeasureJob, Message, PrepareJob, Report, TrainJob
 from fusionbench.core.catalogue import load
+from fusionbench.core.errors import UserError
 from fusionbench.data.base import MultimodalData
 from fusionbench.fusion.base import FusionModule
 from fusionbench.measure.latency import measure as measure_latency
 from fusionbench.plan.load import slug
+from fusionbench.plan.suite import RunSpec
 from fusionbench.records.store import Store
 
 LATENCY_SEED = 0
@@ -46,10 +48,20 @@ def prepare(job: PrepareJob) -> Message:
     data.prepare_data()
     data.setup()
     for run in job.runs:
-        setting = setting_for(run, data.task)
+        _try(run, data)
+    return Message("finished", "prepared", facts=asdict(data_facts(job.runs[0], data)))
+
+
+def _try(run: RunSpec, data: MultimodalData) -> None:
+    """Build a model once; raises UserError for a wrong option, and leaves what else may be wrong to its record."""
+    setting = setting_for(run, data.task)
+    try:
         if not load("strategy", run.strategy.name).unsuitable(setting):
             build(run, setting)
-    return Message("finished", "prepared", facts=asdict(data_facts(job.runs[0], data)))
+    except UserError:
+        raise
+    except Exception:  # noqa: BLE001  (training meets it again, and records it)
+        return
 
 
 def time_strategies(job: LatencyJob, report: Report) -> Message:
@@ -65,9 +77,7 @@ def time_strategies(job: LatencyJob, report: Report) -> Message:
     batches = {size: data.batch(np.sort(rng.choice(test_rows, size))).to(device) for size in sizes}
     modules = {}
     for run in job.runs:
-        setting = setting_for(run, data.task)
-        if not load("strategy", run.strategy.name).unsuitable(setting):
-            modules[slug("strategy", run.strategy)] = build(run, setting).to(device)
+        modules[slug("strategy", run.strategy)] = build(run, setting_for(run, data.task)).to(device)
     rows = measure_latency(
         modules, batches, rng, lambda done, total: report.progress(done, total, "latency"), **job.options
     )

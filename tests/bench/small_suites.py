@@ -22,6 +22,7 @@ OWN_STRATEGIES = {
     "dies": "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
     "slow": "import time; time.sleep(0.05); return Prediction(self.head(pooled))",
     "works": "return Prediction(self.head(pooled))",
+    "unbuildable": "return Prediction(self.head(pooled))",
     "unsuited": "return Prediction(self.head(pooled))",
 }
 TEMPLATE = '''"""One of the user's own: {name}."""
@@ -32,6 +33,8 @@ from fusionbench.fusion.base import FusionModule, Prediction
 class Own(FusionModule):
     def __init__(self, setting):
         super().__init__(setting)
+        if "{name}" == "unbuildable":
+            raise ValueError("no such shape")
         self.head = mlp_head(2 * setting.width, setting)
 
     @classmethod

@@ -72,18 +72,23 @@ def test_more_seeds_later_train_only_the_new_ones(bench: Bench, capsys: pytest.C
 
 
 def test_failed_diverged_and_skipped_runs_are_records_with_a_reason(bench: Bench) -> None:
-    names = bench.own("raises", "diverges", "dies", "unsuited", "works")
-    assert bench.run(bench.suite(strategies=names, seeds=1)) == 1
+    names = bench.own("raises", "diverges", "dies", "unsuited", "unbuildable", "works")
+    latency = {"name": "latency", "options": {"seconds": 0.01, "batch_sizes": [1], "threads": [1]}}
+    assert bench.run(bench.suite(strategies=names, seeds=1, measures=["size", latency])) == 1
     found = {record["spec"]["strategy"]["name"].partition(".")[2]: record for record in bench.records().values()}
     assert {name: record["status"] for name, record in found.items()} == {
         "raises": "failed",
         "diverges": "diverged",
         "dies": "failed",
         "unsuited": "skipped",
+        "unbuildable": "failed",
         "works": "done",
     }
-    assert found["raises"]["reason"] == "RuntimeError: no idea (raises.py, line 17)"
+    assert found["raises"]["reason"] == "RuntimeError: no idea (raises.py, line 19)"
     assert "SIGKILL" in found["dies"]["reason"]
+    assert found["unbuildable"]["reason"].startswith("ValueError: no such shape")
+    (session,) = (bench.folder / "results" / "tiny" / "digits" / "latency").glob("*.json")
+    assert {row["strategy"] for row in json.loads(session.read_text())["rows"]} == {names[-1]}
     assert found["unsuited"]["reason"] == "needs a third hand"
     assert all(record["scores"] == {} for record in found.values() if record["status"] != "done")
 
