@@ -80,7 +80,17 @@ def _interval(table: Table) -> Iterator[str]:
 def _seeds(table: Table) -> Iterator[str]:
     if not any(row.done for row in table.rows):
         return
-    yield "A seed draws the validation split, initial weights, order and dropout; the test rows never move."
+    seen = [
+        (o.run.seed, o.record.data.split_sha256)
+        for row in table.rows
+        for o in row.outcomes
+        if o.record and o.record.data
+    ]
+    seeds, splits = ({pair[i] for pair in seen} for i in (0, 1))
+    if len(seeds) > 1 and len(splits) == 1:
+        yield "A seed draws initial weights, order and dropout; the rows of all three parts are fixed."
+    else:
+        yield "A seed draws the validation split, initial weights, order and dropout; the test rows never move."
     yield "Bold: the best mean; differences are not tested here."
 
 

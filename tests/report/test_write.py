@@ -15,6 +15,7 @@ from rich.console import Console
 
 from fusionbench.core.errors import UserError
 from fusionbench.plan.suite import Choice
+from fusionbench.records.record import DataFacts
 from fusionbench.report.captions import caption
 from fusionbench.report.layout import columns, markdown
 from fusionbench.report.numbers import score
@@ -193,6 +194,15 @@ def test_no_number_in_any_file_is_nan(tmp_path: Path) -> None:
 )
 def test_the_caption_says_what_so_many_seeds_may_claim(tmp_path: Path, seeds: int, words: str) -> None:
     assert words in caption(one(filled(tmp_path, seeds=seeds)))
+
+
+def test_the_caption_says_whether_a_seed_moves_the_validation_rows(tmp_path: Path) -> None:
+    assert any("draws the validation split" in words for words in caption(one(filled(tmp_path / "moved"))))
+    fixed = make(tmp_path / "fixed", "concat")
+    for run in fixed.runs():
+        facts = DataFacts("digits", "f1" * 32, "5" * 64, {"train": 1293, "validation": 144, "test": 360})
+        fixed.done(run, 0.9, data=facts)
+    assert any("all three parts are fixed" in words for words in caption(one(fixed)))
 
 
 def test_the_caption_names_reference_data_track_device_and_threads(tmp_path: Path) -> None:
