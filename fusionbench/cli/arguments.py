@@ -11,6 +11,7 @@ SUITE_VERBS = {
     "run": "train and measure what is not done, then report",
     "latency": "a latency session alone",
     "report": "tables and pictures from the records",
+    "push": "send to Weights & Biases what was not sent yet",
 }
 
 
@@ -32,6 +33,8 @@ def parser() -> argparse.ArgumentParser:
         _add_suite_arguments(entry)
         if verb == "run":
             entry.add_argument("--again", metavar="STATUS", help="do runs with these statuses again: failed,diverged")
+        if verb in ("run", "push"):
+            _add_wandb_arguments(entry, default="online" if verb == "push" else None)
         entry.set_defaults(verb=verb)
 
     entry = verbs.add_parser("check", help="records valid and in their place")
@@ -53,3 +56,20 @@ def _add_suite_arguments(entry: argparse.ArgumentParser) -> None:
     entry.add_argument("--workers", metavar="N", type=int, default=cores, help=f"runs at a time (default: {cores})")
     entry.add_argument("--threads", metavar="N", type=int, default=1, help="torch threads per run (default: 1)")
     entry.add_argument("--debug", action="store_true", help="show tracebacks and workers' output")
+
+
+def _add_wandb_arguments(entry: argparse.ArgumentParser, default: str | None) -> None:
+    text = "to files under the results folder, or to the server (default: online)"
+    if default is None:
+        text = "at the end, mirror the records to Weights & Biases: to files, or to the server"
+    entry.add_argument("--wandb", choices=["offline", "online"], default=default, help=text)
+    entry.add_argument(
+        "--wandb-project", metavar="NAME", type=_project, default="fusionbench", help="(default: fusionbench)"
+    )
+
+
+def _project(name: str) -> str:
+    """Refused before anything trains, not after."""
+    if not 1 <= len(name) <= 128 or set(name) & set("/\\#?%:"):
+        raise argparse.ArgumentTypeError(f"{name!r}: give 1 to 128 characters, none of / \\ # ? % :")
+    return name

@@ -105,6 +105,10 @@ def run(options: argparse.Namespace) -> int:
             runner.latency(runs, latency.options, anew=False)
     _tell(store)
     _report(suite, store)
+    if options.wandb:
+        from fusionbench.cli.publishing import mirror_finished
+
+        mirror_finished(options, suite, store, runs)
     print(f"{suite.name}: {_counted(counts)}")
     return SOME_FAILED if counts["failed"] or counts["diverged"] or counts["missing"] else DONE
 
@@ -135,6 +139,16 @@ def report(options: argparse.Namespace) -> int:
     return DONE
 
 
+def push(options: argparse.Namespace) -> int:
+    """Mirror to W&B what was not sent yet."""
+    from fusionbench.cli.publishing import mirror_records
+
+    suite, store, runs = _selected(options)
+    mirror_records(options, suite, store, runs)
+    _tell(store)
+    return DONE
+
+
 def check(options: argparse.Namespace) -> int:
     """Every record below a results folder valid and in its place."""
     from fusionbench.records.store import Store
@@ -154,6 +168,7 @@ VERBS = {
     "run": run,
     "latency": latency,
     "report": report,
+    "push": push,
     "check": check,
 }
 

@@ -23,6 +23,8 @@ from fusionbench.plan.suite import Choice, RunSpec
 from fusionbench.records.record import SCHEMA, InvalidRecord, Record, from_text, to_text
 
 LATENCY = "latency"
+WANDB = "wandb"
+"""Below a suite's folder, W&B's own files: no records."""
 
 
 class Store:
@@ -117,7 +119,7 @@ class Store:
     def lint(self) -> Iterator[str]:
         """One line for every record below the folder that is invalid or does not lie where its spec says."""
         for path in sorted(self.root.rglob("*.json")):
-            if path.stem.count(".") or path.parent.name == LATENCY:
+            if path.stem.count(".") or path.parent.name == LATENCY or path.is_relative_to(self.root / WANDB):
                 continue
             try:
                 record = from_text(path.read_bytes())
