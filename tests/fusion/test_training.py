@@ -35,7 +35,7 @@ def test_a_plain_trainer_fits_a_strategy_on_digits(digits: Digits, tmp_path: Pat
     torch.manual_seed(0)
     module = GatedFusion(setting_for(digits.task), hidden=32)
     trainer = Trainer(
-        max_epochs=6, accelerator="cpu", default_root_dir=tmp_path, enable_progress_bar=False, logger=False
+        max_epochs=15, accelerator="cpu", default_root_dir=tmp_path, enable_progress_bar=False, logger=False
     )
     trainer.fit(module, digits)
     assert trainer.callback_metrics["validation/accuracy"] > 0.85
