@@ -12,6 +12,7 @@ SUITE_VERBS = {
     "latency": "a latency session alone",
     "report": "tables and pictures from the records",
     "push": "send to Weights & Biases what was not sent yet",
+    "cite": "BibTeX of fusionbench and of every dataset, strategy and encoder the suite uses",
 }
 
 

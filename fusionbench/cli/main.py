@@ -149,6 +149,15 @@ def push(options: argparse.Namespace) -> int:
     return DONE
 
 
+def cite(options: argparse.Namespace) -> int:
+    """BibTeX of what the suite uses."""
+    from fusionbench.report.cite import bibliography
+
+    _, _, runs = _selected(options)
+    print(bibliography(runs), end="")
+    return DONE
+
+
 def check(options: argparse.Namespace) -> int:
     """Every record below a results folder valid and in its place."""
     from fusionbench.records.store import Store
@@ -169,6 +178,7 @@ VERBS = {
     "latency": latency,
     "report": report,
     "push": push,
+    "cite": cite,
     "check": check,
 }
 
