@@ -133,8 +133,14 @@ def latency(options: argparse.Namespace) -> int:
 
 def report(options: argparse.Namespace) -> int:
     """Tables and pictures from the records that are there."""
+    from fusionbench.report.write import printed, write_report
+
     suite, store, _ = _selected(options)
-    _report(suite, store)
+    if options.format:
+        write_report(suite, store)
+        print(printed(suite, store, options.format), end="")  # This alone: it goes into a file or a paper.
+    else:
+        _report(suite, store)
     _tell(store)
     return DONE
 
