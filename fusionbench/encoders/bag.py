@@ -1,4 +1,4 @@
-"""Bag of weighted features: each has a vector, and the sample is their sum, whatever their order.
+"""Bag of weighted features: a vector for each times its weight, summed whatever their order.
 
     tokens = w_t E[id_t]                      (B, T, 2) holding (id, weight) -> (B, T, D)
     pooled = sum_t w_t E[id_t]                (B, D), over real entries; pool = "mean": divided by sum_t |w_t|

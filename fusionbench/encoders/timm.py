@@ -1,4 +1,4 @@
-"""A network of the library timm, by name: pictures of any number of channels, from scratch or pretrained.
+"""A network of the library timm: pictures of any number of channels, from scratch or pretrained.
 
     f = trunk(scale(x))          the last map, (B, C, H, W) -> (B, T, F): T positions, and class tokens where it has any
     tokens = W f + b             (B, T, D)
