@@ -12,6 +12,7 @@ SUITE_VERBS = {
     "latency": "a latency session alone",
     "report": "tables and pictures from the records",
     "push": "send to Weights & Biases what was not sent yet",
+    "cite": "BibTeX of fusionbench and of every dataset, strategy and encoder the suite uses",
 }
 
 
@@ -35,6 +36,8 @@ def parser() -> argparse.ArgumentParser:
             entry.add_argument("--again", metavar="STATUS", help="do runs with these statuses again: failed,diverged")
         if verb in ("run", "push"):
             _add_wandb_arguments(entry, default="online" if verb == "push" else None)
+        if verb == "report":
+            entry.add_argument("--format", choices=["md", "latex", "csv"], help="print the tables in this form alone")
         entry.set_defaults(verb=verb)
 
     entry = verbs.add_parser("check", help="records valid and in their place")

@@ -133,8 +133,14 @@ def latency(options: argparse.Namespace) -> int:
 
 def report(options: argparse.Namespace) -> int:
     """Tables and pictures from the records that are there."""
+    from fusionbench.report.write import printed, write_report
+
     suite, store, _ = _selected(options)
-    _report(suite, store)
+    if options.format:
+        write_report(suite, store)
+        print(printed(suite, store, options.format), end="")  # This alone: it goes into a file or a paper.
+    else:
+        _report(suite, store)
     _tell(store)
     return DONE
 
@@ -146,6 +152,15 @@ def push(options: argparse.Namespace) -> int:
     suite, store, runs = _selected(options)
     mirror_records(options, suite, store, runs)
     _tell(store)
+    return DONE
+
+
+def cite(options: argparse.Namespace) -> int:
+    """BibTeX of what the suite uses."""
+    from fusionbench.report.cite import bibliography
+
+    _, _, runs = _selected(options)
+    print(bibliography(runs), end="")
     return DONE
 
 
@@ -169,6 +184,7 @@ VERBS = {
     "latency": latency,
     "report": report,
     "push": push,
+    "cite": cite,
     "check": check,
 }
 

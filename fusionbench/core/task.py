@@ -16,11 +16,14 @@ class ModalitySpec:
 
     name: str
     kind: ModalityKind
-    """image (C, H, W); tokens (T,) ids; bag (T,) ids, weights, no order; sequence (T, F); vector (F,); audio (S,)."""
+    """image (C, H, W); tokens (T,) ids; bag (T, 2) ids and weights; sequence (T, F); vector (F,); audio (S,).
+
+    Ids are int64 in tokens and float32 in a bag, whose order says nothing; 0 is padding.
+    """
     shape: tuple[int, ...]
-    """The shape of one sample; for tokens and sequence, T is the longest that occurs."""
+    """The shape of one sample; for tokens, bag and sequence, T is the longest that occurs."""
     vocabulary: int | None = None
-    """How many token ids there are; tokens and bag only."""
+    """How many ids there are, the padding's 0 among them; tokens and bag only."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Early fusion: the raw inputs are joined into one, and a single encoder reads that.
 
     x = [x_1; ...; x_M]     images of one height and width: along channels, (B, C_1 + ... + C_M, H, W)
-                            tokens of one vocabulary: one after another, (B, T_1 + ... + T_M)
+                            tokens of one vocabulary: one after another, (B, T_1 + ... + T_M), all padding last
                             anything else: laid flat, (B, F_1 + ... + F_M); a sequence filled up with zeros to its T
     y = MLP(encoder(x))     logits, (B, D) -> (B, C)
 
@@ -71,12 +71,12 @@ class EarlyFusion(FusionModule):
         """The joint input, encoded; it is present where any modality is."""
         present = torch.stack([batch.present[name] for name in self.task.names], 1).any(1)
         parts = [self._real(spec, batch) for spec in self.task.modalities]
-        mask = None
         if _way(self.task) == "tokens":
             mask = torch.cat([_steps(spec, batch) for spec in self.task.modalities], 1)
-        elif _way(self.task) == "flat":
+            return {JOINT: self.encoders[JOINT](*_closed_up(torch.cat(parts, 1), mask), present)}
+        if _way(self.task) == "flat":
             parts = [_flat(part, spec) for part, spec in zip(parts, self.task.modalities, strict=True)]
-        return {JOINT: self.encoders[JOINT](torch.cat(parts, 1), mask, present)}
+        return {JOINT: self.encoders[JOINT](torch.cat(parts, 1), None, present)}
 
     def fuse(self, encoded: dict[str, Encoded]) -> Prediction:
         """(B, D) -> (B, C)."""
@@ -113,6 +113,12 @@ def _steps(spec: ModalitySpec, batch: MultimodalBatch) -> Tensor:
     """Which steps are real, bool (B, T), of the samples that have the modality."""
     present, mask = batch.present[spec.name][:, None], batch.masks.get(spec.name)
     return present.expand(-1, batch.inputs[spec.name].shape[1]) if mask is None else mask & present
+
+
+def _closed_up(ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Ids and mask, (B, T) each, real steps first: padding between two modalities would move the second one's."""
+    order = (~mask).int().argsort(dim=1, stable=True)
+    return ids.gather(1, order), mask.gather(1, order)
 
 
 def _flat(x: Tensor, spec: ModalitySpec) -> Tensor:

@@ -20,9 +20,9 @@ SIZES = (
 TIMES = (("fusion", 1), ("end_to_end", 1), ("end_to_end", 64))
 
 
-def table_csv(table: Table) -> str:
+def table_csv(*tables: Table) -> str:
     """A line for each strategy: what table.md shows, unrounded, and every score's mean and half-width."""
-    return _text(_row(table, row) for row in table.rows)
+    return _text(_row(table, row) for table in tables for row in table.rows)
 
 
 def seeds_csv(table: Table) -> str:
@@ -79,7 +79,8 @@ def _text(rows: Iterable[Mapping[str, Any]]) -> str:
     found = list(rows)
     buffer = io.StringIO()
     # Floats are written by repr: the shortest text that reads back as the same number.
-    writer = csv.DictWriter(buffer, list(found[0]) if found else [], lineterminator="\n")
+    names = dict.fromkeys(name for row in found for name in row)
+    writer = csv.DictWriter(buffer, list(names), lineterminator="\n")
     writer.writeheader()
     writer.writerows(found)
     return buffer.getvalue()

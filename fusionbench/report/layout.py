@@ -1,9 +1,10 @@
-"""A table as text: Markdown for files and pipes, and a narrow one for the terminal."""
+"""A table as text: its columns, Markdown for files and pipes, and a narrow one for the terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group
@@ -27,14 +28,18 @@ class Column:
 
     heading: str
     cell: Callable[[TableRow], str]
+    """Plain text, nothing escaped."""
     left: bool = False
+    form: Literal["number", "code", "words"] = "number"
+    ranks: bool = False
+    """Whether the best row is bold here."""
 
 
 def columns(table: Table) -> list[Column]:
     """The columns of the full table; those that would be empty are left out."""
     found = [
-        Column("strategy", lambda row: f"`{row.strategy}`", left=True),
-        Column(title(table.metric), lambda row: _bold(score(row.scores.get(table.metric)), row.best)),
+        Column("strategy", lambda row: row.strategy, left=True, form="code"),
+        Column(title(table.metric), lambda row: score(row.scores.get(table.metric)), ranks=True),
     ]
     found += [_score(name) for name in (table.second, "test/nll") if any(name in row.scores for row in table.rows)]
     if any(row.size for row in table.rows):
@@ -53,7 +58,7 @@ def columns(table: Table) -> list[Column]:
         Column("seeds", lambda row: f"{row.done}/{len(row.outcomes)}"),
     ]
     if any(note(row) for row in table.rows):
-        found += [Column("notes", lambda row: _short(note(row)).translate(ESCAPED), left=True)]
+        found += [Column("notes", lambda row: _short(note(row)), left=True, form="words")]
     return found
 
 
@@ -70,7 +75,7 @@ def markdown(table: Table, picture: str = "") -> str:
         "",
         _line([column.heading for column in shown]),
         _line([":--" if column.left else "--:" for column in shown]),
-        *(_line([column.cell(row) for column in shown]) for row in table.rows),
+        *(_line([_cell(column, row) for column in shown]) for row in table.rows),
         "",
         *caption(table),
     ]
@@ -119,8 +124,11 @@ def _cost_words(table: Table) -> str:
     return "end-to-end latency" if table.cost == "latency" else "fusion parameters"
 
 
-def _bold(text: str, bold: bool) -> str:
-    return f"**{text}**" if bold else text
+def _cell(column: Column, row: TableRow) -> str:
+    """A cell as Markdown."""
+    text = column.cell(row)
+    marked = {"code": f"`{text}`", "words": text.translate(ESCAPED), "number": text}[column.form]
+    return f"**{marked}**" if column.ranks and row.best else marked
 
 
 def _short(text: str) -> str:

@@ -1,9 +1,10 @@
-"""What `report` leaves under results/: per dataset the table as Markdown and CSV, every seed, and the picture."""
+"""What `report` leaves under results/: per dataset the table in three forms, every seed, and the picture."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from rich.console import Console
 
@@ -12,13 +13,16 @@ from fusionbench.core.files import write_over
 from fusionbench.plan.suite import Suite
 from fusionbench.records.store import Store
 from fusionbench.report.csvs import seeds_csv, table_csv
+from fusionbench.report.latex import latex
 from fusionbench.report.layout import markdown, narrow
 from fusionbench.report.plots import pictures
 from fusionbench.report.tables import Table, tables
 
+Form = Literal["md", "latex", "csv"]
+
 
 def write_report(suite: Suite, store: Store) -> list[Path]:
-    """Write table.md, table.csv, seeds.csv and the picture of every dataset of the suite; the same records, same bytes.
+    """Write table.md, .csv and .tex, seeds.csv and the picture of every dataset; the same records, same bytes.
 
     A suite of several tracks has one set of files for each, named `table-<track>.md` and so on. Without a latency
     session the picture is accuracy_parameters instead of accuracy_latency.
@@ -63,6 +67,22 @@ def terminal_table(suite: Suite, store: Store, console: Console | None = None) -
     return capture.get().rstrip("\n")
 
 
+def printed(suite: Suite, store: Store, form: Form) -> str:
+    """The suite's tables in one of the forms of the files, for standard output; CSV has one header for all.
+
+    Raises:
+        UserError: records that do not compare would share a table.
+    """
+    found = list(tables(suite, store))
+    match form:
+        case "csv":
+            return table_csv(*found)
+        case "latex":
+            return "\n".join(latex(table) for table in found)
+        case "md":
+            return "\n".join(markdown(table) for table in found)
+
+
 def _files(table: Table, folder: Path, by_track: bool) -> Iterator[tuple[Path, bytes]]:
     suffix = f"-{table.track.name}" if by_track else ""
     name = f"accuracy_{table.cost}{suffix}"
@@ -71,5 +91,6 @@ def _files(table: Table, folder: Path, by_track: bool) -> Iterator[tuple[Path, b
     yield folder / f"table{suffix}.md", markdown(table, shown).encode()
     yield folder / f"table{suffix}.csv", table_csv(table).encode()
     yield folder / f"seeds{suffix}.csv", seeds_csv(table).encode()
+    yield folder / f"table{suffix}.tex", latex(table).encode()
     for form, content in drawn.items():
         yield folder / f"{name}.{form}", content

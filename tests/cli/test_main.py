@@ -22,8 +22,10 @@ def command(*words: str, folder: Path | None = None) -> subprocess.CompletedProc
 HEAVY = ("torch", "lightning", "timm", "pandas", "sklearn", "matplotlib", "scipy")
 
 
-@pytest.mark.parametrize("words", [["--help"], ["list"], ["plan", "quickstart"], ["run", "--help"]])
-def test_help_list_and_plan_answer_without_importing_anything_heavy(words: list[str]) -> None:
+@pytest.mark.parametrize(
+    "words", [["--help"], ["list"], ["plan", "quickstart"], ["cite", "quickstart"], ["run", "--help"]]
+)
+def test_help_list_plan_and_cite_answer_without_importing_anything_heavy(words: list[str]) -> None:
     code = (
         "import sys\nfrom fusionbench.cli.main import main\n"
         f"try:\n    main({words!r})\nexcept SystemExit as stop:\n    assert not stop.code\n"

@@ -1,4 +1,4 @@
-"""Encoders: shapes, masks, and that no sample's encoding depends on another."""
+"""Encoders, all of the folder: shapes, masks, and that no sample's encoding depends on another."""
 
 from __future__ import annotations
 
@@ -21,12 +21,18 @@ from fusionbench.encoders.mlp import MLP
 from fusionbench.encoders.small_cnn import SmallCNN
 from fusionbench.measure.size import count_flops
 
+STEPS = 7
 SPECS = {
     "image": ModalitySpec("x", "image", (3, 8, 6)),
     "vector": ModalitySpec("x", "vector", (5,)),
-    "sequence": ModalitySpec("x", "sequence", (7, 4)),
+    "sequence": ModalitySpec("x", "sequence", (STEPS, 4)),
+    "tokens": ModalitySpec("x", "tokens", (STEPS,), vocabulary=11),
+    "bag": ModalitySpec("x", "bag", (STEPS, 2), vocabulary=11),
 }
-WIDTH = 6
+WITH_STEPS = ("sequence", "tokens", "bag")
+SMALL: dict[str, dict[str, Any]] = {"timm": {"model": "test_resnet"}}
+"""Options, for those whose defaults are slow."""
+WIDTH = 8
 
 
 def kinds_of(encoder: str) -> Sequence[ModalityKind]:
@@ -38,7 +44,8 @@ PAIRS = [(name, kind) for name in names("encoder") for kind in kinds_of(name) if
 
 def built(name: str, kind: str, options: dict[str, Any] | None = None) -> Encoder:
     torch.manual_seed(0)
-    encoder: Encoder = load("encoder", name)(SPECS[kind], width=WIDTH, **(options or {}))
+    chosen = SMALL.get(name, {}) | (options or {})
+    encoder: Encoder = load("encoder", name)(SPECS[kind], width=WIDTH, **chosen)
     return encoder.eval()
 
 
@@ -48,7 +55,19 @@ def encoded(encoder: Encoder, x: Tensor, mask: Tensor | None = None) -> Encoded:
 
 
 def samples(kind: str, size: int = 4) -> Tensor:
-    return torch.randn(size, *SPECS[kind].shape, generator=torch.Generator().manual_seed(1))
+    draw = torch.Generator().manual_seed(1)
+    ids = torch.randint(1, 11, (size, STEPS), generator=draw)
+    numbers = torch.randn(size, *SPECS[kind].shape, generator=draw)
+    if kind == "bag":
+        numbers[..., 0] = ids
+    return ids if kind == "tokens" else numbers
+
+
+def put(x: Tensor, where: Tensor, garbage: float) -> Tensor:
+    """The samples with something else where they are not real; ids cannot be NaN."""
+    found = x.clone()
+    found[where] = garbage if x.is_floating_point() else 10**6
+    return found
 
 
 @pytest.mark.parametrize(("name", "kind"), PAIRS)
@@ -59,7 +78,7 @@ def test_an_encoding_has_the_shapes_that_fusion_expects(name: str, kind: str) ->
     assert one.tokens.shape == (4, steps, WIDTH)
     assert one.mask.shape == (4, steps)
     assert one.mask.dtype == one.present.dtype == torch.bool
-    assert steps == (7 if kind == "sequence" else steps)
+    assert steps == (STEPS if kind in WITH_STEPS else steps)
     assert one.pooled.isfinite().all()
 
 
@@ -71,19 +90,47 @@ def test_an_encoding_does_not_depend_on_batch_mates_even_in_training(name: str, 
     torch.testing.assert_close(whole.tokens[2:3], alone.tokens)
 
 
-@pytest.mark.parametrize(("name", "kind"), [pair for pair in PAIRS if pair[1] == "sequence"])
+@pytest.mark.parametrize(("name", "kind"), [pair for pair in PAIRS if pair[1] in WITH_STEPS])
 @pytest.mark.parametrize("garbage", [1e6, torch.nan])
 def test_padding_is_never_read(name: str, kind: str, garbage: float) -> None:
     encoder, x = built(name, kind), samples(kind)
-    mask = torch.arange(7) < torch.tensor([[7], [1], [3], [5]])
+    mask = torch.arange(STEPS) < torch.tensor([[STEPS], [1], [3], [5]])
     expected = encoded(encoder, x, mask)
-    padded = x.clone()
-    padded[~mask] = garbage
-    found = encoded(encoder, padded, mask)
+    found = encoded(encoder, put(x, ~mask, garbage), mask)
     torch.testing.assert_close(found.pooled, expected.pooled)
     torch.testing.assert_close(found.tokens, expected.tokens)
     short = encoded(encoder, x[1:2, :1])
     torch.testing.assert_close(short.pooled, expected.pooled[1:2])
+    torch.testing.assert_close(short.tokens, expected.tokens[1:2, :1])
+    assert not expected.tokens[~mask].any()
+
+
+@pytest.mark.parametrize(("name", "kind"), [pair for pair in PAIRS if pair[1] in WITH_STEPS])
+def test_a_sample_without_any_real_step_is_encoded_as_finite_numbers(name: str, kind: str) -> None:
+    mask = torch.arange(STEPS) < torch.tensor([[STEPS], [0], [3], [0]])
+    encoder, x = built(name, kind), samples(kind)
+    one = encoded(encoder, put(x, ~mask, torch.nan), mask)
+    assert one.pooled.isfinite().all()
+    assert one.tokens.isfinite().all()
+    encoder.train()(x, mask, torch.ones(4, dtype=torch.bool)).pooled.sum().backward()
+    assert all(p.grad is None or bool(p.grad.isfinite().all()) for p in encoder.parameters())
+
+
+@pytest.mark.parametrize(("name", "kind"), [pair for pair in PAIRS if pair[1] in ("tokens", "bag")])
+def test_the_id_0_is_padding_even_where_no_mask_says_so(name: str, kind: str) -> None:
+    encoder, x = built(name, kind), samples(kind)
+    (x if kind == "tokens" else x[..., 0])[:, 5:] = 0
+    expected = encoded(encoder, x[:, :5])
+    torch.testing.assert_close(encoded(encoder, x).pooled, expected.pooled)
+    assert encoded(encoder, x).mask.sum(1).tolist() == [5] * 4
+
+
+@pytest.mark.parametrize(("name", "kind"), PAIRS)
+def test_bfloat16_autocast_stays_close(name: str, kind: str) -> None:
+    encoder, x = built(name, kind), samples(kind)
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = encoded(encoder, x).pooled
+    torch.testing.assert_close(rough.float(), encoded(encoder, x).pooled, rtol=0.05, atol=0.05)
 
 
 @pytest.mark.parametrize(("name", "kind"), PAIRS)
@@ -151,7 +198,7 @@ def test_flops_of_the_mlp_are_two_for_each_weight() -> None:
 
 def test_dropout_acts_in_training_and_never_in_eval() -> None:
     for name, kind in PAIRS:
-        encoder = load("encoder", name)(SPECS[kind], 0.9, width=WIDTH)
+        encoder = load("encoder", name)(SPECS[kind], 0.9, width=WIDTH, **SMALL.get(name, {}))
         x = samples(kind)
         assert not torch.equal(encoded(encoder.train(), x).pooled, encoded(encoder, x).pooled)
         assert torch.equal(encoded(encoder.eval(), x).pooled, encoded(encoder, x).pooled)

@@ -26,12 +26,23 @@ from fusionbench.plan.suite import Choice
 
 STEPS = 4
 """T: steps of the sequences here, and positions of the pictures' last map."""
-SHAPES: dict[str, tuple[int, ...]] = {"image": (2, 4, 4), "vector": (5,), "sequence": (STEPS, 3)}
+SHAPES: dict[str, tuple[int, ...]] = {
+    "image": (2, 4, 4),
+    "vector": (5,),
+    "sequence": (STEPS, 3),
+    "tokens": (STEPS,),
+    "bag": (STEPS, 2),
+}
+WITH_IDS = ("tokens", "bag")
+WITH_STEPS = ("sequence", *WITH_IDS)
+VOCABULARY = 9
 WIDTH, HEAD_WIDTH, CLASSES = 8, 20, 3
 ENCODERS = {
     "image": Choice("small_cnn", {"width": WIDTH, "channels": [4]}),
     "vector": Choice("mlp", {"width": WIDTH}),
     "sequence": Choice("mlp", {"width": WIDTH}),
+    "tokens": Choice("lstm", {"width": WIDTH, "hidden": 3, "embed": 4}),
+    "bag": Choice("bag", {"width": WIDTH, "pool": "mean"}),
 }
 TINY = {"hidden": 7, "rank": 3, "heads": 2, "layers": 2}
 """Options, for those that have them: small, and all different so that a formula cannot mix them up."""
@@ -39,7 +50,8 @@ TINY = {"hidden": 7, "rank": 3, "heads": 2, "layers": 2}
 
 def task_of(kinds: Sequence[ModalityKind], kind: TaskKind = "multiclass") -> TaskSpec:
     """A task with one modality m0, m1, ... of each kind."""
-    specs = tuple(ModalitySpec(f"m{i}", one, SHAPES[one]) for i, one in enumerate(kinds))
+    ids = [VOCABULARY if one in WITH_IDS else None for one in kinds]
+    specs = tuple(ModalitySpec(f"m{i}", one, SHAPES[one], ids[i]) for i, one in enumerate(kinds))
     return TaskSpec(specs, CLASSES, kind, "accuracy" if kind == "multiclass" else "gap20")
 
 
@@ -65,11 +77,15 @@ def built(strategy: str, task: TaskSpec, seed: int = 0) -> FusionModule:
 
 
 def batch_of(task: TaskSpec, size: int = 6, seed: int = 0) -> MultimodalBatch:
-    """Random samples; sequences of 1 to T steps, all modalities present."""
+    """Random samples; sequences, tokens and bags of 1 to T steps, all modalities present."""
     draw = torch.Generator().manual_seed(seed)
     inputs = {spec.name: torch.randn(size, *spec.shape, generator=draw) for spec in task.modalities}
+    for spec in task.modalities:
+        if spec.kind in WITH_IDS:
+            ids = torch.randint(1, VOCABULARY, (size, STEPS), generator=draw)
+            inputs[spec.name] = torch.stack([ids, inputs[spec.name][..., 1]], -1) if spec.kind == "bag" else ids
     lengths = {m.name: torch.randint(1, STEPS + 1, (size, 1), generator=draw) for m in task.modalities}
-    masks = {m.name: torch.arange(STEPS) < lengths[m.name] for m in task.modalities if m.kind == "sequence"}
+    masks = {m.name: torch.arange(STEPS) < lengths[m.name] for m in task.modalities if m.kind in WITH_STEPS}
     present = {name: torch.ones(size, dtype=torch.bool) for name in task.names}
     targets = torch.arange(size) % task.classes
     if task.kind == "multilabel":
@@ -85,6 +101,11 @@ def rows_of(batch: MultimodalBatch, rows: Tensor) -> MultimodalBatch:
 
     inputs, masks, present = some(batch.inputs), some(batch.masks), some(batch.present)
     return MultimodalBatch(inputs, masks, present, batch.targets[rows], batch.ids[rows])
+
+
+def put(x: Tensor, where: Tensor, garbage: float) -> None:
+    """Overwrite some places; ids, which cannot be NaN, with one that no vocabulary has."""
+    x[where] = garbage if x.is_floating_point() else 10**6
 
 
 def logits_of(module: FusionModule, batch: MultimodalBatch) -> Tensor:
@@ -144,7 +165,7 @@ def check_samples_are_independent(module: FusionModule, batch: MultimodalBatch) 
     for garbage in (1e4, torch.nan):
         padded = {name: x.clone() for name, x in batch.inputs.items()}
         for name, mask in batch.masks.items():
-            padded[name][~mask] = garbage
+            put(padded[name], ~mask, garbage)
         found = logits_of(module, replace(batch, inputs=padded))
         _assert_close(found, expected, f"{garbage} in the padding matters")
 
@@ -173,7 +194,7 @@ def check_missing_modalities(module: FusionModule, batch: MultimodalBatch) -> No
         inputs = {name: x.clone() for name, x in mixed.inputs.items()}
         masks = {name: mask.clone() for name, mask in mixed.masks.items()}
         for name, here in mixed.present.items():
-            inputs[name][~here] = garbage
+            put(inputs[name], ~here, garbage)
             if name in masks:
                 masks[name][~here] = bool(garbage)
         found = logits_of(module, replace(mixed, inputs=inputs, masks=masks))
@@ -184,7 +205,7 @@ def check_size(module: FusionModule, doc: str, options: Mapping[str, Any], batch
     """Point 6: parameters are as many as the docstring's formula says, FLOPs within 1 % of it."""
     task = module.task
     letters = {"M": len(module.modalities_used()), "D": WIDTH, "W": HEAD_WIDTH, "C": task.classes}
-    letters["T"] = 1 if task.modalities[0].kind == "vector" else STEPS
+    letters["T"] = STEPS if task.modalities[0].kind in ("image", *WITH_STEPS) else 1
     found = measure(module, batch)
     parameters = evaluated(doc, "Parameters", letters | dict(options))
     assert found["fusion_parameters"] == parameters, f"{found['fusion_parameters']} parameters, formula {parameters}"

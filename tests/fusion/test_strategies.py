@@ -161,9 +161,9 @@ def test_early_puts_tokens_of_one_vocabulary_one_after_another(monkeypatch: pyte
     inputs = {"a": torch.tensor([[7, 8, 9], [1, 2, 3]]), "b": torch.tensor([[4, 5], [6, 6]])}
     masks = {"a": torch.tensor([[True, True, False], [True, True, True]])}
     assert module(inputs, masks, {"b": torch.tensor([True, False])}).shape == (2, 3)
-    assert recorder.ids.tolist() == [[7, 8, 0, 4, 5], [1, 2, 3, 0, 0]]
+    assert recorder.ids.tolist() == [[7, 8, 4, 5, 0], [1, 2, 3, 0, 0]]
     assert recorder.steps is not None
-    assert recorder.steps.int().tolist() == [[1, 1, 0, 1, 1], [1, 1, 1, 0, 0]]
+    assert recorder.steps.int().tolist() == [[1, 1, 1, 1, 0], [1, 1, 1, 0, 0]]
 
 
 def test_early_refuses_token_ids_beside_numbers_and_says_which() -> None:

@@ -25,7 +25,7 @@ MISTAKES = [
     ),
     (
         BASE + "encoders:\n  image: smal_cnn",
-        r"line 5: encoders.image: no encoder 'smal_cnn'; did you mean 'small_cnn'\? Known: linear, mlp, small_cnn",
+        r"line 5: encoders.image: no encoder 'smal_cnn'; did you mean 'small_cnn'\? Known: bag, linear, .*small_cnn",
     ),
     (BASE + "measures: [siz]", r"line 4: measures.0: no measure 'siz'; did you mean 'size'"),
     (BASE + "tracks: [same_encoder]", r"line 4: tracks.0: no track 'same_encoder'; did you mean 'same_encoders'"),

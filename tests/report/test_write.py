@@ -62,7 +62,8 @@ def test_it_writes_table_seeds_and_picture_of_every_dataset(tmp_path: Path) -> N
     paths = write_report(bench.suite, bench.store)
     folder = tmp_path / "results" / "mine" / "digits"
     assert paths == [
-        folder / name for name in ("table.md", "table.csv", "seeds.csv", "accuracy_latency.png", "accuracy_latency.pdf")
+        folder / name
+        for name in ("table.md", "table.csv", "seeds.csv", "table.tex", "accuracy_latency.png", "accuracy_latency.pdf")
     ]
     assert all(path.stat().st_size for path in paths)
     assert not list(folder.glob(".*.tmp"))
@@ -81,10 +82,10 @@ def test_the_picture_does_not_depend_on_the_users_matplotlib_settings(
     import matplotlib as mpl
 
     bench = filled(tmp_path)
-    before = write_report(bench.suite, bench.store)[3].read_bytes()
+    before = write_report(bench.suite, bench.store)[4].read_bytes()
     monkeypatch.setitem(mpl.rcParams, "lines.linewidth", 9)
     monkeypatch.setitem(mpl.rcParams, "axes.facecolor", "red")
-    assert write_report(bench.suite, bench.store)[3].read_bytes() == before
+    assert write_report(bench.suite, bench.store)[4].read_bytes() == before
 
 
 def test_the_picture_is_a_real_one_at_200_dots_an_inch(tmp_path: Path) -> None:
@@ -100,7 +101,7 @@ def test_the_picture_is_a_real_one_at_200_dots_an_inch(tmp_path: Path) -> None:
 def test_without_latency_the_picture_shows_parameters_and_says_so(tmp_path: Path) -> None:
     bench = filled(tmp_path, latency=False)
     paths = write_report(bench.suite, bench.store)
-    assert [path.name for path in paths[3:]] == ["accuracy_parameters.png", "accuracy_parameters.pdf"]
+    assert [path.name for path in paths[4:]] == ["accuracy_parameters.png", "accuracy_parameters.pdf"]
     text = paths[0].read_text(encoding="utf-8")
     assert "Latency was not measured; `fusionbench latency mine` does." in text
     assert "(accuracy_parameters.png)" in text
@@ -111,7 +112,7 @@ def test_without_latency_and_sizes_there_is_no_picture(tmp_path: Path) -> None:
     for run in bench.runs():
         bench.done(run, 0.9)
     paths = write_report(bench.suite, bench.store)
-    assert [path.name for path in paths] == ["table.md", "table.csv", "seeds.csv"]
+    assert [path.name for path in paths] == ["table.md", "table.csv", "seeds.csv", "table.tex"]
     assert ".png" not in paths[0].read_text(encoding="utf-8")
 
 
@@ -132,7 +133,7 @@ def test_a_table_where_everything_failed_keeps_the_reasons(tmp_path: Path) -> No
     assert "Of 4 planned runs 0 are done; 4 failed." in text
     assert cells(text.replace("\\|", "!"), "concat")["notes"] == "failed: RuntimeError: out of memory ! at step \\<3\\>"
     assert [line["status"] for line in lines(paths[2])] == ["failed"] * 4
-    assert len(paths) == 3
+    assert len(paths) == 4
 
 
 def test_the_markdown_shows_every_column(tmp_path: Path) -> None:
@@ -176,7 +177,7 @@ def test_no_number_in_any_file_is_nan(tmp_path: Path) -> None:
     bench = filled(tmp_path, seeds=1)
     bench.suite = replace(bench.suite, seeds=(0, 1))
     bench.ended(next(run for run in bench.runs("late") if run.seed == 1), "diverged", "loss left the finite numbers")
-    for path in write_report(bench.suite, bench.store)[:3]:
+    for path in write_report(bench.suite, bench.store)[:4]:
         words = path.read_text(encoding="utf-8").lower().replace("|", ",").split(",")
         assert not {"nan", "inf", "none"} & {word.strip() for word in words if word.strip()} - {"none"}
         if path.suffix == ".csv":
@@ -285,7 +286,7 @@ def test_two_tracks_get_a_set_of_files_each(tmp_path: Path) -> None:
     names = [path.name for path in write_report(bench.suite, bench.store)]
     assert names[:2] == ["table-same_encoders.md", "table-same_encoders.csv"]
     assert "accuracy_parameters-other_track.png" in names
-    assert len(set(names)) == 10
+    assert len(set(names)) == 12
 
 
 @pytest.mark.parametrize(
@@ -304,7 +305,7 @@ def test_odd_ranges_still_give_a_picture(tmp_path: Path, case: dict[str, Any]) -
     bench.fill(case.get("means", MEANS), case.get("sd", 0.004))
     bench.timed(case.get("medians", MEDIANS))
     paths = write_report(bench.suite, bench.store)
-    assert [path.suffix for path in paths[3:]] == [".png", ".pdf"]
+    assert [path.suffix for path in paths[4:]] == [".png", ".pdf"]
 
 
 def test_the_report_needs_no_torch(tmp_path: Path) -> None:

@@ -1,0 +1,67 @@
+"""`fusionbench cite`: BibTeX of fusionbench and of every dataset, strategy and encoder that some runs use."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from fusionbench.core.catalogue import PluginKind, describe
+from fusionbench.plan.suite import RunSpec
+
+REFERENCES = Path(__file__).with_name("references.bib")
+TITLE, AUTHOR, LICENCE = "fusionbench", "The fusionbench developers", "Apache-2.0"
+"""As CITATION.cff says: the wheel does not carry that file, so a test compares them."""
+_ENTRY = re.compile(r"^@\w+\{([^,\s]+),\n.*?^\}$", re.MULTILINE | re.DOTALL)
+_NOTE = re.compile(r"^  note = ", re.MULTILINE)
+
+
+def bibliography(runs: Iterable[RunSpec]) -> str:
+    """The entries sorted by key, each once, under a comment that says what it is for.
+
+    They stand as in references.bib, but that `note`, which bibliography styles print, is `annote`, which they do not:
+    it says on which page an entry was checked. A user's own plug-in whose paper is not there is named in a comment.
+    """
+    known, users = entries(), _users(runs)
+    papers = {paper: f"% {', '.join(names)}\n{known[paper]}" for paper, names in users.items() if paper in known}
+    parts = papers | {TITLE: f"% the benchmark itself\n{_own()}"}
+    missing = [
+        f"% {', '.join(names)}: no entry '{paper}' here; cite it yourself\n"
+        for paper, names in sorted(users.items())
+        if paper not in known
+    ]
+    return "\n".join([*(parts[key] for key in sorted(parts)), *missing])
+
+
+def entries() -> dict[str, str]:
+    """Every entry of references.bib by its key, `note` renamed to `annote`."""
+    text = REFERENCES.read_text(encoding="utf-8")
+    return {found[1]: _NOTE.sub("  annote = ", found[0]) + "\n" for found in _ENTRY.finditer(text)}
+
+
+def _users(runs: Iterable[RunSpec]) -> dict[str, list[str]]:
+    """The plug-ins by the paper that they name: {"arevalo2017gated": ["strategy gated"]}."""
+    used = {pair for run in runs for pair in _plugins(run)}
+    users: dict[str, list[str]] = {}
+    for kind, name in sorted(used):
+        paper = describe(kind, name).facts.get("paper")
+        if paper:
+            users.setdefault(str(paper), []).append(f"{kind} {name}")
+    return users
+
+
+def _plugins(run: RunSpec) -> Iterator[tuple[PluginKind, str]]:
+    yield "dataset", run.dataset.name
+    yield "strategy", run.strategy.name
+    for encoder in run.encoders.values():
+        yield "encoder", encoder.name
+
+
+def _own() -> str:
+    fields = {"title": f"{{{TITLE}}}", "author": f"{{{AUTHOR}}}", "note": f"Software, {LICENCE} licence"}
+    with suppress(PackageNotFoundError):  # Run from its source alone: there is no version to name.
+        fields["note"] = f"Software, version {version('multimodal-fusionbench')}, {LICENCE} licence"
+    lines = ",\n".join(f"  {name} = {{{value}}}" for name, value in fields.items())
+    return f"@misc{{{TITLE},\n{lines}\n}}\n"
