@@ -105,6 +105,11 @@ class MultimodalData(LightningDataModule):
         """
         return self.batch(rows)
 
+    def train_order(self) -> EpochOrder:
+        """In which batches an epoch meets the training rows: a dataset that sorts them by length overrides it."""
+        assert self.parts is not None
+        return EpochOrder(self.parts.train, self.batch_size, self.seed)
+
     # --- Lightning -----------------------------------------------------------------------------------------------
 
     def prepare_data(self) -> None:
@@ -122,8 +127,7 @@ class MultimodalData(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[MultimodalBatch]:
         """Shuffled anew every epoch from (seed, epoch)."""
-        assert self.parts is not None
-        order = EpochOrder(self.parts.train, self.batch_size, self.seed)
+        order = self.train_order()
         # batch_size=None: the sampler gives whole batches of rows, so no worker processes and no collating.
         return DataLoader(_TrainingByRows(self, order), batch_size=None, sampler=order)
 

@@ -8,17 +8,15 @@ Source: https://www.cs.toronto.edu/~kriz/cifar.html
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import tarfile
 import tempfile
-import zlib
 from pathlib import Path
-from typing import IO, cast
 
 from filelock import FileLock
 
 from fusionbench.core.errors import UserError, shown
+from fusionbench.data.archives import DAMAGED, members
 from fusionbench.data.download import fetch, md5_of
 from fusionbench.data.progress import progress
 
@@ -101,7 +99,7 @@ def unpack(archive: Path, folder: Path) -> None:
             folder.mkdir(exist_ok=True)
             for name in (name for name in FILES if not (folder / name).exists()):
                 (Path(made) / name).rename(folder / name)
-    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, ValueError) as error:
+    except DAMAGED as error:
         raise _refused(archive, f"damaged ({error})") from error
     except OSError as error:
         raise UserError(
@@ -113,12 +111,12 @@ def unpack(archive: Path, folder: Path) -> None:
 def _extract(archive: Path, folder: Path) -> None:
     limit = sum(size for size, _ in FILES.values()) + SLACK_BYTES
     found = set[str]()
-    with gzip.open(archive) as plain, tarfile.open(fileobj=_limited(plain, limit), mode="r|") as members:
-        for member in members:
+    with members(archive, limit) as found_members:
+        for member in found_members:
             if (member.name == FOLDER and member.isdir()) or (member.name == README and member.isreg()):
                 continue
             name = _known(archive, member)
-            content = members.extractfile(member)
+            content = found_members.extractfile(member)
             assert content is not None
             (folder / name).write_bytes(verified(content.read(), name, f"{archive}: {name}"))
             found.add(name)
@@ -135,25 +133,6 @@ def _known(archive: Path, member: tarfile.TarInfo) -> str:
     if member.size != FILES[name][0]:
         raise _refused(archive, f"its {name} has {member.size} bytes, not {FILES[name][0]}")
     return name
-
-
-class _Limited:
-    """A stream that refuses to give more than so many bytes: a small archive may unpack to any size."""
-
-    def __init__(self, plain: gzip.GzipFile, limit: int) -> None:
-        self._plain, self._left = plain, limit
-
-    def read(self, size: int = -1) -> bytes:
-        """At most `size` bytes."""
-        content = self._plain.read(min(size, self._left + 1) if size >= 0 else self._left + 1)
-        self._left -= len(content)
-        if self._left < 0:
-            raise tarfile.ReadError("it unpacks to more bytes than CIFAR-10 has")
-        return content
-
-
-def _limited(plain: gzip.GzipFile, limit: int) -> IO[bytes]:
-    return cast(IO[bytes], _Limited(plain, limit))  # A tar that is read as a stream asks for nothing but `read`.
 
 
 def _refused(archive: Path, problem: str) -> UserError:

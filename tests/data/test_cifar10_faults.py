@@ -258,10 +258,10 @@ ARCHIVES: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "a file missing": (lambda: archive_of(FIRST[:-1]), "holds no batches.meta"),
     "a bomb of one member": (lambda: sized(2**40), "has 1099511627776 bytes, not"),
-    "a bomb in a header": (header_bomb, "unpacks to more bytes than CIFAR-10 has"),
+    "a bomb in a header": (header_bomb, "unpacks to more bytes than it may"),
     "a bomb in what is left out": (
         lambda: archive_of([member(f"{FOLDER}/readme.html", bytes(2**24)), *FIRST]),
-        "unpacks to more bytes than CIFAR-10 has",
+        "unpacks to more bytes than it may",
     ),
     "an archive cut short": (lambda: archive_of(FIRST)[:-5000], "damaged"),
     "a damaged archive": (lambda: archive_of(FIRST)[:5000] + bytes(5000), "damaged"),
