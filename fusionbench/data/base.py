@@ -98,6 +98,18 @@ class MultimodalData(LightningDataModule):
             ids=index,
         )
 
+    def train_batch(self, rows: Rows, epoch: int) -> MultimodalBatch:
+        """The samples of those rows for training in an epoch, from 0: a dataset that augments overrides it.
+
+        What it draws depends on (seed, epoch, row) alone, so that resuming or more devices change nothing.
+        """
+        return self.batch(rows)
+
+    def train_order(self) -> EpochOrder:
+        """In which batches an epoch meets the training rows: a dataset that sorts them by length overrides it."""
+        assert self.parts is not None
+        return EpochOrder(self.parts.train, self.batch_size, self.seed)
+
     # --- Lightning -----------------------------------------------------------------------------------------------
 
     def prepare_data(self) -> None:
@@ -115,8 +127,9 @@ class MultimodalData(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[MultimodalBatch]:
         """Shuffled anew every epoch from (seed, epoch)."""
-        assert self.parts is not None
-        return self._loader(EpochOrder(self.parts.train, self.batch_size, self.seed))
+        order = self.train_order()
+        # batch_size=None: the sampler gives whole batches of rows, so no worker processes and no collating.
+        return DataLoader(_TrainingByRows(self, order), batch_size=None, sampler=order)
 
     def val_dataloader(self) -> DataLoader[MultimodalBatch]:
         """In order, every row once."""
@@ -129,7 +142,6 @@ class MultimodalData(LightningDataModule):
         return self._loader(InOrder(self.parts.test))
 
     def _loader(self, order: Sampler[Rows]) -> DataLoader[MultimodalBatch]:
-        # batch_size=None: the sampler gives whole batches of rows, so no worker processes and no collating.
         return DataLoader(_ByRows(self), batch_size=None, sampler=order)
 
 
@@ -145,6 +157,17 @@ class _ByRows(Dataset[MultimodalBatch], Sized):
     def __len__(self) -> int:
         assert self.data.parts is not None
         return sum(self.data.parts.counts.values())
+
+
+class _TrainingByRows(_ByRows):
+    """The same for training, where a sample may differ from epoch to epoch."""
+
+    def __init__(self, data: MultimodalData, order: EpochOrder) -> None:
+        super().__init__(data)
+        self.order = order
+
+    def __getitem__(self, rows: Any) -> MultimodalBatch:
+        return self.data.train_batch(cast(Rows, rows), self.order.epoch)
 
 
 class EpochOrder(Sampler[Rows]):

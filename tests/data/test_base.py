@@ -188,11 +188,36 @@ class Watching(LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
-@pytest.mark.filterwarnings("ignore:.*does not have many workers")  # Lightning's advice for per-sample data sets.
-@pytest.mark.filterwarnings("ignore:.*does not need to be set.*:UserWarning")
-def test_a_plain_trainer_sees_a_new_order_each_epoch_and_every_evaluation_row_once(tmp_path: Path) -> None:
-    module, data = Watching(), Toy(tmp_path, seed=5, batch_size=64)
-    trainer = Trainer(
+class Augmented(Toy):
+    """Training sees values that are 10,000 higher with every epoch."""
+
+    def train_batch(self, rows: Rows, epoch: int) -> MultimodalBatch:
+        batch = self.batch(rows)
+        batch.inputs["plus"] = batch.inputs["plus"] + 10_000 * (epoch + 1)
+        return batch
+
+
+class Seeing(Watching):
+    """Notes by how much the values are off, in training and in evaluation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.added: list[set[float]] = []
+
+    def training_step(self, batch: MultimodalBatch, batch_index: int) -> Tensor:
+        self.added.append(set((batch.inputs["plus"][:, 0] - batch.ids).tolist()))
+        return super().training_step(batch, batch_index)
+
+    def validation_step(self, batch: MultimodalBatch, batch_index: int) -> None:
+        assert set((batch.inputs["plus"][:, 0] - batch.ids).tolist()) == {0.0}
+
+    def test_step(self, batch: MultimodalBatch, batch_index: int) -> None:
+        assert set((batch.inputs["plus"][:, 0] - batch.ids).tolist()) == {0.0}
+        self.tested += batch.ids.tolist()
+
+
+def plain_trainer() -> Trainer:
+    return Trainer(
         max_epochs=3,
         accelerator="cpu",
         logger=False,
@@ -201,6 +226,22 @@ def test_a_plain_trainer_sees_a_new_order_each_epoch_and_every_evaluation_row_on
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers")
+@pytest.mark.filterwarnings("ignore:.*does not need to be set.*:UserWarning")
+def test_a_dataset_that_augments_is_told_the_epoch_of_a_training_batch_and_of_no_other(tmp_path: Path) -> None:
+    module, data, trainer = Seeing(), Augmented(tmp_path, seed=5, batch_size=64), plain_trainer()
+    trainer.fit(module, data)
+    trainer.test(module, data, verbose=False)
+    assert module.added == [{10_000.0}] * 7 + [{20_000.0}] * 7 + [{30_000.0}] * 7
+    assert module.tested == list(range(600, ROWS))
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers")  # Lightning's advice for per-sample data sets.
+@pytest.mark.filterwarnings("ignore:.*does not need to be set.*:UserWarning")
+def test_a_plain_trainer_sees_a_new_order_each_epoch_and_every_evaluation_row_once(tmp_path: Path) -> None:
+    module, data, trainer = Watching(), Toy(tmp_path, seed=5, batch_size=64), plain_trainer()
     trainer.fit(module, data)
     trainer.test(module, data, verbose=False)
     expected = EpochOrder(np.arange(500), 64, seed=5)
