@@ -2,7 +2,7 @@
 # make test     the tests
 # make check    what CI runs: format, lint, types, import rules, dependencies, CITATION.cff, then the tests
 # make format   rewrite the code in the one format
-# make bench    the project's own speed, each script in benchmarks/
+# make bench    the project's own speed, each script in benchmarks/; data from $FUSIONBENCH_DATA
 # make clean    remove what make wrote, .venv too
 #
 # Another Python: make demo PYTHON=python3.12. More test processes: make test WORKERS=8.
@@ -52,7 +52,7 @@ format: $(DEVELOPS)
 	$(BIN)/ruff check --fix .
 
 bench: $(RUNS)
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@failed=0; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || failed=1; done; exit $$failed
 
 clean:
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
