@@ -1,4 +1,4 @@
-"""A .tar.gz read member by member as a stream that cannot unpack to more than a stated size."""
+"""A dataset's .tar.gz: fetched once, read member by member as a stream that cannot unpack to more than it may."""
 
 from __future__ import annotations
 
@@ -10,8 +10,35 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
 
+from fusionbench.data.download import fetch, md5_of
+from fusionbench.data.progress import progress
+
 DAMAGED = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, ValueError)
 """What reading an archive that is cut short, damaged, too large or none may raise."""
+
+
+def official(archive: Path, url: str, md5: str, size: int, way_out: str) -> None:
+    """Downloads an archive unless it lies there already, whole and right.
+
+    Args:
+        archive: where it lies.
+        url: where it comes from.
+        md5: 32 hex digits.
+        size: bytes that it has, for the progress shown.
+        way_out: ends an error: what else the user can do.
+
+    Raises:
+        UserError: no network, a wrong checksum, or no room.
+    """
+    if archive.is_file() and md5_of(archive) == md5:
+        return
+    steps = size // 2**20
+    with progress(f"{archive.name}: downloading", steps, lines=10) as show:
+
+        def tell(so_far: int, total: int | None) -> None:
+            show(min(steps, so_far // 2**20), f"{so_far / 1e6:.1f} of {(total or size) / 1e6:.1f} MB")
+
+        fetch(url, archive, md5=md5, progress=tell, way_out=way_out)
 
 
 @contextmanager

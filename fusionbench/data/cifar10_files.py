@@ -16,9 +16,8 @@ from pathlib import Path
 from filelock import FileLock
 
 from fusionbench.core.errors import UserError, shown
-from fusionbench.data.archives import DAMAGED, members
-from fusionbench.data.download import fetch, md5_of
-from fusionbench.data.progress import progress
+from fusionbench.data.archives import DAMAGED, members, official
+from fusionbench.data.download import md5_of
 
 FOLDER = "cifar-10-batches-py"
 ARCHIVE = "cifar-10-python.tar.gz"
@@ -68,19 +67,8 @@ def bring(folder: Path) -> None:
     if not missing(folder):
         return
     archive = folder.parent / ARCHIVE
-    if not archive.is_file() or md5_of(archive) != ARCHIVE_MD5:
-        _download(archive, told_missing(folder))
+    official(archive, URL, ARCHIVE_MD5, ARCHIVE_BYTES, told_missing(folder))
     unpack(archive, folder)
-
-
-def _download(archive: Path, way_out: str) -> None:
-    steps = ARCHIVE_BYTES // 2**20
-    with progress("cifar10: downloading", steps, lines=10) as show:
-
-        def tell(so_far: int, total: int | None) -> None:
-            show(min(steps, so_far // 2**20), f"{so_far / 1e6:.1f} of {(total or ARCHIVE_BYTES) / 1e6:.1f} MB")
-
-        fetch(URL, archive, md5=ARCHIVE_MD5, progress=tell, way_out=way_out)
 
 
 def unpack(archive: Path, folder: Path) -> None:

@@ -20,9 +20,8 @@ from pathlib import Path
 from filelock import FileLock
 
 from fusionbench.core.errors import UserError, shown
-from fusionbench.data.archives import DAMAGED, members
-from fusionbench.data.download import fetch, md5_of
-from fusionbench.data.progress import progress
+from fusionbench.data.archives import DAMAGED, members, official
+from fusionbench.data.download import md5_of
 
 FOLDER = "aclImdb"
 ARCHIVE = "aclImdb_v1.tar.gz"
@@ -78,14 +77,7 @@ def bring(folder: Path) -> None:
     if folder.exists():
         return
     archive = folder.parent / ARCHIVE
-    if not archive.is_file() or md5_of(archive) != ARCHIVE_MD5:
-        steps = ARCHIVE_BYTES // 2**20
-        with progress("imdb: downloading", steps, lines=10) as show:
-
-            def tell(so_far: int, total: int | None) -> None:
-                show(min(steps, so_far // 2**20), f"{so_far / 1e6:.1f} of {(total or ARCHIVE_BYTES) / 1e6:.1f} MB")
-
-            fetch(URL, archive, md5=ARCHIVE_MD5, progress=tell, way_out=told_missing(folder))
+    official(archive, URL, ARCHIVE_MD5, ARCHIVE_BYTES, told_missing(folder))
     unpack(archive, folder)
 
 
