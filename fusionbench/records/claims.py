@@ -10,13 +10,16 @@ from __future__ import annotations
 import json
 import os
 import time
-import uuid
 from pathlib import Path
+
+from filelock import FileLock
 
 from fusionbench.core.files import HOST, is_running
 
 BEAT_S = 10.0
 STALE_S = 120.0
+GUARD = ".claims.guard"
+"""Held for a moment by whoever looks whether a lock is dead; one in each folder."""
 
 
 class Claims:
@@ -63,28 +66,17 @@ class Claims:
     @staticmethod
     def _clear_if_dead(lock: Path) -> bool:
         """Remove a lock whose process is gone; False if it lives."""
-        try:
-            before = lock.read_bytes()
-            age = time.time() - lock.stat().st_mtime
-        except FileNotFoundError:
-            return True
-        if not _is_dead(before, age):
-            return False
-        # Of several who see the dead lock only one can rename it; if that was a new one already, it goes back.
-        mine = lock.with_name(f".{lock.name}.{HOST}-{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
-        try:
-            lock.rename(mine)
-        except FileNotFoundError:
-            return True
-        try:
-            if mine.read_bytes() != before:
-                os.link(mine, lock)
+        # Judged and removed under one guard: else of two who see the dead lock, the slower would remove the new one.
+        with FileLock(lock.with_name(GUARD)):
+            try:
+                content = lock.read_bytes()
+                age = time.time() - lock.stat().st_mtime
+            except FileNotFoundError:
+                return True
+            if not _is_dead(content, age):
                 return False
-        except FileExistsError:
-            return False
-        finally:
-            mine.unlink(missing_ok=True)
-        return True
+            lock.unlink(missing_ok=True)
+            return True
 
 
 def _is_dead(content: bytes, age: float) -> bool:
