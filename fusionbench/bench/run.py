@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from fusionbench.core.errors import UserError
 from fusionbench.plan.load import slug
 from fusionbench.plan.suite import RunSpec, Suite
 from fusionbench.records.record import Record
-from fusionbench.records.store import Store
+from fusionbench.records.store import LATENCY, Store
 
 
 @dataclass
@@ -75,9 +75,9 @@ class Runner:
             for rows in _by_row(run for run in runs if self._runs_at_all(run)).values()
             if anew or not self._is_timed(rows, options)
         ]
-        # One worker alone: two sessions at once would time each other.
-        alone = Pool(1, self.watcher)
-        return [Path(message.facts["path"]) for _, message in alone.run(jobs, _Desk(self.store))]
+        # One worker alone, and one runner at a time (the session is claimed): two at once would time each other.
+        desk = _Desk(self.store, timed=lambda job: not anew and self._is_timed(_rows_of(job.runs), options))
+        return [Path(message.facts["path"]) for _, message in Pool(1, self.watcher).run(jobs, desk)]
 
     # --- what is there -------------------------------------------------------------------------------------------
 
@@ -119,9 +119,13 @@ class _Desk:
 
     store: Store
     again: frozenset[str] = frozenset()
+    timed: Callable[[LatencyJob], bool] = lambda _: False
+    """Whether a latency session is there by now."""
 
     def lock(self, job: Job) -> Path | None:
-        """Beside the record; only training is claimed."""
+        """Training is claimed beside its record, a latency session beside the others."""
+        if isinstance(job, LatencyJob):
+            return self.store.folder(job.runs[0].dataset) / LATENCY / "session.lock"
         return self.store.path(job.run, ".lock") if isinstance(job, TrainJob) else None
 
     def log(self, job: Job) -> Path | None:
@@ -132,6 +136,8 @@ class _Desk:
 
     def is_done(self, job: Job) -> bool:
         """Whether a record is there that this call would not do again."""
+        if isinstance(job, LatencyJob):
+            return self.timed(job)
         return isinstance(job, TrainJob) and not _is_wanted(self.store.read(job.run), self.again)
 
     def crashed(self, job: Job, reason: str) -> Message:
@@ -154,10 +160,18 @@ class _Desk:
 
 
 def _by_row(runs: Iterable[RunSpec]) -> dict[str, dict[str, RunSpec]]:
-    """By dataset and by strategy, the first run of each."""
-    rows: dict[str, dict[str, RunSpec]] = {}
+    """By dataset, what `_rows_of` gives."""
+    datasets: dict[str, list[RunSpec]] = {}
     for run in runs:
-        rows.setdefault(slug("dataset", run.dataset), {}).setdefault(slug("strategy", run.strategy), run)
+        datasets.setdefault(slug("dataset", run.dataset), []).append(run)
+    return {dataset: _rows_of(found) for dataset, found in datasets.items()}
+
+
+def _rows_of(runs: Iterable[RunSpec]) -> dict[str, RunSpec]:
+    """By strategy, the first run of each."""
+    rows: dict[str, RunSpec] = {}
+    for run in runs:
+        rows.setdefault(slug("strategy", run.strategy), run)
     return rows
 
 

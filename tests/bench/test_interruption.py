@@ -70,13 +70,15 @@ def test_an_interrupted_suite_stops_cleanly_and_goes_on(bench: Bench, number: si
 
 
 def test_two_runners_at_once_share_the_suite(bench: Bench) -> None:
-    suite = bench.suite(strategies=["concat", "late", "sum"], seeds=4)
+    latency = {"name": "latency", "options": {"seconds": 0.3, "batch_sizes": [1], "threads": [1]}}
+    suite = bench.suite(strategies=["concat", "late", "sum"], seeds=4, measures=["size", latency])
     both = [bench.start(suite, "--workers", "1") for _ in range(2)]
     outputs = [process.communicate(timeout=300)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], outputs
     assert len(bench.records()) == 12
     trained = [sum(": done" in line for line in output.splitlines()) for output in outputs]
     assert sum(trained) == 12, outputs
+    assert len(list((bench.folder / "results" / "tiny" / "digits" / "latency").glob("*.json"))) == 1
     assert leftovers(bench, "results") == []
 
 
