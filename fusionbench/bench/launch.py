@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 from fusionbench.bench.jobs import Job, Message
 from fusionbench.core.errors import UserError
+from fusionbench.core.files import is_running
 from fusionbench.records.claims import Claims
 
 PRELOAD = ["fusionbench.bench.worker"]
@@ -180,6 +181,9 @@ class Pool:
             if worker.process.is_alive():
                 worker.process.kill()
                 worker.process.join()
+            # A signal to the whole group ends the server too, and joining then returns before the worker is gone.
+            while worker.process.pid and is_running(worker.process.pid) and time.monotonic() < end:
+                time.sleep(0.01)
             if worker.log is not None:
                 worker.log.unlink(missing_ok=True)
         self._running.clear()

@@ -13,6 +13,7 @@ from fusionbench.bench.launch import Pool, Watcher
 from fusionbench.core.errors import UserError
 from fusionbench.plan.load import slug
 from fusionbench.plan.suite import RunSpec, Suite
+from fusionbench.records.claims import Claims
 from fusionbench.records.record import Record
 from fusionbench.records.store import LATENCY, Store
 
@@ -45,7 +46,7 @@ class Runner:
             UserError: the data are missing, wrong, or not those of the records that are there.
             KeyboardInterrupt: stopped; what is done is recorded, the same call goes on.
         """
-        self.store.sweep()
+        self._clear(runs)
         records = {run.key: self.store.read(run) for run in runs}
         pending = [run for run in runs if _is_wanted(records[run.key], again)]
         unmeasured = [run for run in runs if self._missing_measures(run, records[run.key])]
@@ -78,6 +79,13 @@ class Runner:
         # One worker alone, and one runner at a time (the session is claimed): two at once would time each other.
         desk = _Desk(self.store, timed=lambda job: not anew and self._is_timed(_rows_of(job.runs), options))
         return [Path(message.facts["path"]) for _, message in Pool(1, self.watcher).run(jobs, desk)]
+
+    def _clear(self, runs: Iterable[RunSpec]) -> None:
+        """Remove what killed runners left: half-written files, and claims on what they had finished."""
+        self.store.sweep()
+        for run in runs:
+            Claims.clear_if_dead(self.store.path(run, ".lock"))
+            Claims.clear_if_dead(_session_lock(self.store, run))
 
     # --- what is there -------------------------------------------------------------------------------------------
 
@@ -125,7 +133,7 @@ class _Desk:
     def lock(self, job: Job) -> Path | None:
         """Training is claimed beside its record, a latency session beside the others."""
         if isinstance(job, LatencyJob):
-            return self.store.folder(job.runs[0].dataset) / LATENCY / "session.lock"
+            return _session_lock(self.store, job.runs[0])
         return self.store.path(job.run, ".lock") if isinstance(job, TrainJob) else None
 
     def log(self, job: Job) -> Path | None:
@@ -157,6 +165,11 @@ class _Desk:
         )
         self.store.publish(record)
         return Message("finished", "failed", facts={"reason": reason, "score": None, "seconds": 0.0})
+
+
+def _session_lock(store: Store, run: RunSpec) -> Path:
+    """The claim on latency sessions of the run's dataset."""
+    return store.folder(run.dataset) / LATENCY / "session.lock"
 
 
 def _by_row(runs: Iterable[RunSpec]) -> dict[str, dict[str, RunSpec]]:

@@ -32,7 +32,7 @@ class Claims:
     def take(self, lock: Path) -> bool:
         """Claim; False if a living process has it."""
         lock.parent.mkdir(parents=True, exist_ok=True)
-        if lock.exists() and not self._clear_if_dead(lock):
+        if not self.clear_if_dead(lock):
             return False
         try:
             handle = os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
@@ -64,8 +64,10 @@ class Claims:
                 os.utime(lock)
 
     @staticmethod
-    def _clear_if_dead(lock: Path) -> bool:
+    def clear_if_dead(lock: Path) -> bool:
         """Remove a lock whose process is gone; False if it lives."""
+        if not lock.exists():
+            return True
         # Judged and removed under one guard: else of two who see the dead lock, the slower would remove the new one.
         with FileLock(lock.with_name(GUARD)):
             try:

@@ -14,6 +14,7 @@ from small_suites import Bench
 from fusionbench.bench.build import build, dataset_of, setting_for
 from fusionbench.bench.run import Runner
 from fusionbench.core import catalogue
+from fusionbench.core.files import HOST
 from fusionbench.plan.load import load_suite
 from fusionbench.records.record import from_text
 
@@ -59,6 +60,16 @@ def test_scores_are_the_same_byte_for_byte_again_and_with_any_number_of_workers(
     bench.run(suite, "--workers", "2", results="again")
     assert len(bench.scores("one")) == 4
     assert bench.scores("one") == bench.scores("two") == bench.scores("again")
+
+
+def test_a_dead_runners_claim_on_a_finished_run_is_cleared(bench: Bench) -> None:
+    suite = bench.suite(seeds=1)
+    bench.run(suite)
+    (record,) = (bench.folder / "results").rglob("concat/*.size.json")
+    lock = record.with_name(record.name.replace(".size.json", ".lock"))
+    lock.write_text(json.dumps({"host": HOST, "pid": 2**22 + 1, "since": 0}))
+    assert bench.run(suite) == 0
+    assert not lock.exists()
 
 
 def test_more_seeds_later_train_only_the_new_ones(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
