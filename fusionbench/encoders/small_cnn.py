@@ -4,6 +4,8 @@
     tokens = W h(position) + b               (B, T, D), T positions of the last map
     pooled = W max_position h + b            (B, D)
 
+Maps and kernels are kept channels last in memory, which processors and GPUs convolve faster (a rounding apart).
+
 Group norm, not batch norm: no statistics over the batch, so a sample's encoding never depends on its batch mates and
 any number of devices gives the same result.
 
@@ -15,6 +17,7 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -47,10 +50,12 @@ class SmallCNN(Encoder):
         self.norms = nn.ModuleList(nn.GroupNorm(math.gcd(groups, b), b) for b in channels)
         self.dropout = nn.Dropout(dropout)
         self.project = nn.Linear(channels[-1], width)
+        self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor, mask: Tensor | None, present: Tensor) -> Encoded:
         """(B, C, H, W) -> pooled (B, D), tokens (B, T, D), stages: every map (B, C_l, H_l, W_l)."""
         stages = []
+        x = x.contiguous(memory_format=torch.channels_last)
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             x = F.relu(norm(convolution(x)))
             if min(x.shape[-2:]) >= SMALLEST:
