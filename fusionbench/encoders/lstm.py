@@ -17,6 +17,7 @@ Source: Hochreiter & Schmidhuber 1997, "Long Short-Term Memory", Neural Computat
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Literal
 
 import torch
@@ -76,10 +77,14 @@ class LSTM(Encoder):
         return Encoded(self.project(pooled), self.project(steps) * mask[..., None], mask, present)
 
     def _layer(self, layer: int, steps: Tensor, turned: Tensor) -> Tensor:
-        ahead = self.forwards[layer](steps)[0]
-        if not self.backwards:
-            return ahead
-        return torch.cat([ahead, _taken(self.backwards[layer](_taken(steps, turned))[0], turned)], -1)
+        # torch has recurrences in bfloat16 only for processors that compute in it, and an error on the others.
+        on_cpu = steps.device.type == "cpu"
+        with torch.autocast("cpu", enabled=False) if on_cpu else nullcontext():
+            steps = steps.to(self.project.weight.dtype) if on_cpu else steps
+            ahead = self.forwards[layer](steps)[0]
+            if not self.backwards:
+                return ahead
+            return torch.cat([ahead, _taken(self.backwards[layer](_taken(steps, turned))[0], turned)], -1)
 
     def _last(self, steps: Tensor, length: Tensor) -> Tensor:
         """(B, T, d*H) -> (B, d*H): forwards the state at the last real step, backwards that at the first."""
