@@ -56,6 +56,16 @@ class PrepareJob:
 
 
 @dataclass(frozen=True)
+class PretrainJob:
+    """Train one encoder on its modality's own labels, unless an earlier call has; all runs of its seed share it."""
+
+    place: Place
+    run: RunSpec
+    """One of those that use it."""
+    modality: str
+
+
+@dataclass(frozen=True)
 class LatencyJob:
     """One latency session over the strategies of one dataset."""
 
@@ -65,7 +75,7 @@ class LatencyJob:
     options: dict[str, Any]
 
 
-Job = TrainJob | MeasureJob | PrepareJob | LatencyJob
+Job = TrainJob | MeasureJob | PrepareJob | PretrainJob | LatencyJob
 
 
 @dataclass(frozen=True)

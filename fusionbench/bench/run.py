@@ -8,8 +8,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from fusionbench.bench.jobs import SESSION_MEASURES, Job, LatencyJob, MeasureJob, Message, Place, PrepareJob, TrainJob
+from fusionbench.bench.jobs import (
+    SESSION_MEASURES,
+    Job,
+    LatencyJob,
+    MeasureJob,
+    Message,
+    Place,
+    PrepareJob,
+    PretrainJob,
+    TrainJob,
+)
 from fusionbench.bench.launch import Pool, Watcher
+from fusionbench.core.canonical import canonical_json
 from fusionbench.core.errors import UserError
 from fusionbench.plan.load import slug
 from fusionbench.plan.suite import RunSpec, Suite
@@ -62,12 +73,21 @@ class Runner:
         return Counter("missing" if record is None else record.status for record in found)
 
     def prepare(self, runs: Iterable[RunSpec]) -> None:
-        """Every dataset there and converted, every model built once; raises UserError before anything trains."""
+        """Every dataset converted, every model built once, then encoders that are trained beforehand.
+
+        Raises:
+            UserError: something is missing or wrong, before any run of the suite trains.
+        """
+        runs = list(runs)
         jobs = [PrepareJob(self.place, tuple(rows.values())) for rows in _by_row(runs).values()]
         # One at a time: each shows its own progress.
         for job, message in Pool(1, self.watcher).run(jobs, _Desk(self.store)):
             assert isinstance(job, PrepareJob)
             self._same_data(job.runs[0], str(message.facts["fingerprint"]))
+        first = {
+            _shared_encoder(run, name): PretrainJob(self.place, run, name) for run in runs for name in run.pretrained
+        }
+        self.pool.run(first.values(), _Desk(self.store))
 
     def latency(self, runs: Iterable[RunSpec], options: dict[str, object], *, anew: bool) -> list[Path]:
         """A latency session per dataset; unless `anew`, only where no session covers these strategies already."""
@@ -186,6 +206,11 @@ def _rows_of(runs: Iterable[RunSpec]) -> dict[str, RunSpec]:
     for run in runs:
         rows.setdefault(slug("strategy", run.strategy), run)
     return rows
+
+
+def _shared_encoder(run: RunSpec, modality: str) -> str:
+    """What decides an encoder that is trained beforehand, as text."""
+    return canonical_json([run.dataset.to_json(), modality, run.encoders[modality].to_json(), run.seed])
 
 
 def _is_wanted(record: Record | None, again: frozenset[str]) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from fusionbench.bench.artefacts import load_pretrained
 from fusionbench.bench.build import build, data_facts, dataset_of, seeded, setting_for
 from fusionbench.bench.jobs import Message, Report, TrainJob
 from fusionbench.bench.session import store_measures
@@ -52,6 +53,7 @@ def _trained(job: TrainJob, report: Report, store: Store, started: datetime) -> 
     if reason:
         return replace(_ended(job, "skipped", reason, started), data=facts)
     module = build(run, setting)
+    load_pretrained(module, run, data, job.place.data)
     store_measures(store, job, module, data)
     total = run.budget.epochs
     with seeded(run.seed, "training"):

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import torch
 
-from fusionbench.bench.jobs import Job, LatencyJob, MeasureJob, Message, PrepareJob, Report, TrainJob
+from fusionbench.bench.artefacts import pretrain_one
+from fusionbench.bench.jobs import Job, LatencyJob, MeasureJob, Message, PrepareJob, PretrainJob, Report, TrainJob
 from fusionbench.bench.session import measure, prepare, time_strategies
 from fusionbench.bench.train import train
 from fusionbench.core.errors import Interrupted, UserError
@@ -50,6 +51,8 @@ def _do(job: Job, report: Report) -> Message:
             return measure(job)
         case PrepareJob():
             return prepare(job)
+        case PretrainJob():
+            return pretrain_one(job, report)
         case LatencyJob():
             return time_strategies(job, report)
 

@@ -7,7 +7,7 @@ import os
 
 SUITE_VERBS = {
     "plan": "the runs, their keys, which are done",
-    "prepare": "download, verify and convert the data; no training",
+    "prepare": "download, verify and convert the data, train encoders that the suite wants trained beforehand",
     "run": "train and measure what is not done, then report",
     "latency": "a latency session alone",
     "report": "tables and pictures from the records",

@@ -80,7 +80,7 @@ def prepare(options: argparse.Namespace) -> int:
 
     suite, _, runs = _selected(options)
     with _watcher(options, 0, 0) as watcher:
-        Runner(suite, _place(options, suite), 1, watcher).prepare(runs)
+        Runner(suite, _place(options, suite), options.workers, watcher).prepare(runs)
     print(f"{suite.name}: data ready")
     return DONE
 

@@ -17,7 +17,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from fusionbench.bench.jobs import Job, LatencyJob, MeasureJob, Message, PrepareJob, TrainJob
+from fusionbench.bench.jobs import Job, LatencyJob, MeasureJob, Message, PrepareJob, PretrainJob, TrainJob
 from fusionbench.plan.load import slug
 
 
@@ -30,6 +30,9 @@ def title(job: Job) -> str:
             return f"measuring {slug('dataset', job.run.dataset)} / {slug('strategy', job.run.strategy)}"
         case PrepareJob():
             return f"preparing {slug('dataset', job.runs[0].dataset)}"
+        case PretrainJob():
+            seed = f"seed {job.run.seed}"
+            return f"pretraining {slug('dataset', job.run.dataset)} / {job.modality}, {seed}"
         case LatencyJob():
             return f"timing {slug('dataset', job.runs[0].dataset)}, {len(job.runs)} strategies interleaved"
 
@@ -69,6 +72,8 @@ class LineWatcher:
         if isinstance(job, TrainJob):
             self.count += 1
             self.write(f"[{self.count}/{self.total}] {title(job)}: {outcome(message)}")
+        if isinstance(job, PretrainJob):
+            self.write(f"{title(job)}: {outcome(message)}")
 
     def waiting(self, count: int) -> None:
         """Another runner is at work."""
@@ -123,6 +128,8 @@ class LiveWatcher:
             self.bars.start()
             return
         self.bars.remove_task(self.rows.pop(id(job)))
+        if isinstance(job, PretrainJob):
+            self.console.print(f"{title(job)}: {outcome(message)}", highlight=False, markup=False)
         if not isinstance(job, TrainJob):
             return
         self.bars.advance(self.suite)

@@ -32,6 +32,8 @@ class MultimodalData(LightningDataModule):
     """By view, the modalities in their order and their kinds; literal, since plans read it from the source."""
     default_encoders: ClassVar[dict[str, Any]] = {}
     """By modality or kind: an encoder's name, or {"name": .., "options": {..}}; literal."""
+    auxiliary_classes: ClassVar[dict[str, int]] = {}
+    """By modality that has labels of its own (`MultimodalBatch.auxiliary`): how many classes; literal."""
     paper: ClassVar[str] = ""
     """Its key in references.bib."""
     licence: ClassVar[str] = ""

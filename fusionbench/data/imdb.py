@@ -157,15 +157,19 @@ class IMDB(MultimodalData):
         self.arrays = {name: np.asarray(array) for name, array in self.arrays.items()}
         self.tensors["targets"] = torch.from_numpy(np.array(self.arrays["targets"]))
 
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """(n,): how many pieces each review has, cut where no modality reads more."""
+        return np.minimum(np.diff(self.arrays["piece_offsets"]), self.length * len(self.views[self.view]))
+
     def train_order(self) -> EpochOrder:
         """Batches of reviews of like length."""
         assert self.parts is not None
-        lengths = np.minimum(np.diff(self.arrays["piece_offsets"]), self.length * len(self.views[self.view]))
-        return LengthBuckets(self.parts.train, self.batch_size, self.seed, lengths)
+        return LengthBuckets(self.parts.train, self.batch_size, self.seed, self.lengths)
 
     def batch(self, rows: Rows) -> MultimodalBatch:
         """The reviews of those rows, padded to the longest of them."""
-        found = {name: self._modality(name, rows) for name in self.task.names}
+        found = {name: self.modality(name, rows) for name in self.task.names}
         index, here = torch.from_numpy(rows), torch.ones(len(rows), dtype=torch.bool)
         return MultimodalBatch(
             inputs={name: x for name, (x, _) in found.items()},
@@ -175,7 +179,7 @@ class IMDB(MultimodalData):
             ids=index,
         )
 
-    def _modality(self, name: str, rows: Rows) -> tuple[Tensor, Tensor]:
+    def modality(self, name: str, rows: Rows) -> tuple[Tensor, Tensor]:
         """Ids int64 (B, T), or for n-grams ids and weights float32 (B, T, 2); and the mask, bool (B, T)."""
         offsets = self.arrays["bag_offsets" if name == "ngrams" else "piece_offsets"]
         first, last = offsets[rows], offsets[rows + 1]

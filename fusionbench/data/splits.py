@@ -19,18 +19,22 @@ class Split:
     train: Rows
     validation: Rows
     test: Rows
+    drawn: NDArray[np.int64] | None = None
+    """What the rows stand for, where a seed draws that too (pairs); counts in `sha256`."""
 
     @property
     def counts(self) -> dict[str, int]:
         """How many rows each part has."""
-        return {name: len(rows) for name, rows in vars(self).items()}
+        return {"train": len(self.train), "validation": len(self.validation), "test": len(self.test)}
 
     @property
     def sha256(self) -> str:
-        """SHA-256 of the three lists of rows."""
+        """SHA-256 of the three lists of rows, and of what was drawn besides."""
         total = hashlib.sha256()
         for rows in (self.train, self.validation, self.test):
             total.update(np.asarray([len(rows), *rows], dtype="<i8").tobytes())
+        if self.drawn is not None:
+            total.update(np.ascontiguousarray(self.drawn, dtype="<i8").tobytes())
         return total.hexdigest()
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import torch
 from lightning import LightningModule
@@ -116,7 +116,16 @@ class FusionModule(LightningModule):
             torch.manual_seed(derived_seed(self.setting.seed, f"encoder/{spec.name}"))
             options = {key: tuple(v) if isinstance(v, list) else v for key, v in choice.options.items()}
             encoder: Encoder = load("encoder", choice.name)(spec, dropout=self.setting.dropout, **options)
-        return encoder
+        # Trained beforehand (the runner loads its weights): it stays as it is, and its dropout stays off.
+        return encoder.requires_grad_(False).eval() if choice.pretrain else encoder
+
+    def train(self, mode: bool = True) -> Self:
+        """As usual, but encoders that were trained beforehand stay in eval mode."""
+        super().train(mode)
+        for name, encoder in self.encoders.items():
+            if self.setting.encoders[name].pretrain:
+                encoder.eval()
+        return self
 
     # --- override points -----------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -13,7 +13,7 @@ from fusionbench.core.canonical import short_key
 from fusionbench.core.catalogue import Plugin, PluginKind, changed_options, checked_options, describe
 from fusionbench.core.errors import UserError, shown, unknown
 from fusionbench.core.task import ModalityKind
-from fusionbench.plan.schema import FileChoice, validated
+from fusionbench.plan.schema import FileBudget, FileChoice, FileEncoder, validated
 from fusionbench.plan.source import Source, TreePath, read_source, with_settings
 from fusionbench.plan.suite import TRACKS, Budget, Choice, Row, Suite
 
@@ -33,7 +33,7 @@ def suite_of(source: Source) -> Suite:
     """The suite that a source describes; raises UserError as `load_suite` does."""
     file, resolve = validated(source), _Resolver(source)
     datasets = resolve.choices("dataset", file.datasets, ("datasets",))
-    encoders = {name: resolve.choice("encoder", given, ("encoders", name)) for name, given in file.encoders.items()}
+    encoders = {name: resolve.encoder(given, ("encoders", name)) for name, given in file.encoders.items()}
     resolve.check_encoder_keys(encoders, datasets)
     tracks = resolve.tracks(file.tracks)
     rows = tuple(
@@ -43,7 +43,7 @@ def suite_of(source: Source) -> Suite:
         for row in resolve.rows(dataset, file.strategies, encoders, track)
     )
     measures = resolve.choices("measure", file.measures, ("measures",))
-    budget = Budget(**{name: getattr(file.budget, name) for name in vars(Budget())})
+    budget = _budget(file.budget)
     return Suite(file.name, datasets, rows, tuple(file.seeds), tracks, budget, measures)
 
 
@@ -93,6 +93,11 @@ class _Resolver:
     def choice(self, kind: PluginKind, given: FileChoice, at: TreePath) -> Choice:
         """One name with its options, all defaults filled in."""
         return self.filled(self.plugin(kind, given.name, at), given.options, at)
+
+    def encoder(self, given: FileEncoder, at: TreePath) -> Choice:
+        """The same, with the budget of pretraining where there is one."""
+        first = _budget(given.pretrain) if given.pretrain else None
+        return replace(self.choice("encoder", given, at), pretrain=first)
 
     def plugin(self, kind: PluginKind, name: str, at: TreePath) -> Plugin:
         """The plug-in of that name."""
@@ -164,6 +169,13 @@ class _Resolver:
             if kind not in reads:
                 what = f"'{name}' of {dataset.name} is of kind {kind}"
                 raise UserError(f"{place}: encoder '{choice.name}' reads {' or '.join(reads)}; {what}")
+            own = describe("dataset", dataset.name).facts.get("auxiliary_classes", {})
+            if choice.pretrain and name not in own:
+                has = f"only for {', '.join(own)}" if own else "for none of its modalities"
+                raise UserError(
+                    f"{place}.pretrain: dataset '{dataset.name}' has labels of their own {has}, not for '{name}'; "
+                    "leave pretrain out"
+                )
             if "width" not in choice.options:
                 raise UserError(f"{place}: encoder '{choice.name}' needs a keyword-only option `width: int`")
             chosen[name] = choice
@@ -174,6 +186,10 @@ class _Resolver:
             place = self.source.place(("encoders",))
             raise UserError(f"{place}: the encoders of {dataset.name} must share one width; got {stated}")
         return chosen
+
+
+def _budget(given: FileBudget) -> Budget:
+    return Budget(**{name: getattr(given, name) for name in vars(Budget())})
 
 
 def _used(plugin: Plugin, strategy: Choice, encoders: dict[str, Choice], place: str) -> dict[str, Choice]:

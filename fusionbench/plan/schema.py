@@ -45,6 +45,13 @@ class FileBudget:
 
 
 @dataclass(config=STRICT, kw_only=True)
+class FileEncoder(FileChoice):
+    """An encoder, and the budget under which it is trained beforehand, if it is."""
+
+    pretrain: FileBudget | None = None
+
+
+@dataclass(config=STRICT, kw_only=True)
 class SuiteFile:
     """A suite file, its short forms written out."""
 
@@ -55,7 +62,11 @@ class SuiteFile:
     tracks: list[FileChoice] = Field(min_length=1)
     measures: list[FileChoice]
     budget: FileBudget = Field(default_factory=FileBudget)
-    encoders: dict[str, FileChoice] = Field(default_factory=dict)
+    encoders: dict[str, FileEncoder] = Field(default_factory=dict)
+
+
+_OWNERS = {"budget": FileBudget, "pretrain": FileBudget, "encoders": FileEncoder}
+"""Whose keys stand below these words."""
 
 
 def validated(source: Source) -> SuiteFile:
@@ -82,8 +93,20 @@ def _spelled_out(source: Source) -> dict[str, Any]:
         if isinstance(tree.get(part), list):
             tree[part] = [_choice(item) for item in tree[part]]
     if isinstance(tree.get("encoders"), dict):
-        tree["encoders"] = {name: _choice(item) for name, item in tree["encoders"].items()}
+        tree["encoders"] = {name: _encoder(item, tree.get("budget")) for name, item in tree["encoders"].items()}
     return tree
+
+
+def _encoder(item: Any, budget: Any) -> Any:
+    """Pretraining has the suite's budget, but for what it sets itself; `true` sets nothing, `false` is none."""
+    item = _choice(item)
+    first = item.get("pretrain") if isinstance(item, dict) else None
+    if first is False:
+        return {**item, "pretrain": None}
+    if first is True or isinstance(first, dict):
+        shared = budget if isinstance(budget, dict) else {}
+        return {**item, "pretrain": {**shared, **(first if isinstance(first, dict) else {})}}
+    return item
 
 
 def _seeds(given: Any, place: str) -> list[int]:
@@ -106,7 +129,7 @@ def _line(source: Source, problem: Mapping[str, Any]) -> str:
     path = problem["loc"]
     place = source.place(path)
     if problem["type"] == "unexpected_keyword_argument":
-        owner = SuiteFile if len(path) == 1 else FileBudget if path[0] == "budget" else FileChoice
+        owner = SuiteFile if len(path) == 1 else _OWNERS.get(str(path[-2]), _OWNERS.get(str(path[0]), FileChoice))
         return str(unknown("key", str(path[-1]), TypeAdapter(owner).json_schema()["properties"], place))
     if problem["type"] in ("missing", "missing_argument"):
         return f"{place}: is missing"

@@ -19,26 +19,6 @@ TRACKS = ("same_encoders",)
 
 
 @dataclass(frozen=True)
-class Choice:
-    """A plug-in and its options; in a planned run all of its options, defaults filled in."""
-
-    name: str
-    options: dict[str, Any] = field(default_factory=dict)
-    source: str = ""
-    """SHA-256 of the file of a user's own plug-in; empty for a shipped one, whose version is in the record."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Name and options, and the source's hash only where there is one."""
-        own = {"source": self.source} if self.source else {}
-        return {"name": self.name, "options": self.options, **own}
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> Choice:
-        """The inverse of `to_json`."""
-        return cls(**value)
-
-
-@dataclass(frozen=True)
 class Budget:
     """What training may cost: the same for every strategy of a suite."""
 
@@ -55,6 +35,30 @@ class Budget:
     precision: Precision = "32-true"
     patience: int = 0
     """Stop after so many epochs without a better validation score; 0: never."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A plug-in and its options; in a planned run all of its options, defaults filled in."""
+
+    name: str
+    options: dict[str, Any] = field(default_factory=dict)
+    source: str = ""
+    """SHA-256 of the file of a user's own plug-in; empty for a shipped one, whose version is in the record."""
+    pretrain: Budget | None = None
+    """Of an encoder: it is trained first under this budget, on its modality's own labels, and frozen."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Name and options; the source's hash and the budget of pretraining only where there is one."""
+        own: dict[str, Any] = {"source": self.source} if self.source else {}
+        first = {"pretrain": vars(self.pretrain)} if self.pretrain else {}
+        return {"name": self.name, "options": self.options, **own, **first}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Choice:
+        """The inverse of `to_json`."""
+        first = {"pretrain": Budget(**value["pretrain"])} if "pretrain" in value else {}
+        return cls(**{**value, **first})
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,11 @@ class RunSpec:
             budget=Budget(**value["budget"]),
             role=value["role"],
         )
+
+    @property
+    def pretrained(self) -> tuple[str, ...]:
+        """The modalities whose encoders are trained beforehand."""
+        return tuple(name for name, choice in self.encoders.items() if choice.pretrain)
 
     @property
     def key(self) -> str:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from fusionbench.core.catalogue import PluginKind, describe
+from fusionbench.core.catalogue import Plugin, PluginKind, describe
 from fusionbench.plan.suite import RunSpec
 
 REFERENCES = Path(__file__).with_name("references.bib")
@@ -41,14 +41,18 @@ def entries() -> dict[str, str]:
     return {found[1]: _NOTE.sub("  annote = ", found[0]) + "\n" for found in _ENTRY.finditer(text)}
 
 
+def papers_of(plugin: Plugin) -> list[str]:
+    """The keys of the papers that a plug-in names: its fact `paper`, one or several after commas."""
+    return str(plugin.facts.get("paper", "")).replace(",", " ").split()
+
+
 def _users(runs: Iterable[RunSpec]) -> dict[str, list[str]]:
     """The plug-ins by the paper that they name: {"arevalo2017gated": ["strategy gated"]}."""
     used = {pair for run in runs for pair in _plugins(run)}
     users: dict[str, list[str]] = {}
     for kind, name in sorted(used):
-        paper = describe(kind, name).facts.get("paper")
-        if paper:
-            users.setdefault(str(paper), []).append(f"{kind} {name}")
+        for paper in papers_of(describe(kind, name)):
+            users.setdefault(paper, []).append(f"{kind} {name}")
     return users
 
 

@@ -9,14 +9,12 @@ import pytest
 from bibtexparser.entrypoint import parse_string
 
 from fusionbench.core.catalogue import PACKAGE, PluginKind, describe, names
+from fusionbench.report.cite import papers_of
 
 KINDS = cast(tuple[PluginKind, ...], ("strategy", "encoder", "dataset"))
 LIBRARY = parse_string((PACKAGE / "report" / "references.bib").read_text(encoding="utf-8"))
 NAMED = {
-    (kind, name): describe(kind, name).facts["paper"]
-    for kind in KINDS
-    for name in names(kind)
-    if describe(kind, name).facts.get("paper")
+    (kind, name, paper): paper for kind in KINDS for name in names(kind) for paper in papers_of(describe(kind, name))
 }
 
 
@@ -26,8 +24,8 @@ def test_the_file_parses_without_a_damaged_or_double_entry() -> None:
 
 
 @pytest.mark.parametrize(("owner", "paper"), NAMED.items(), ids=str)
-def test_every_paper_has_an_entry(owner: tuple[str, str], paper: str) -> None:
-    assert paper in LIBRARY.entries_dict, f"{' '.join(owner)} names {paper}, which references.bib does not have"
+def test_every_paper_has_an_entry(owner: tuple[str, str, str], paper: str) -> None:
+    assert paper in LIBRARY.entries_dict, f"{' '.join(owner[:2])} names {paper}, which references.bib does not have"
 
 
 def test_no_entry_is_left_over() -> None:

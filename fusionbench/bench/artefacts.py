@@ -1,0 +1,153 @@
+"""Encoders trained beforehand: made once, kept beside the data, shared by all strategies and suites.
+
+    <data folder>/pretrained/<dataset>-<modality>-<12 hex>.pt
+
+The hex digits are the hash of all that decides the weights: the data and the rows they are trained on, the encoder with
+its budget, the seed. The file holds the encoder's state_dict, its validation scores, and that description as JSON.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from filelock import FileLock
+from torch import Tensor
+
+from fusionbench.bench.build import dataset_of, seeded
+from fusionbench.bench.jobs import Message, PretrainJob, Report
+from fusionbench.core.canonical import canonical_json, short_key
+from fusionbench.core.errors import Diverged, UserError
+from fusionbench.core.files import write_over
+from fusionbench.data.base import MultimodalData
+from fusionbench.fusion.base import FusionModule
+from fusionbench.plan.load import slug
+from fusionbench.plan.suite import RunSpec
+from fusionbench.records.record import RESULTS_VERSION
+from fusionbench.training.fit import OnEpoch
+from fusionbench.training.pretrain import pretrain
+
+FOLDER = "pretrained"
+BROKEN = (OSError, EOFError, RuntimeError, UnpicklingError, LookupError, TypeError, ValueError)
+"""What torch raises for a file that is cut short, damaged, or holds more than tensors and plain values."""
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """One encoder's weights on the disk."""
+
+    path: Path
+    weights: dict[str, Tensor]
+    validation: dict[str, float]
+    made: bool
+    """Whether it was made just now."""
+
+
+def pretrain_one(job: PretrainJob, report: Report) -> Message:
+    """One encoder trained beforehand, unless it is there already."""
+    started = time.perf_counter()
+    choice = job.run.encoders[job.modality]
+    total = choice.pretrain.epochs if choice.pretrain else 0
+    data = dataset_of(job.run, job.place.data)
+    data.setup()
+    found = artefact(
+        job.run, job.modality, data, job.place.data, lambda epoch, _: report.progress(epoch, total, job.modality)
+    )
+    if not found.made:
+        return Message("finished", "there already")
+    score = found.validation["validation/accuracy"]
+    facts = {"score": score, "seconds": time.perf_counter() - started}
+    return Message("finished", "validation accuracy", facts=facts)
+
+
+def load_pretrained(module: FusionModule, run: RunSpec, data: MultimodalData, root: Path | None) -> None:
+    """Put the weights of encoders that are trained beforehand into a model; what is not there yet is made.
+
+    Raises:
+        UserError: a file is damaged, or pretraining diverged.
+    """
+    for modality in run.pretrained:
+        if modality in module.encoders:
+            weights = artefact(run, modality, data, root).weights
+            module.encoders[modality].load_state_dict(weights)
+
+
+def artefact(
+    run: RunSpec, modality: str, data: MultimodalData, root: Path | None, on_epoch: OnEpoch = lambda *_: None
+) -> Artefact:
+    """The weights of one encoder of a run, made if they are not there; two processes do not make them twice.
+
+    Args:
+        run: whose dataset, encoder and seed they are of.
+        modality: which of its encoders.
+        data: the run's data, set up.
+        root: the data folder that was asked for; None: the default one.
+        on_epoch: told of every epoch of training.
+
+    Raises:
+        UserError: the file is damaged, or pretraining diverged.
+    """
+    facts = _facts(run, modality, data)
+    path = data.root / FOLDER / f"{slug('dataset', run.dataset)}-{modality}-{short_key(facts)}.pt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists():
+        return _read(path, made=False)
+    with FileLock(f"{path}.lock"):
+        if path.exists():
+            return _read(path, made=False)
+        _make(path, run, modality, root, on_epoch, facts)
+    return _read(path, made=True)
+
+
+def _facts(run: RunSpec, modality: str, data: MultimodalData) -> dict[str, Any]:
+    assert data.parts is not None
+    return {
+        "dataset": run.dataset.to_json(),
+        "data": data.fingerprint,
+        "split": data.parts.sha256,
+        "modality": modality,
+        "encoder": run.encoders[modality].to_json(),
+        "seed": run.seed,
+        "results_version": RESULTS_VERSION,
+    }
+
+
+def _make(
+    path: Path,
+    run: RunSpec,
+    modality: str,
+    root: Path | None,
+    on_epoch: Callable[[int, dict[str, float]], None],
+    facts: dict[str, Any],
+) -> None:
+    choice = run.encoders[modality]
+    assert choice.pretrain is not None
+    data = dataset_of(replace(run, budget=choice.pretrain), root)  # Its own batch size.
+    data.setup()
+    try:
+        with seeded(run.seed, f"pretrain/{modality}"):
+            found = pretrain(choice, modality, data, run.seed, on_epoch)
+    except Diverged as error:
+        raise UserError(
+            f"pretraining of '{modality}' ({choice.name}) diverged: {error}; lower the learning_rate under its pretrain"
+        ) from error
+    content = {"weights": found.weights, "validation": found.validation, "spec": canonical_json(facts)}
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write_over(path, buffer.getvalue())
+
+
+def _read(path: Path, *, made: bool) -> Artefact:
+    try:
+        # Tensors and plain values alone: a file that holds code is refused, not run.
+        found = torch.load(path, map_location="cpu", weights_only=True)
+        return Artefact(path, dict(found["weights"]), dict(found["validation"]), made)
+    except BROKEN as error:
+        reason = str(error).partition("\n")[0][:120]
+        raise UserError(f"{path}: damaged ({reason}); remove the file, it is made again") from error
