@@ -136,6 +136,6 @@ def _line(source: Source, problem: Mapping[str, Any]) -> str:
     if problem["type"] in ("string_pattern_mismatch", "string_too_long"):
         given = shown(problem["input"])
         return f"{place}: a suite's name is up to 64 lower-case letters, digits, - and _, no path, got {given}"
-    if path == ("budget",):
+    if path[-1] in ("budget", "pretrain") and problem["type"] == "dataclass_type":
         return f"{place}: give a mapping such as {{epochs: 20}}, got {shown(problem['input'])}"
     return f"{place}: {complaint(problem)}"
