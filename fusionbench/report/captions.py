@@ -153,6 +153,16 @@ def _training(table: Table) -> Iterator[str]:
     trained = f", trained with {' or '.join(map(str, threads))} thread{'s' * (threads != [1])} a run" if threads else ""
     version = f", results version {records[0].results_version}" if records else ""
     yield f"Track {table.track.name}{trained}{version}."
+    first = {
+        name: choice.pretrain.epochs
+        for row in table.rows
+        for outcome in row.outcomes
+        for name, choice in outcome.run.encoders.items()
+        if choice.pretrain
+    }
+    if first:
+        stated = ", ".join(f"{name} ({epochs} epochs)" for name, epochs in first.items())
+        yield f"Encoders trained beforehand on their modality's own labels and frozen: {stated}."
 
 
 def _data(table: Table) -> Iterator[str]:

@@ -14,6 +14,8 @@ from PIL import Image
 from rich.console import Console
 
 from fusionbench.core.errors import UserError
+from fusionbench.plan.load import suite_of
+from fusionbench.plan.source import parse_source
 from fusionbench.plan.suite import Choice
 from fusionbench.records.record import DataFacts
 from fusionbench.report.captions import caption
@@ -204,6 +206,16 @@ def test_the_caption_says_whether_a_seed_moves_the_validation_rows(tmp_path: Pat
         facts = DataFacts("digits", "f1" * 32, "5" * 64, {"train": 1293, "validation": 144, "test": 360})
         fixed.done(run, 0.9, data=facts)
     assert any("all three parts are fixed" in words for words in caption(one(fixed)))
+
+
+def test_the_caption_names_encoders_that_were_trained_beforehand(tmp_path: Path) -> None:
+    bench = filled(tmp_path)
+    assert not any("beforehand" in words for words in caption(one(bench)))
+    dataset = "{name: imdb_cifar10, options: {relation: synergy}}"
+    encoders = "encoders: {image: {name: small_cnn, pretrain: {epochs: 8}}}"
+    text = f"name: mine\ndatasets: [{dataset}]\nstrategies: [concat]\nseeds: 1\n{encoders}\n"
+    first = Bench(suite_of(parse_source(text, "mine.yaml")), bench.store)
+    assert any("frozen: image (8 epochs)." in words for words in caption(one(first)))
 
 
 def test_the_caption_names_reference_data_track_device_and_threads(tmp_path: Path) -> None:
