@@ -33,7 +33,7 @@ def generator() -> ModuleType:
 
 def test_every_generated_block_is_what_the_records_and_the_catalogue_say_now() -> None:
     assert generator().refreshed(README) == README, "run: python docs/readme.py"
-    assert README.count("<!-- begin ") == 5
+    assert README.count("<!-- begin ") == 10
 
 
 def test_every_file_that_the_readme_links_to_is_there() -> None:
@@ -43,10 +43,15 @@ def test_every_file_that_the_readme_links_to_is_there() -> None:
 
 
 def test_the_example_suite_plans() -> None:
-    (text,) = blocks("yaml")
-    suite = suite_of(parse_source(text, "README.md"))
+    suite = suite_of(parse_source(blocks("yaml")[0], "README.md"))
     assert len(suite.seeds) == 6
     assert len(suite.rows) == 6 + 7 + 6
+
+
+def test_the_example_of_encoders_trained_beforehand_plans() -> None:
+    dataset = "{name: imdb_cifar10, options: {relation: synergy}}"
+    suite = suite_of(parse_source(f"name: x\ndatasets: [{dataset}]\nstrategies: [concat]\n{blocks('yaml')[1]}", "x"))
+    assert next(iter(suite.runs())).pretrained == ("image",)
 
 
 def test_every_command_shown_is_one_that_the_program_knows(capsys: pytest.CaptureFixture[str]) -> None:
