@@ -37,13 +37,23 @@ def _version(distribution: str) -> str:
         return ""
 
 
+def emulates_bfloat16() -> bool:
+    """Whether this processor is known not to compute in bfloat16, so that torch's convolutions in it crawl."""
+    flags = _cpuinfo("flags")  # Only x86 under Linux has this line; of other machines nothing is known.
+    return bool(flags) and "avx512bw" not in flags.split()
+
+
 def _processor() -> str:
+    return _cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def _cpuinfo(field: str) -> str:
+    """The first line of that name in Linux's list of processors; empty if there is none."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
-        return platform.processor()
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.machine())
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == field), "")
 
 
 def _commit(checkout: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from fusionbench.bench.jobs import LatencyJob, Message, Place, PrepareJob, TrainJob
+from fusionbench.bench.jobs import LatencyJob, Message, Place, PrepareJob, PretrainJob, TrainJob
 from fusionbench.cli.progress import LineWatcher, LiveWatcher
 from fusionbench.plan.load import load_suite
 
@@ -68,3 +68,27 @@ def test_preparing_has_the_terminal_to_itself() -> None:
         watcher.bars.refresh()
     assert "preparing digits" in screen.getvalue()
     assert "runs" in screen.getvalue()
+
+
+def test_pretraining_is_announced_and_its_score_told() -> None:
+    run = next(run for run in load_suite("sentiment").runs() if run.pretrained)
+    job, place = (
+        PretrainJob(PLACE, run, "image"),
+        "pretraining imdb_cifar10+length=128+relation=redundant / image, seed 0",
+    )
+    ended = Message("finished", "validation accuracy", facts={"score": 0.93214, "seconds": 81.2})
+    lines: list[str] = []
+    with LineWatcher(10, 0, lines.append) as watcher:
+        watcher.started(job)
+        watcher.ended(job, ended)
+        watcher.ended(job, Message("finished", "there already"))
+    assert lines == [place, f"{place}: validation accuracy 0.9321 in 81.2 s", f"{place}: there already"]
+    screen = io.StringIO()
+    with LiveWatcher(10, 0, Console(file=screen, force_terminal=True, width=160)) as watcher:
+        watcher.started(job)
+        watcher.progress(job, Message("progress", "", 5, 8))
+        watcher.bars.refresh()
+        watcher.ended(job, ended)
+    assert "5/8" in screen.getvalue()
+    assert "validation accuracy 0.9321" in screen.getvalue()
+    assert "0/10" in screen.getvalue()
