@@ -122,9 +122,9 @@ class FusionModule(LightningModule):
     def train(self, mode: bool = True) -> Self:
         """As usual, but encoders that were trained beforehand stay in eval mode."""
         super().train(mode)
-        for name, encoder in self.encoders.items():
-            if self.setting.encoders[name].pretrain:
-                encoder.eval()
+        for name, choice in self.setting.encoders.items():
+            if choice.pretrain and name in self.encoders:
+                self.encoders[name].eval()
         return self
 
     # --- override points -----------------------------------------------------------------------------------------
