@@ -17,7 +17,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from fusionbench.bench.jobs import Job, LatencyJob, MeasureJob, Message, PrepareJob, TrainJob
+from fusionbench.bench.jobs import Job, LatencyJob, MeasureJob, MeetJob, Message, PrepareJob, TrainJob
 from fusionbench.plan.load import slug
 
 
@@ -30,6 +30,8 @@ def title(job: Job) -> str:
             return f"measuring {slug('dataset', job.run.dataset)} / {slug('strategy', job.run.strategy)}"
         case PrepareJob():
             return f"preparing {slug('dataset', job.runs[0].dataset)}"
+        case MeetJob():
+            return f"starting {job.devices} {'process' if job.devices == 1 else 'processes'}"
         case LatencyJob():
             return f"timing {slug('dataset', job.runs[0].dataset)}, {len(job.runs)} strategies interleaved"
 

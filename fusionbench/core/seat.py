@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -33,3 +34,15 @@ class Seat:
 
 
 ALONE = Seat()
+
+
+def seat_under_torchrun(environment: Mapping[str, str]) -> Seat | None:
+    """This process's place among those that torchrun has started; None if it has not.
+
+    >>> seat_under_torchrun({"TORCHELASTIC_RUN_ID": "a", "RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1",
+    ...     "LOCAL_WORLD_SIZE": "4"})
+    Seat(rank=5, of=8, local_rank=1, local_of=4)
+    """
+    if "TORCHELASTIC_RUN_ID" not in environment:
+        return None
+    return Seat(*(int(environment[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")))

@@ -123,12 +123,14 @@ class MultimodalData(LightningDataModule):
         together = min(self.batch_size, len(self.parts.train))
         if together % seat.of:
             raise UserError(
-                f"{self.name}: a training batch of {together} samples cannot be shared out evenly among {seat.of} devices;"
-                f"\ntake --devices or a budget.batch_size that divides (the last partial batch of an epoch is dropped)"
+                f"{self.name}: a training batch of {together} samples cannot be shared out among {seat.of} devices;"
+                f"\ntake a number of devices that divides it, or a smaller budget.batch_size that it divides"
             )
         for part, count in self.parts.counts.items():
             if count < seat.of:
-                raise UserError(f"{self.name}: {part} has {count} rows, fewer than {seat.of} devices; take fewer devices")
+                raise UserError(
+                    f"{self.name}: {part} has {count} rows, fewer than {seat.of} devices; take fewer devices"
+                )
         self.seat = seat
 
     # --- Lightning -----------------------------------------------------------------------------------------------

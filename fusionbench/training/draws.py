@@ -1,4 +1,4 @@
-"""Random draws of several devices: each draws for the whole batch and keeps its own part, so that all get what one would.
+"""Random draws of several devices: each draws for the whole batch and keeps its own part, so all get what one would.
 
 Every device starts a training step from the same state of its generator. What is drawn for each sample (a tensor whose
 first dimension is the batch, or a multiple of it: a batch laid flat) is drawn for the samples of all devices, in the
@@ -20,11 +20,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from fusionbench.core.seat import Seat
 
 
-class SharedDraws(TorchDispatchMode):
+class SharedDraws(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """While it is entered, random operations on `batch` samples are this device's part of those on everybody's."""
 
     def __init__(self, seat: Seat, batch: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.seat, self.batch = seat, batch
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
@@ -66,7 +66,8 @@ class SharedDraws(TorchDispatchMode):
     def _widened(self, mine: Tensor) -> Tensor:
         """As many ones as all devices have, laid out in memory as `mine` is, with `mine` in our part."""
         # From the outermost dimension in memory to the innermost: generators fill a tensor in that order.
-        order = sorted(range(mine.dim()), key=lambda axis: -mine.stride(axis))
+        strides = mine.stride()
+        order = sorted(range(mine.dim()), key=lambda axis: -strides[axis])
         sizes = [mine.shape[axis] * (self.seat.of if axis == 0 else 1) for axis in order]
         whole = torch.ones(sizes, dtype=mine.dtype, device=mine.device)
         whole = whole.permute([order.index(axis) for axis in range(mine.dim())])

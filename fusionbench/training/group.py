@@ -10,9 +10,10 @@ from datetime import timedelta
 from typing import Any
 
 import torch
-from lightning.fabric.plugins.environments import ClusterEnvironment
+from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning.pytorch.strategies import DDPStrategy
 from torch import distributed, nn
+from torch.distributed.distributed_c10d import Store
 
 from fusionbench.core.errors import Diverged
 from fusionbench.core.seat import Seat
@@ -28,18 +29,17 @@ def backend() -> str:
     return "nccl" if torch.cuda.is_available() else "gloo"
 
 
-def store_at(port: int, listener: socket.socket | None, of: int) -> distributed.Store:
+def store_at(port: int, listener: socket.socket | None, of: int) -> Store:
     """Where the processes of one machine meet; the first is given the socket that listens at the port already."""
     _stay_on_this_machine()
     handle = None if listener is None else listener.detach()
-    store: distributed.Store = distributed.TCPStore(
+    return distributed.TCPStore(  # type: ignore[attr-defined]
         HOST, port, of, listener is not None, PATIENCE, wait_for_workers=False, master_listen_fd=handle
     )
-    return store
 
 
 @contextmanager
-def joined(seat: Seat, store: distributed.Store) -> Iterator[None]:
+def joined(seat: Seat, store: Store) -> Iterator[None]:
     """A process group, for as long as one model trains."""
     if torch.cuda.is_available():
         torch.cuda.set_device(seat.local_rank)
@@ -73,7 +73,7 @@ class GroupStrategy(DDPStrategy):
         super().__init__(cluster_environment=_Met(seat), process_group_backend=backend(), find_unused_parameters=True)
         self.seat = seat
 
-    def training_step(self, *arguments: Any) -> Any:  # type: ignore[override]  # Lightning gives no keywords.
+    def training_step(self, *arguments: Any) -> Any:  # Lightning gives no keywords.
         """One step of the module, whoever wrote it."""
         with SharedDraws(self.seat, len(arguments[0])):
             return super().training_step(*arguments)

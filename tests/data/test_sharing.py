@@ -58,7 +58,9 @@ def test_evaluation_rows_are_shared_out_in_order_and_none_is_repeated(of: int, t
         ]
 
 
-@pytest.mark.parametrize(("of", "batch_size", "word"), [(3, 128, "128 samples"), (2, 10_001, "samples"), (200, 200, "validation")])
+@pytest.mark.parametrize(
+    ("of", "batch_size", "word"), [(3, 128, "128 samples"), (2, 10_001, "samples"), (200, 200, "validation")]
+)
 def test_what_cannot_be_shared_out_evenly_is_refused_in_two_lines(
     of: int, batch_size: int, word: str, tmp_path: Path
 ) -> None:
