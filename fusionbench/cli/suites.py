@@ -55,7 +55,7 @@ def runner_for(options: argparse.Namespace, suite: Suite, watcher: Watcher) -> R
     from fusionbench.bench.run import Runner
 
     place = place_of(options, suite)
-    gpus, devices = visible_gpus(), options.devices or 1
+    gpus, devices = visible_gpus(), 1 if options.devices is None else options.devices
     refuse_too_many(devices, gpus, os.cpu_count() or 1)
     refuse_uneven(devices, suite.budget.batch_size)
     workers = options.workers or workers_by_default(devices, gpus, cores())
