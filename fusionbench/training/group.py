@@ -46,7 +46,7 @@ def joined(seat: Seat, store: Store) -> Iterator[None]:
     distributed.init_process_group(backend(), store=store, rank=seat.rank, world_size=seat.of, timeout=PATIENCE)
     try:
         yield
-        distributed.barrier()
+        distributed.barrier(device_ids=[seat.local_rank] if torch.cuda.is_available() else None)
     except Diverged:  # On all of them, so that the group ends as it does after training.
         distributed.destroy_process_group()
         raise
