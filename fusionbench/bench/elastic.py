@@ -53,16 +53,14 @@ class Together:
         try:
             pending = [known[key] for key in self._agreed(self._pending(runs, again))]
             self._prepare(pending)
-            for number, run in enumerate(pending):
-                if self._is_taken(number, run, again):
-                    problem = self._train(number, run)
-                    if problem:
-                        return problem
+            problems = (
+                self._train(number, run) for number, run in enumerate(pending) if self._is_taken(number, run, again)
+            )
+            return next(filter(None, problems), "")  # Up to the first.
         except Interrupted:
             return "another process of the group is gone"
         finally:
             self.claims.release_all()
-        return ""
 
     # --- what is done next ---------------------------------------------------------------------------------------
 

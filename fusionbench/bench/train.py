@@ -21,7 +21,7 @@ from fusionbench.core.seat import ALONE, Seat
 from fusionbench.data.base import MultimodalData
 from fusionbench.records.record import Record, Status
 from fusionbench.records.store import Store
-from fusionbench.training.fit import evaluate, fit
+from fusionbench.training.fit import OnEpoch, evaluate, fit
 from fusionbench.training.group import can_be_shared, has_lost_another
 
 Meet = Callable[[], AbstractContextManager[None]]
@@ -72,13 +72,9 @@ def _trained(job: TrainJob, report: Report, store: Store, started: datetime, sea
     data.share_out(seat)
     if seat.is_first:
         store_measures(store, job, module, data)
-
-    def told(epoch: int, _: dict[str, float]) -> None:
-        report.progress(epoch, run.budget.epochs)
-
     with meet():
         with seeded(run.seed, "training"):
-            fitted = fit(module, data, run.budget, told if seat.is_first else lambda *_: None)
+            fitted = fit(module, data, run.budget, _teller(report, run.budget.epochs, seat))
         tested = evaluate(module, data, run.budget)
     if seat.is_first:
         store.publish_arrays(run, tested.predictions)
@@ -95,6 +91,11 @@ def _trained(job: TrainJob, report: Report, store: Store, started: datetime, sea
         epochs_run=fitted.epochs_run,
         data=facts,
     )
+
+
+def _teller(report: Report, total: int, seat: Seat) -> OnEpoch:
+    """Progress to the launcher, by the first process of a group alone."""
+    return lambda epoch, _: report.progress(epoch, total) if seat.is_first else None
 
 
 def _ended(job: TrainJob, status: Status, reason: str, started: datetime) -> Record:
