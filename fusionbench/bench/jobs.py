@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Literal
+from socket import socket
+from typing import Any, Literal, NoReturn
 
 from fusionbench.core.errors import Interrupted
+from fusionbench.core.seat import ALONE, Seat
 from fusionbench.plan.suite import Choice, RunSpec
 
 SESSION_MEASURES = ("latency",)
@@ -35,6 +38,16 @@ class TrainJob:
     place: Place
     run: RunSpec
     measures: tuple[Choice, ...]
+    devices: int = 1
+    """So many processes train it together; no part of the run's key, since they find what one finds."""
+
+
+@dataclass(frozen=True)
+class MeetJob:
+    """Nothing but what training on several devices costs before its first step; see selftest."""
+
+    place: Place
+    devices: int = 1
 
 
 @dataclass(frozen=True)
@@ -53,6 +66,8 @@ class PrepareJob:
     place: Place
     runs: tuple[RunSpec, ...]
     """One run per strategy, all of the same dataset."""
+    devices: int = 1
+    """What is to be shared out among so many devices."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +90,27 @@ class LatencyJob:
     options: dict[str, Any]
 
 
-Job = TrainJob | MeasureJob | PrepareJob | PretrainJob | LatencyJob
+Job = TrainJob | MeasureJob | PrepareJob | PretrainJob | LatencyJob | MeetJob
+
+
+def devices_of(job: Job) -> int:
+    """How many processes do the job together."""
+    return job.devices if isinstance(job, TrainJob | MeetJob) else 1
+
+
+@dataclass(frozen=True)
+class Post:
+    """What a worker process is given besides its job."""
+
+    log: Path | None = None
+    """Where its output goes; None: where the launcher's goes."""
+    gpus: tuple[str, ...] = ()
+    """The GPUs it may see; none: whatever the launcher sees."""
+    seat: Seat = ALONE
+    port: int = 0
+    """Where the processes of a group meet on this machine."""
+    listener: socket | None = None
+    """For the first of a group, the socket that listens there: no port is ever looked for and then taken by another."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +141,15 @@ class Report:
             self.connection.send(message)
         except (BrokenPipeError, ConnectionResetError) as error:
             raise Interrupted from error
+
+    def is_abandoned(self) -> bool:
+        """Whether the launcher is gone; it never says anything, so that all there is to read is the end."""
+        return self.connection.poll()
+
+    def await_end(self) -> NoReturn:
+        """Stay until the launcher ends this process, or is gone itself; no error of ours becomes another's."""
+        self.connection.poll(None)
+        os._exit(1)
 
     def progress(self, done: int, total: int, text: str = "") -> None:
         """So much of the job is done."""

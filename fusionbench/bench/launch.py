@@ -7,20 +7,21 @@ twentieth of a second, not the seconds of a fresh interpreter. This process impo
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import ForkServerContext, ForkServerProcess
+from multiprocessing.connection import wait
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any, Protocol
 
-from fusionbench.bench.jobs import Job, Message
+from fusionbench.bench.crew import Crew
+from fusionbench.bench.gpus import gpus_of
+from fusionbench.bench.jobs import Job, Message, devices_of
 from fusionbench.core.errors import UserError
-from fusionbench.core.files import is_running
 from fusionbench.records.claims import Claims
 
 PRELOAD = ["fusionbench.bench.worker"]
@@ -28,7 +29,6 @@ PRELOAD = ["fusionbench.bench.worker"]
 POLL_S = 0.5
 CLAIMED_S = 1.0
 """How often to look whether a run that another runner has claimed is done."""
-GRACE_S = 5.0
 
 
 class Watcher(Protocol):
@@ -63,25 +63,18 @@ class Desk(Protocol):
         """Its process died without a word: leave a record of that."""
 
 
-@dataclass
-class _Worker:
-    job: Job
-    process: ForkServerProcess
-    connection: Connection
-    lock: Path | None
-    log: Path | None
-    last: Message | None = None
-
-
 class Pool:
-    """Runs jobs in worker processes, at most `workers` at a time."""
+    """Runs jobs in worker processes, at most `workers` of them at a time, each on GPUs of its own while they last."""
 
-    def __init__(self, workers: int, watcher: Watcher) -> None:
-        self.workers, self.watcher = workers, watcher
+    def __init__(self, workers: int, watcher: Watcher, gpus: tuple[str, ...] = ()) -> None:
+        self.workers, self.watcher, self.gpus = workers, watcher, gpus
+        # Before torch is loaded, by the server: its core's warnings are for who trains one model by hand.
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
         self._context: ForkServerContext = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(PRELOAD)
         self._claims = Claims()
-        self._running: list[_Worker] = []
+        self._running: dict[int, Crew] = {}
+        """By slot, from 0 to the number of workers."""
         self._told = 0
 
     def run(self, jobs: Iterable[Job], desk: Desk) -> list[tuple[Job, Message]]:
@@ -134,12 +127,9 @@ class Pool:
             if desk.is_done(job):  # Finished by another runner between planning and claiming.
                 self._claims.release(lock)
                 return True
-        here, there = self._context.Pipe()
-        log = desk.log(job)
-        process = self._context.Process(target=_work, args=(job, there, log), daemon=True)
-        process.start()
-        there.close()
-        self._running.append(_Worker(job, process, here, lock, log))
+        slot = next(number for number in range(self.workers) if number not in self._running)
+        gpus = gpus_of(slot, devices_of(job), self.gpus)
+        self._running[slot] = Crew(self._context, job, desk.log(job), gpus)
         self.watcher.started(job)
         return True
 
@@ -147,61 +137,37 @@ class Pool:
         """Take what workers say; yield those that have ended."""
         if not self._running:
             return
-        ready = wait([worker.connection for worker in self._running], timeout=POLL_S)
-        for worker in [worker for worker in self._running if worker.connection in ready]:
-            try:
-                message: Message = worker.connection.recv()
-            except (EOFError, ConnectionResetError):
-                yield worker.job, self._end(worker, desk)
-                continue
-            if message.kind == "progress":
-                self.watcher.progress(worker.job, message)
-            else:
-                worker.last = message
+        connections = [connection for crew in self._running.values() for connection in crew.connections]
+        ready = set(map(id, wait(connections, timeout=POLL_S)))
+        for slot, crew in list(self._running.items()):
+            for message in crew.hear(ready):
+                self.watcher.progress(crew.job, message)
+            if crew.is_over:
+                yield crew.job, self._end(slot, desk)
 
-    def _end(self, worker: _Worker, desk: Desk) -> Message:
-        worker.process.join()
-        worker.connection.close()
-        message = worker.last or desk.crashed(worker.job, _death(worker.process.exitcode))
-        self._running.remove(worker)
-        if message.kind == "user_error":
-            raise UserError(message.text)
-        if worker.lock is not None:
-            self._claims.release(worker.lock)
-        self.watcher.ended(worker.job, message)
-        return message
+    def _end(self, slot: int, desk: Desk) -> Message:
+        crew = self._running[slot]
+        said = crew.close()
+        if isinstance(said, Message) and said.kind == "user_error":
+            raise UserError(said.text)
+        if not crew.has_first_said(said):
+            said = desk.crashed(crew.job, said if isinstance(said, str) else said.facts["reason"])
+        assert isinstance(said, Message)
+        del self._running[slot]
+        lock = desk.lock(crew.job)
+        if lock is not None:
+            self._claims.release(lock)
+        self.watcher.ended(crew.job, said)
+        return said
 
     def _stop(self) -> None:
         """End the workers that still run, remove their logs, and give all claims back."""
-        for worker in self._running:
-            worker.process.terminate()
-        end = time.monotonic() + GRACE_S
-        for worker in self._running:
-            worker.process.join(max(0.0, end - time.monotonic()))
-            if worker.process.is_alive():
-                worker.process.kill()
-                worker.process.join()
-            # A signal to the whole group ends the server too, and joining then returns before the worker is gone.
-            while worker.process.pid and is_running(worker.process.pid) and time.monotonic() < end:
-                time.sleep(0.01)
-            if worker.log is not None:
-                worker.log.unlink(missing_ok=True)
+        for crew in self._running.values():
+            crew.end()
+        for crew in self._running.values():
+            crew.stop()
         self._running.clear()
         self._claims.release_all()
-
-
-def _work(job: Job, connection: Connection, log: Path | None) -> None:
-    """The worker's first function; the import is free there, the server has done it."""
-    from fusionbench.bench.worker import main
-
-    main(job, connection, log)
-
-
-def _death(code: int | None) -> str:
-    if code is not None and code < 0:
-        name = signal.Signals(-code).name
-        return f"its process was ended by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
-    return f"its process ended with exit code {code}"
 
 
 @contextmanager

@@ -37,12 +37,16 @@ class Runner:
     place: Place
     workers: int
     watcher: Watcher
+    devices: int = 1
+    """So many processes train each run together."""
+    gpus: tuple[str, ...] = ()
+    """Those to share out among workers; see gpus.py."""
     store: Store = field(init=False)
     pool: Pool = field(init=False)
 
     def __post_init__(self) -> None:
         self.store = Store(self.place.results, self.suite.name)
-        self.pool = Pool(self.workers, self.watcher)
+        self.pool = Pool(self.workers, self.watcher, self.gpus)
 
     # --- verbs ---------------------------------------------------------------------------------------------------
 
@@ -57,15 +61,15 @@ class Runner:
             UserError: the data are missing, wrong, or not those of the records that are there.
             KeyboardInterrupt: stopped; what is done is recorded, the same call goes on.
         """
-        self._clear(runs)
+        self.clear(runs)
         records = {run.key: self.store.read(run) for run in runs}
-        pending = [run for run in runs if _is_wanted(records[run.key], again)]
+        pending = [run for run in runs if is_wanted(records[run.key], again)]
         unmeasured = [run for run in runs if self._missing_measures(run, records[run.key])]
         if pending or unmeasured:
             self.prepare(pending + unmeasured)
-            desk = _Desk(self.store, again)
+            desk = Desk(self.store, again)
             try:
-                self.pool.run([TrainJob(self.place, run, self.suite.measures) for run in pending], desk)
+                self.pool.run([TrainJob(self.place, run, self.suite.measures, self.devices) for run in pending], desk)
                 self.pool.run([MeasureJob(self.place, run, self.suite.measures) for run in unmeasured], desk)
             finally:
                 self.store.sweep()  # Of workers that were ended in the middle of writing.
@@ -79,15 +83,20 @@ class Runner:
             UserError: something is missing or wrong, before any run of the suite trains.
         """
         runs = list(runs)
-        jobs = [PrepareJob(self.place, tuple(rows.values())) for rows in _by_row(runs).values()]
         # One at a time: each shows its own progress.
-        for job, message in Pool(1, self.watcher).run(jobs, _Desk(self.store)):
+        for job, message in Pool(1, self.watcher, self.gpus).run(self.preparing(runs), Desk(self.store)):
             assert isinstance(job, PrepareJob)
-            self._same_data(job.runs[0], str(message.facts["fingerprint"]))
-        first = {
-            _shared_encoder(run, name): PretrainJob(self.place, run, name) for run in runs for name in run.pretrained
-        }
-        self.pool.run(first.values(), _Desk(self.store))
+            self.same_data(job, message)
+        self.pool.run(self.pretraining(runs), Desk(self.store))
+
+    def preparing(self, runs: Iterable[RunSpec]) -> list[PrepareJob]:
+        """What `prepare` does first, a job per dataset."""
+        return [PrepareJob(self.place, tuple(rows.values()), self.devices) for rows in _by_row(runs).values()]
+
+    def pretraining(self, runs: Iterable[RunSpec]) -> list[PretrainJob]:
+        """What `prepare` does then, a job per encoder that several runs share."""
+        jobs = (PretrainJob(self.place, run, name) for run in runs for name in run.pretrained)
+        return list({_shared_encoder(job.run, job.modality): job for job in jobs}.values())
 
     def latency(self, runs: Iterable[RunSpec], options: dict[str, object], *, anew: bool) -> list[Path]:
         """A latency session per dataset; unless `anew`, only where no session covers these strategies already."""
@@ -97,10 +106,10 @@ class Runner:
             if anew or not self._is_timed(rows, options)
         ]
         # One worker alone, and one runner at a time (the session is claimed): two at once would time each other.
-        desk = _Desk(self.store, timed=lambda job: not anew and self._is_timed(_rows_of(job.runs), options))
-        return [Path(message.facts["path"]) for _, message in Pool(1, self.watcher).run(jobs, desk)]
+        desk = Desk(self.store, timed=lambda job: not anew and self._is_timed(_rows_of(job.runs), options))
+        return [Path(message.facts["path"]) for _, message in Pool(1, self.watcher, self.gpus).run(jobs, desk)]
 
-    def _clear(self, runs: Iterable[RunSpec]) -> None:
+    def clear(self, runs: Iterable[RunSpec]) -> None:
         """Remove what killed runners left: half-written files, and claims on what they had finished."""
         self.store.sweep()
         for run in runs:
@@ -127,8 +136,9 @@ class Runner:
                 return True
         return False
 
-    def _same_data(self, sample: RunSpec, fingerprint: str) -> None:
+    def same_data(self, job: PrepareJob, message: Message) -> None:
         """Records made from other data than those that are here now: an error, never a skip."""
+        sample, fingerprint = job.runs[0], str(message.facts["fingerprint"])
         of_dataset = [run for run in self.suite.runs() if run.dataset == sample.dataset]
         records = [record for run in of_dataset if (record := self.store.read(run)) is not None]
         others = [r for r in records if r.status == "done" and r.data and r.data.fingerprint != fingerprint]
@@ -142,7 +152,7 @@ class Runner:
 
 
 @dataclass
-class _Desk:
+class Desk:
     """Where a suite's jobs keep their files; see launch.Desk."""
 
     store: Store
@@ -166,7 +176,7 @@ class _Desk:
         """Whether a record is there that this call would not do again."""
         if isinstance(job, LatencyJob):
             return self.timed(job)
-        return isinstance(job, TrainJob) and not _is_wanted(self.store.read(job.run), self.again)
+        return isinstance(job, TrainJob) and not is_wanted(self.store.read(job.run), self.again)
 
     def crashed(self, job: Job, reason: str) -> Message:
         """A failed record for training; anything else is an error of the whole suite."""
@@ -179,6 +189,7 @@ class _Desk:
             "failed",
             reason,
             threads=job.place.threads,
+            devices=job.devices,
             environment=job.place.environment,
             started=now,
             finished=now,
@@ -213,5 +224,6 @@ def _shared_encoder(run: RunSpec, modality: str) -> str:
     return canonical_json([run.dataset.to_json(), modality, run.encoders[modality].to_json(), run.seed])
 
 
-def _is_wanted(record: Record | None, again: frozenset[str]) -> bool:
+def is_wanted(record: Record | None, again: frozenset[str]) -> bool:
+    """Whether a run is still to be done."""
     return record is None or record.status in again

@@ -12,6 +12,7 @@ from fusionbench.bench.build import build, data_facts, dataset_of, setting_for
 from fusionbench.bench.jobs import SESSION_MEASURES, LatencyJob, MeasureJob, Message, PrepareJob, Report, TrainJob
 from fusionbench.core.catalogue import load
 from fusionbench.core.errors import UserError
+from fusionbench.core.seat import Seat
 from fusionbench.data.base import MultimodalData
 from fusionbench.fusion.base import FusionModule
 from fusionbench.measure.latency import measure as measure_latency
@@ -47,6 +48,7 @@ def prepare(job: PrepareJob) -> Message:
     data = dataset_of(job.runs[0], job.place.data)
     data.prepare_data()
     data.setup()
+    data.share_out(Seat(0, job.devices))
     for run in job.runs:
         _try(run, data)
     return Message("finished", "prepared", facts=asdict(data_facts(job.runs[0], data)))

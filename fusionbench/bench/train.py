@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,33 +18,44 @@ from fusionbench.bench.jobs import Message, Report, TrainJob
 from fusionbench.bench.session import store_measures
 from fusionbench.core.catalogue import load
 from fusionbench.core.errors import Diverged, Interrupted, UserError
+from fusionbench.core.seat import ALONE, Seat
 from fusionbench.data.base import MultimodalData
 from fusionbench.records.record import Record, Status
 from fusionbench.records.store import Store
-from fusionbench.training.fit import evaluate, fit
+from fusionbench.training.fit import OnEpoch, evaluate, fit
+from fusionbench.training.group import can_be_shared, has_lost_another
+
+Meet = Callable[[], AbstractContextManager[None]]
+"""Enters the group of the processes that train together; see training/group.py."""
 
 
-def train(job: TrainJob, report: Report) -> Message:
-    """A run always leaves a record: this is the one place that turns an exception into a status and a reason."""
+def train(job: TrainJob, report: Report, seat: Seat = ALONE, meet: Meet = nullcontext) -> Message:
+    """A run always leaves a record: this is the one place that turns an exception into a status and a reason.
+
+    Of a group the first process publishes; if another fails, it says so and the launcher publishes.
+    """
     store = Store(job.place.results, job.place.suite)
     started = datetime.now(UTC)
     try:
-        record = _trained(job, report, store, started)
+        record = _trained(job, report, store, started, seat, meet)
     except (UserError, Interrupted):
         raise  # The user's to mend, or nobody's: no result of the strategy.
     except Diverged as error:
         record = _ended(job, "diverged", str(error), started)
     except OSError as error:
         raise UserError(f"{job.run.key}: {error.strerror}: {error.filename or job.place.results}") from error
-    except Exception as error:  # noqa: BLE001  (whatever a strategy raises is a result)
+    except Exception as error:
+        if seat.of > 1 and (has_lost_another(error) or report.is_abandoned()):
+            raise Interrupted from error  # The one that is gone has the reason.
         traceback.print_exc()
         record = _ended(job, "failed", _reason(error), started)
-    store.publish(record)
+    if seat.is_first:
+        store.publish(record)
     facts = {"score": record.scores.get(record.metric) if record.scores else None, "seconds": record.train_seconds}
     return Message("finished", record.status, facts={**facts, "reason": record.reason})
 
 
-def _trained(job: TrainJob, report: Report, store: Store, started: datetime) -> Record:
+def _trained(job: TrainJob, report: Report, store: Store, started: datetime, seat: Seat, meet: Meet) -> Record:
     run = job.run
     data = dataset_of(run, job.place.data)
     data.prepare_data()
@@ -54,14 +67,22 @@ def _trained(job: TrainJob, report: Report, store: Store, started: datetime) -> 
         return replace(_ended(job, "skipped", reason, started), data=facts)
     module = build(run, setting)
     load_pretrained(module, run, data, job.place.data)
-    store_measures(store, job, module, data)
-    total = run.budget.epochs
-    with seeded(run.seed, "training"):
-        fitted = fit(module, data, run.budget, lambda epoch, _: report.progress(epoch, total))
-    tested = evaluate(module, data, run.budget)
-    store.publish_arrays(run, tested.predictions)
+    if seat.of > 1 and not can_be_shared(module):
+        if not seat.is_first:
+            return _ended(job, "done", "", started)
+        seat, meet = ALONE, nullcontext
+    data.share_out(seat)
+    if seat.is_first:
+        store_measures(store, job, module, data)
+    with meet():
+        with seeded(run.seed, "training"):
+            fitted = fit(module, data, run.budget, _teller(report, run.budget.epochs, seat))
+        tested = evaluate(module, data, run.budget)
+    if seat.is_first:
+        store.publish_arrays(run, tested.predictions)
     return replace(
         _ended(job, "done", "", started),
+        devices=seat.of,
         options={"width": setting.width, "head_width": setting.head_width},
         task=_task_facts(data),
         scores=tested.scores,
@@ -74,6 +95,11 @@ def _trained(job: TrainJob, report: Report, store: Store, started: datetime) -> 
     )
 
 
+def _teller(report: Report, total: int, seat: Seat) -> OnEpoch:
+    """Progress to the launcher, by the first process of a group alone."""
+    return lambda epoch, _: report.progress(epoch, total) if seat.is_first else None
+
+
 def _ended(job: TrainJob, status: Status, reason: str, started: datetime) -> Record:
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
     return Record(
@@ -82,6 +108,7 @@ def _ended(job: TrainJob, status: Status, reason: str, started: datetime) -> Rec
         status=status,
         reason=reason,
         threads=job.place.threads,
+        devices=job.devices,
         environment={**job.place.environment, "gpu": gpu},
         started=started.isoformat(timespec="milliseconds"),
         finished=datetime.now(UTC).isoformat(timespec="milliseconds"),

@@ -11,21 +11,38 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
+from threading import Thread
 
 import torch
 
 from fusionbench.bench.artefacts import pretrain_one
-from fusionbench.bench.jobs import Job, LatencyJob, MeasureJob, Message, PrepareJob, PretrainJob, Report, TrainJob
+from fusionbench.bench.gpus import VISIBLE
+from fusionbench.bench.jobs import (
+    Job,
+    LatencyJob,
+    MeasureJob,
+    MeetJob,
+    Message,
+    Post,
+    PrepareJob,
+    PretrainJob,
+    Report,
+    TrainJob,
+)
 from fusionbench.bench.session import measure, prepare, time_strategies
 from fusionbench.bench.train import train
 from fusionbench.core.errors import Interrupted, UserError
 from fusionbench.training.fit import quiet
+from fusionbench.training.group import backend, joined, store_at
 
 
-def main(job: Job, connection: Connection, log: Path | None) -> None:
+def main(job: Job, connection: Connection, post: Post) -> None:
     """The process: does one job, tells how it ended."""
+    if post.gpus:
+        os.environ[VISIBLE] = ",".join(post.gpus)  # Before anything asks CUDA, which reads it once.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     report = Report(connection)
@@ -33,20 +50,30 @@ def main(job: Job, connection: Connection, log: Path | None) -> None:
     torch.set_num_threads(job.place.threads)
     if not torch.cuda.is_available():
         # AdamW asks for CUDA in every step; without this each question opens the driver's library anew, 0.3 ms.
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        os.environ[VISIBLE] = ""
+    if post.seat.of > 1:
+        # Others of the group may wait for this one where they cannot look whether the launcher is still there.
+        Thread(target=report.await_end, daemon=True).start()
     try:
-        with _output_to(log):
-            report.send(_do(job, report))
+        with _output_to(post.log):
+            message = _do(job, report, post)
+            report.send(message)
+            if message.text == "failed" and post.seat.of > 1:
+                report.await_end()
     except UserError as error:
         report.send(Message("user_error", str(error)))
     except Interrupted:
+        if post.seat.of > 1:
+            report.await_end()
         os._exit(1)
 
 
-def _do(job: Job, report: Report) -> Message:
+def _do(job: Job, report: Report, post: Post) -> Message:
     match job:
         case TrainJob():
-            return train(job, report)
+            return train(job, report, post.seat, partial(_meet, post))
+        case MeetJob():
+            return meet_only(post)
         case MeasureJob():
             return measure(job)
         case PrepareJob():
@@ -55,6 +82,23 @@ def _do(job: Job, report: Report) -> Message:
             return pretrain_one(job, report)
         case LatencyJob():
             return time_strategies(job, report)
+
+
+@contextmanager
+def _meet(post: Post) -> Iterator[None]:
+    """The group for as long as it trains; one process is none."""
+    if post.seat.of == 1:
+        yield
+        return
+    with joined(post.seat, store_at(post.port, post.listener, post.seat.of)):
+        yield
+
+
+def meet_only(post: Post) -> Message:
+    """Come together and part again; the message says over what."""
+    with _meet(post):
+        pass
+    return Message("finished", "met", facts={"backend": backend() if post.seat.of > 1 else "none"})
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 
 SUITE_VERBS = {
     "plan": "the runs, their keys, which are done",
@@ -33,12 +32,24 @@ def parser() -> argparse.ArgumentParser:
         entry = verbs.add_parser(verb, help=text, description=text)
         _add_suite_arguments(entry)
         if verb == "run":
+            entry.add_argument(
+                "--devices",
+                metavar="N",
+                type=int,
+                help="GPUs (or processes) that train a run together (default: 1)",
+            )
             entry.add_argument("--again", metavar="STATUS", help="do runs with these statuses again: failed,diverged")
         if verb in ("run", "push"):
             _add_wandb_arguments(entry, default="online" if verb == "push" else None)
         if verb == "report":
             entry.add_argument("--format", choices=["md", "latex", "csv"], help="print the tables in this form alone")
         entry.set_defaults(verb=verb)
+
+    text = "trains every strategy on one device and on several, and compares; about a minute"
+    entry = verbs.add_parser("selftest", help=text, description=text)
+    entry.add_argument("--devices", metavar="N", type=int, help="default: all GPUs, or 2 processes without any")
+    entry.add_argument("--data", metavar="DIR", help="data folder (default: $FUSIONBENCH_DATA or ~/.cache/fusionbench)")
+    entry.set_defaults(verb="selftest", debug=False)
 
     entry = verbs.add_parser("check", help="records valid and in their place")
     entry.add_argument("results", nargs="?", default="results", help="results folder (default: results)")
@@ -55,8 +66,10 @@ def _add_suite_arguments(entry: argparse.ArgumentParser) -> None:
     entry.add_argument(
         "--shard", metavar="K/N", default="1/1", help="share K of N, for N machines on one results folder"
     )
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    entry.add_argument("--workers", metavar="N", type=int, default=cores, help=f"runs at a time (default: {cores})")
+    entry.add_argument(
+        "--workers", metavar="N", type=int, help="runs at a time (default: as many as the GPUs, or else cores, allow)"
+    )
+    entry.set_defaults(devices=None)
     entry.add_argument("--threads", metavar="N", type=int, default=1, help="torch threads per run (default: 1)")
     entry.add_argument("--debug", action="store_true", help="show tracebacks and workers' output")
 

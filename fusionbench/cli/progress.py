@@ -17,7 +17,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from fusionbench.bench.jobs import Job, LatencyJob, MeasureJob, Message, PrepareJob, PretrainJob, TrainJob
+from fusionbench.bench.jobs import Job, LatencyJob, MeasureJob, MeetJob, Message, PrepareJob, PretrainJob, TrainJob
 from fusionbench.plan.load import slug
 
 
@@ -33,6 +33,8 @@ def title(job: Job) -> str:
         case PretrainJob():
             seed = f"seed {job.run.seed}"
             return f"pretraining {slug('dataset', job.run.dataset)} / {job.modality}, {seed}"
+        case MeetJob():
+            return f"starting {job.devices} {'process' if job.devices == 1 else 'processes'}"
         case LatencyJob():
             return f"timing {slug('dataset', job.runs[0].dataset)}, {len(job.runs)} strategies interleaved"
 

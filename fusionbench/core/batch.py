@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 
 import torch
@@ -30,13 +31,21 @@ class MultimodalBatch:
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> MultimodalBatch:
         """The batch on another device (Lightning calls this)."""
+        return self._each(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
-        def move(value: Tensor | dict[str, Tensor]) -> Tensor | dict[str, Tensor]:
+    def part(self, span: slice) -> MultimodalBatch:
+        """Some of its samples, padded as the whole batch is; views of it, not copies."""
+        return self._each(lambda tensor: tensor[span])
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> MultimodalBatch:
+        """The same change to every tensor."""
+
+        def changed(value: Tensor | dict[str, Tensor]) -> Tensor | dict[str, Tensor]:
             if isinstance(value, dict):
-                return {name: tensor.to(device, non_blocking=non_blocking) for name, tensor in value.items()}
-            return value.to(device, non_blocking=non_blocking)
+                return {name: change(tensor) for name, tensor in value.items()}
+            return change(value)
 
-        return MultimodalBatch(**{f.name: move(getattr(self, f.name)) for f in fields(self)})  # type: ignore[arg-type]
+        return MultimodalBatch(**{f.name: changed(getattr(self, f.name)) for f in fields(self)})  # type: ignore[arg-type]
 
 
 @dataclass

@@ -14,6 +14,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from fusionbench.core.batch import MultimodalBatch
+from fusionbench.core.errors import UserError
+from fusionbench.core.seat import ALONE, Seat
 from fusionbench.core.task import TaskSpec
 from fusionbench.data.splits import Rows, Split
 from fusionbench.data.store import Array, data_root, open_arrays, prepared, read_manifest
@@ -47,6 +49,7 @@ class MultimodalData(LightningDataModule):
         self.tensors: dict[str, Tensor] = {}
         self.parts: Split | None = None
         self.fingerprint = ""
+        self.seat = ALONE
 
     # --- a dataset says ------------------------------------------------------------------------------------------
 
@@ -112,6 +115,26 @@ class MultimodalData(LightningDataModule):
         assert self.parts is not None
         return EpochOrder(self.parts.train, self.batch_size, self.seed)
 
+    def share_out(self, seat: Seat) -> None:
+        """From now on give this process's part alone: of every training batch, and of the validation and test rows.
+
+        Raises:
+            UserError: there are too few rows, or a batch that cannot be cut into equal parts.
+        """
+        assert self.parts is not None
+        together = min(self.batch_size, len(self.parts.train))
+        if together % seat.of:
+            raise UserError(
+                f"{self.name}: a training batch of {together} samples cannot be shared out among {seat.of} devices;"
+                f"\ntake a number of devices that divides it, or a smaller budget.batch_size that it divides"
+            )
+        for part, count in self.parts.counts.items():
+            if count < seat.of:
+                raise UserError(
+                    f"{self.name}: {part} has {count} rows, fewer than {seat.of} devices; take fewer devices"
+                )
+        self.seat = seat
+
     # --- Lightning -----------------------------------------------------------------------------------------------
 
     def prepare_data(self) -> None:
@@ -134,17 +157,17 @@ class MultimodalData(LightningDataModule):
         return DataLoader(_TrainingByRows(self, order), batch_size=None, sampler=order)
 
     def val_dataloader(self) -> DataLoader[MultimodalBatch]:
-        """In order, every row once."""
+        """In order, every row once, over all devices together."""
         assert self.parts is not None
-        return self._loader(InOrder(self.parts.validation))
+        return self._loader(self.parts.validation)
 
     def test_dataloader(self) -> DataLoader[MultimodalBatch]:
-        """In order, every row once."""
+        """In order, every row once, over all devices together."""
         assert self.parts is not None
-        return self._loader(InOrder(self.parts.test))
+        return self._loader(self.parts.test)
 
-    def _loader(self, order: Sampler[Rows]) -> DataLoader[MultimodalBatch]:
-        return DataLoader(_ByRows(self), batch_size=None, sampler=order)
+    def _loader(self, rows: Rows) -> DataLoader[MultimodalBatch]:
+        return DataLoader(_ByRows(self), batch_size=None, sampler=InOrder(rows[self.seat.span(len(rows))]))
 
 
 class _ByRows(Dataset[MultimodalBatch], Sized):
@@ -169,7 +192,9 @@ class _TrainingByRows(_ByRows):
         self.order = order
 
     def __getitem__(self, rows: Any) -> MultimodalBatch:
-        return self.data.train_batch(cast(Rows, rows), self.order.epoch)
+        batch = self.data.train_batch(cast(Rows, rows), self.order.epoch)
+        # Made whole, then cut: padding and augmentation are those of one process.
+        return batch if self.data.seat.of == 1 else batch.part(self.data.seat.span(len(batch)))
 
 
 class EpochOrder(Sampler[Rows]):

@@ -84,6 +84,8 @@ class FusionModule(LightningModule):
     """How it departs from the paper, in words."""
     cacheable: ClassVar[bool] = True
     """Whether `fuse` can run on stored encodings."""
+    batch_level: ClassVar[str] = ""
+    """Why the loss of a batch is not the mean over its parts, so that several devices do not train what one trains."""
     uses: ClassVar[Literal["all", "one", "none"]] = "all"
     """Which modalities' encoders it builds: all, the one of its option `modality`, or none."""
 

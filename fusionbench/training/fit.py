@@ -7,21 +7,24 @@ import math
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 from lightning import Callback, LightningModule, Trainer
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from fusionbench.core.errors import Diverged
+from fusionbench.core.seat import Seat
 from fusionbench.core.task import TaskSpec
 from fusionbench.data.base import MultimodalData
 from fusionbench.fusion.base import FusionModule
 from fusionbench.plan.suite import Budget
-from fusionbench.training.predictions import predictions
+from fusionbench.training.group import GroupStrategy
+from fusionbench.training.predictions import gathered, predictions
 
 OnEpoch = Callable[[int, dict[str, float]], None]
 """Called after every epoch with its number (from 1) and its validation scores."""
@@ -50,25 +53,27 @@ class Tested:
 def fit(module: FusionModule, data: MultimodalData, budget: Budget, on_epoch: OnEpoch) -> Fitted:
     """Train a module and leave it with the weights of its best epoch on validation.
 
+    With the data shared out (`data.share_out`), together with the other processes of the group.
+
     Raises:
         Diverged: the training loss or a validation score left the finite numbers.
     """
     best = _KeepBest(module.task.metric, budget.patience, on_epoch)
-    trainer = _trainer(budget, [best])
+    trainer = _trainer(budget, [best], data.seat)
     started = time.perf_counter()
-    trainer.fit(module, datamodule=data)
+    with _attention(budget, data.seat):
+        trainer.fit(module, datamodule=data)
     seconds = time.perf_counter() - started
     module.load_state_dict(best.weights)
     return Fitted(best.scores, best.curves, len(next(iter(best.curves.values()))), seconds)
 
 
 def evaluate(module: FusionModule, data: MultimodalData, budget: Budget) -> Tested:
-    """Evaluate on the test rows: call it once per run."""
+    """Evaluate on the test rows: call it once per run. Of a group, the first process gets all predictions."""
     collected = _Collect(module.task)
-    trainer = _trainer(budget, [collected])
+    trainer = _trainer(budget, [collected], data.seat)
     (scores,) = trainer.test(module, datamodule=data, verbose=False)
-    parts = collected.parts
-    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    joined = gathered(collected.parts, data.seat)
     return Tested({name: float(value) for name, value in scores.items()}, joined)
 
 
@@ -79,11 +84,14 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
 
 
-def _trainer(budget: Budget, callbacks: list[Callback]) -> Trainer:
+def _trainer(budget: Budget, callbacks: list[Callback], seat: Seat) -> Trainer:
     return Trainer(
         max_epochs=budget.epochs,
         accelerator="auto",
-        devices=1,
+        devices=seat.local_of,
+        num_nodes=seat.of // seat.local_of,
+        strategy="auto" if seat.of == 1 else GroupStrategy(seat),
+        sync_batchnorm=seat.of > 1 and torch.cuda.is_available(),  # PyTorch has none between processors.
         precision=budget.precision,
         callbacks=callbacks,
         logger=False,
@@ -94,6 +102,12 @@ def _trainer(budget: Budget, callbacks: list[Callback]) -> Trainer:
         use_distributed_sampler=False,  # Ours: Lightning's pads validation, and shuffles training on its own.
         deterministic="warn" if torch.cuda.is_available() else None,
     )
+
+
+def _attention(budget: Budget, seat: Seat) -> AbstractContextManager[None]:
+    """Fused attention on GPUs has its dropout drawn within the kernel, where it cannot be shared out."""
+    fused = seat.of > 1 and budget.dropout > 0 and torch.cuda.is_available()
+    return sdpa_kernel(SDPBackend.MATH) if fused else nullcontext()
 
 
 @dataclass(eq=False)
@@ -163,4 +177,12 @@ class _Collect(Callback):
 
 
 def _floats(trainer: Trainer, prefix: str) -> dict[str, float]:
-    return {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith(prefix)}
+    """What was logged, alike on all devices: so that all stop, or diverge, at the same epoch."""
+    found = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith(prefix)}
+    if trainer.world_size == 1 or not found:
+        return found
+    # float64: the mean of what is the same on all devices is that number again, to the last bit.
+    own = torch.tensor(list(found.values()), dtype=torch.float64, device=trainer.strategy.root_device)
+    mean = trainer.strategy.reduce(own, reduce_op="mean")
+    assert isinstance(mean, Tensor)
+    return dict(zip(found, mean.tolist(), strict=True))

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, distributed
 
+from fusionbench.core.seat import Seat
 from fusionbench.core.task import TaskSpec
 
 TOP = 20
@@ -29,3 +30,13 @@ def predictions(logits: Tensor, targets: Tensor, ids: Tensor, task: TaskSpec) ->
         "logit": top.values.numpy().astype(np.float32),
         "hit": targets.gather(1, top.indices).numpy().astype(bool),
     }
+
+
+def gathered(batches: list[dict[str, NDArray[Any]]], seat: Seat) -> dict[str, NDArray[Any]]:
+    """Predictions batch by batch, joined; the first process of a group gets those of all, in the order of the rows."""
+    own = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+    if seat.of == 1:
+        return own
+    parts: list[Any] | None = [None] * seat.of if seat.is_first else None
+    distributed.gather_object(own, parts)
+    return own if parts is None else {name: np.concatenate([part[name] for part in parts]) for name in own}

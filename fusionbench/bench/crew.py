@@ -1,0 +1,144 @@
+"""The processes that do one job: one, or N that train one model together; what became of them is one message."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from pathlib import Path
+
+from fusionbench.bench.jobs import Job, Message, Post, devices_of
+from fusionbench.core.files import is_running
+from fusionbench.core.seat import Seat
+
+GRACE_S = 5.0
+HOST = "127.0.0.1"
+
+
+@dataclass
+class _Worker:
+    process: ForkServerProcess
+    connection: Connection
+    log: Path | None
+    last: Message | None = None
+    has_ended: bool = False
+
+
+class Crew:
+    """The workers of one job; the first speaks for all of them as long as none fails."""
+
+    def __init__(self, context: ForkServerContext, job: Job, log: Path | None, gpus: tuple[str, ...]) -> None:
+        self.job = job
+        self.failure: Message | str | None = None
+        """What went wrong first: what a worker said of it, or how it died without a word."""
+        self._workers: list[_Worker] = []
+        size = devices_of(job)
+        with socket.create_server((HOST, 0), backlog=size) if size > 1 else nullcontext() as listener:
+            for rank in range(size):
+                own = log if rank == 0 or log is None else log.with_name(f"{log.stem}.device{rank}{log.suffix}")
+                port = listener.getsockname()[1] if listener else 0
+                seat = Seat(rank, size, rank, size)
+                post = Post(own, gpus, seat, port, listener if rank == 0 else None)
+                self._workers.append(_started(context, job, post))
+
+    @property
+    def connections(self) -> list[Connection]:
+        """Those over which something may still come."""
+        return [worker.connection for worker in self._workers if not worker.has_ended]
+
+    def hear(self, ready: set[int]) -> Iterator[Message]:
+        """Take what workers say over connections with these ids; gives progress."""
+        for rank, worker in enumerate(self._workers):
+            if id(worker.connection) not in ready or worker.has_ended:
+                continue
+            try:
+                message: Message = worker.connection.recv()
+            except (EOFError, ConnectionResetError):
+                worker.has_ended = True
+                worker.process.join()
+                if worker.last is None and self.failure is None:
+                    self.failure = self._named(rank, _death(worker.process.exitcode))
+                continue
+            if message.kind == "progress":
+                yield message
+                continue
+            worker.last = message
+            if (message.kind == "user_error" or message.text == "failed") and self.failure is None:
+                self.failure = message
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all have ended, or one has failed, without which the others cannot go on."""
+        return all(worker.has_ended for worker in self._workers) or (len(self._workers) > 1 and bool(self.failure))
+
+    def close(self) -> Message | str:
+        """End what still runs; what the first worker said, or else what went wrong, in words if nobody said it."""
+        self.stop(remove_logs=False)
+        first = self._workers[0].last
+        if first is not None and first.text == "done":
+            return first  # Whatever befell the others after that.
+        return self.failure or first or "it ended without a word"
+
+    def has_first_said(self, message: Message | str) -> bool:
+        """Whether it is the first worker's own message: that one has left a record."""
+        return message is self._workers[0].last
+
+    def end(self) -> None:
+        """Signal the workers that still run, and do not wait."""
+        for worker in self._workers:
+            # A process that waits for the others of its group hears no signal but one; the first goes first, so that
+            # it does not take the loss of another for a failure.
+            end = worker.process.terminate if len(self._workers) == 1 else worker.process.kill
+            if not worker.has_ended:
+                end()
+
+    def stop(self, *, remove_logs: bool = True) -> None:
+        """End the workers that still run; their logs go too, or at least the empty ones."""
+        self.end()
+        deadline = time.monotonic() + GRACE_S
+        for worker in self._workers:
+            _join(worker.process, deadline)
+            worker.connection.close()
+            worker.has_ended = True
+            if worker.log is not None and worker.log.exists() and (remove_logs or not worker.log.stat().st_size):
+                worker.log.unlink(missing_ok=True)
+
+    def _named(self, rank: int, reason: str) -> str:
+        return reason if len(self._workers) == 1 else f"device {rank} of {len(self._workers)}: {reason}"
+
+
+def _started(context: ForkServerContext, job: Job, post: Post) -> _Worker:
+    here, there = context.Pipe()
+    process = context.Process(target=_work, args=(job, there, post), daemon=True)
+    process.start()
+    there.close()
+    return _Worker(process, here, post.log)
+
+
+def _join(process: ForkServerProcess, deadline: float) -> None:
+    process.join(max(0.0, deadline - time.monotonic()))
+    if process.is_alive():
+        process.kill()
+        process.join()
+    # A signal to the whole group ends the server too, and joining then returns before the worker is gone.
+    while process.pid and is_running(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+def _work(job: Job, connection: Connection, post: Post) -> None:
+    """The worker's first function; the import is free there, the server has done it."""
+    from fusionbench.bench.worker import main
+
+    main(job, connection, post)
+
+
+def _death(code: int | None) -> str:
+    if code is not None and code < 0:
+        name = signal.Signals(-code).name
+        return f"its process was ended by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
+    return f"its process ended with exit code {code}"

@@ -1,0 +1,137 @@
+"""A suite's training under torchrun: every process is one device of one group, on one machine or on several.
+
+torchrun starts the processes and ends them all when one ends with an error, so nothing is started here. The first
+process decides what is done next and tells the others through torchrun's own store; a group is formed for each run.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import partial
+
+import torch
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
+
+from fusionbench.bench.artefacts import pretrain_one
+from fusionbench.bench.jobs import Job, Message, Place, Report, TrainJob
+from fusionbench.bench.launch import Watcher
+from fusionbench.bench.run import Desk, Runner, is_wanted
+from fusionbench.bench.session import prepare
+from fusionbench.bench.train import train
+from fusionbench.core.errors import Interrupted
+from fusionbench.core.seat import Seat
+from fusionbench.plan.suite import RunSpec, Suite
+from fusionbench.records.claims import Claims
+from fusionbench.training.fit import quiet
+from fusionbench.training.group import joined
+
+WAIT = timedelta(days=7)
+"""For the first process's next word, which may come after a download."""
+
+
+class Together:
+    """One process of a group that trains a suite's runs one after the other."""
+
+    def __init__(self, suite: Suite, place: Place, seat: Seat, watcher: Watcher) -> None:
+        self.suite, self.place, self.seat, self.watcher = suite, place, seat, watcher
+        self.runner = Runner(suite, place, 1, watcher, seat.of)
+        self.claims = Claims()
+        self.store, _, _ = next(iter(rendezvous("env://", timeout=WAIT)))
+        quiet()
+        torch.set_num_threads(place.threads)
+
+    def run(self, runs: Sequence[RunSpec], again: frozenset[str]) -> str:
+        """Train what is not done; empty if all of it went well, else why this process has to end.
+
+        Raises:
+            UserError: the data are missing or wrong, or cannot be shared out.
+        """
+        known = {run.key: run for run in runs}
+        try:
+            pending = [known[key] for key in self._agreed(self._pending(runs, again))]
+            self._prepare(pending)
+            problems = (
+                self._train(number, run) for number, run in enumerate(pending) if self._is_taken(number, run, again)
+            )
+            return next(filter(None, problems), "")  # Up to the first.
+        except Interrupted:
+            return "another process of the group is gone"
+        finally:
+            self.claims.release_all()
+
+    # --- what is done next ---------------------------------------------------------------------------------------
+
+    def _pending(self, runs: Sequence[RunSpec], again: frozenset[str]) -> list[str]:
+        """Asked of the first process alone: reading moves invalid records aside."""
+        if not self.seat.is_first:
+            return []
+        self.runner.clear(runs)
+        return [run.key for run in runs if is_wanted(self.runner.store.read(run), again)]
+
+    def _agreed(self, keys: list[str]) -> list[str]:
+        """What the first process has found, on all of them."""
+        if self.seat.is_first:
+            self.store.set("pending", json.dumps(keys))
+        return list(json.loads(self._word("pending")))
+
+    def _prepare(self, runs: Sequence[RunSpec]) -> None:
+        """Every dataset ready on every machine, by the first process there; the others wait."""
+        ready = f"ready/{self.seat.rank // self.seat.local_of}"
+        if self.seat.local_rank == 0:
+            for job in self.runner.preparing(runs):
+                self.watcher.started(job)
+                self.runner.same_data(job, prepare(job))
+            for first in self.runner.pretraining(runs):
+                self.watcher.started(first)
+                self.watcher.ended(first, pretrain_one(first, _Told(first, self.watcher, self.claims)))
+            self.store.set(ready, "")
+        self._word(ready)
+
+    def _is_taken(self, number: int, run: RunSpec, again: frozenset[str]) -> bool:
+        """Whether the run is ours to do; another runner on the same results may have it, or have done it."""
+        store = self.runner.store
+        if self.seat.is_first:
+            mine = self.claims.take(store.path(run, ".lock")) and is_wanted(store.read(run), again)
+            self.store.set(f"taken/{number}", "yes" if mine else "no")
+        return self._word(f"taken/{number}") == "yes"
+
+    def _word(self, name: str) -> str:
+        self.store.wait([name], WAIT)
+        return bytes(self.store.get(name)).decode()
+
+    # --- one run -------------------------------------------------------------------------------------------------
+
+    def _train(self, number: int, run: RunSpec) -> str:
+        job = TrainJob(self.place, run, self.suite.measures, self.seat.of)
+        self.watcher.started(job)
+        meet = partial(joined, self.seat, PrefixStore(f"run/{number}", self.store))
+        message = train(job, _Told(job, self.watcher, self.claims), self.seat, meet)
+        if message.text == "failed" and not self.seat.is_first:
+            message = Desk(self.runner.store).crashed(job, f"device {self.seat.rank}: {message.facts['reason']}")
+        self.claims.release(self.runner.store.path(run, ".lock"))
+        self.watcher.ended(job, message)
+        gc.collect()  # The next run's model and data come into the same process.
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        # The others may be waiting for this one within a step: only their end brings all together again.
+        return f"{run.key} failed and is recorded" if message.text == "failed" else ""
+
+
+class _Told(Report):
+    """What a worker tells its launcher, told to the watcher; and the claim is kept alive."""
+
+    def __init__(self, job: Job, watcher: Watcher, claims: Claims) -> None:
+        self.job, self.watcher, self.claims = job, watcher, claims
+
+    def send(self, message: Message) -> None:
+        """Between epochs."""
+        self.watcher.progress(self.job, message)
+        self.claims.beat()
+
+    def is_abandoned(self) -> bool:
+        """Torchrun ends what it has started."""
+        return False

@@ -1,0 +1,142 @@
+"""Trainings that several processes can do together, or one alone: what each gives as test scores."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fusionbench.bench.build import build, dataset_of, seeded, setting_for
+from fusionbench.core.batch import Encoded, MultimodalBatch
+from fusionbench.core.catalogue import load
+from fusionbench.core.errors import Diverged
+from fusionbench.core.seat import Seat
+from fusionbench.core.task import ModalitySpec, TaskSpec
+from fusionbench.data.base import MultimodalData
+from fusionbench.data.imdb import IMDB
+from fusionbench.data.splits import Split
+from fusionbench.fusion.base import FusionModule, Prediction, Setting
+from fusionbench.fusion.concat import ConcatFusion
+from fusionbench.plan.load import slug, suite_of
+from fusionbench.plan.source import parse_source
+from fusionbench.plan.suite import Budget, Choice
+from fusionbench.training.fit import evaluate, fit
+from fusionbench.training.group import can_be_shared
+
+SUITE = """{name: s, datasets: [digits], strategies: all, seeds: 1,
+    encoders: {image: {name: small_cnn, options: {width: 16, channels: [8], groups: 4}}},
+    budget: {epochs: 2, batch_size: BATCH, learning_rate: 3e-3, dropout: 0.3}}"""
+Scores = dict[str, dict[str, float]]
+
+
+class Tags(MultimodalData):
+    """Two vectors; 30 tags, of which a sample has some. Numbers of rows that 2 does not divide."""
+
+    @property
+    def task(self) -> TaskSpec:
+        vectors = (ModalitySpec("seen", "vector", (6,)), ModalitySpec("heard", "vector", (4,)))
+        return TaskSpec(vectors, 30, "multilabel", "gap20")
+
+    def convert(self, folder: Path) -> None:
+        rng = np.random.default_rng(0)
+        seen, heard = rng.normal(size=(361, 6)), rng.normal(size=(361, 4))
+        logits = seen @ rng.normal(size=(6, 30)) + heard @ rng.normal(size=(4, 30)) - 3
+        np.save(folder / "seen.npy", seen.astype(np.float32))
+        np.save(folder / "heard.npy", heard.astype(np.float32))
+        np.save(folder / "targets.npy", (logits > 0).astype(np.float32))
+
+    def split(self) -> Split:
+        rows = np.arange(361)
+        return Split(rows[:200], rows[200:271], rows[271:])
+
+
+class Partly(ConcatFusion):
+    """Leaves its encoder of the left half out of every second step."""
+
+    def fuse(self, encoded: dict[str, Encoded]) -> Prediction:
+        if self.training and self.trainer.global_step % 2:
+            left = encoded["left"]
+            encoded = {**encoded, "left": replace(left, pooled=left.pooled.detach())}
+        return super().fuse(encoded)
+
+
+class BurstsOnOne(ConcatFusion):
+    """Its loss is not finite on the second half of a batch's samples: on one of two devices."""
+
+    def loss(self, prediction: Prediction, batch: MultimodalBatch) -> Tensor:
+        spoiled = self.trainer.global_rank == self.trainer.world_size - 1
+        return super().loss(prediction, batch) * (float("nan") if spoiled else 1.0)
+
+
+def digits_scores(seat: Seat, folder: Path, batch_size: int = 128, only: tuple[str, ...] = ()) -> Scores:
+    """Every strategy of the folder that has something to train, or only some."""
+    found = {}
+    for run in suite_of(parse_source(SUITE.replace("BATCH", str(batch_size)), "s.yaml")).runs():
+        data = dataset_of(run, folder)
+        data.prepare_data()
+        data.setup()
+        module = build(run, setting_for(run, data.task))
+        if can_be_shared(module) and (not only or run.strategy.name in only):
+            found[slug("strategy", run.strategy)] = _scores(module, data, seat, run.budget)
+    return found
+
+
+def own_scores(seat: Seat, folder: Path, name: str) -> Scores | str:
+    """One of the strategies above, on digits; in words if it diverged."""
+    (run, *_) = suite_of(parse_source(SUITE.replace("BATCH", "128"), "s.yaml")).runs()
+    data = dataset_of(run, folder)
+    data.prepare_data()
+    data.setup()
+    encoders = {modality: Choice("mlp", {"width": 16, "depth": 1}) for modality in data.task.names}
+    with seeded(0, "fusion"):
+        module = {"Partly": Partly, "BurstsOnOne": BurstsOnOne}[name](Setting(data.task, encoders, 16, 16, 0.3))
+    try:
+        return {name: _scores(module, data, seat, run.budget)}
+    except Diverged as error:
+        return str(error)
+
+
+def tags_scores(seat: Seat, folder: Path) -> Scores:
+    """Multilabel."""
+    data = Tags(folder, 0, batch_size=32)
+    data.prepare_data()
+    data.setup()
+    encoders = {name: Choice("mlp", {"width": 16, "depth": 1}) for name in data.task.names}
+    return {"gated": _scores(_gated(data, encoders), data, seat, Budget(3, 32, 3e-3, dropout=0.3))}
+
+
+def review_scores(seat: Seat, folder: Path) -> Scores:
+    """Reviews of different lengths, in batches of like length, by an LSTM and by a transformer."""
+    found = {}
+    for name, options in (
+        ("lstm", {"width": 16, "hidden": 8, "embed": 8, "layers": 2}),
+        ("transformer", {"width": 16, "layers": 1, "heads": 2, "hidden": 16}),
+    ):
+        data = IMDB(folder, 0, batch_size=8, features=60)
+        data.setup()
+        encoders = {"sequence": Choice(name, options), "ngrams": Choice("bag", {"width": 16})}
+        found[name] = _scores(_gated(data, encoders), data, seat, Budget(2, 8, 3e-3, dropout=0.3))
+    return found
+
+
+def _gated(data: MultimodalData, encoders: dict[str, Choice]) -> FusionModule:
+    with seeded(0, "fusion"):
+        module: FusionModule = load("strategy", "gated")(Setting(data.task, encoders, 16, 16, 0.3), hidden=16)
+    return module
+
+
+def _scores(module: FusionModule, data: MultimodalData, seat: Seat, budget: Budget) -> dict[str, float]:
+    data.share_out(seat)
+    with seeded(0, "training"):
+        fitted = fit(module, data, budget, lambda *_: None)
+        drawn = float(torch.rand(()))
+    tested = evaluate(module, data, budget)
+    assert data.parts is not None
+    if seat.is_first:
+        assert tested.predictions["ids"].tolist() == data.parts.test.tolist()
+    others: dict[str, Any] = {"loss": fitted.curves["train/loss"][-1], "drawn next": drawn}
+    return {**tested.scores, **fitted.validation, **others}
