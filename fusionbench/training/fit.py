@@ -87,7 +87,7 @@ def quiet() -> None:
 def _trainer(budget: Budget, callbacks: list[Callback], seat: Seat) -> Trainer:
     return Trainer(
         max_epochs=budget.epochs,
-        accelerator="auto",
+        accelerator="auto" if seat.of == 1 or torch.cuda.is_available() else "cpu",  # What gloo is between.
         devices=seat.local_of,
         num_nodes=seat.of // seat.local_of,
         strategy="auto" if seat.of == 1 else GroupStrategy(seat),

@@ -20,6 +20,8 @@ OWN_STRATEGIES = {
     "raises": "raise RuntimeError('no idea')",
     "diverges": "return Prediction(self.head(pooled) * float('nan'))",
     "dies": "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
+    "second_raises": "assert not self.training or self.trainer.global_rank < 1, 'only here'; "
+    "return Prediction(self.head(pooled))",
     "slow": "import time; time.sleep(0.05); return Prediction(self.head(pooled))",
     "works": "return Prediction(self.head(pooled))",
     "unbuildable": "return Prediction(self.head(pooled))",

@@ -89,7 +89,7 @@ def test_two_devices_find_what_one_finds_and_the_record_says_two(bench: Bench) -
 
 
 def test_diverged_skipped_and_raising_runs_of_a_group_are_one_record_each(bench: Bench) -> None:
-    names = bench.own("diverges", "unsuited", "raises", "unbuildable", "dies")
+    names = bench.own("diverges", "unsuited", "raises", "second_raises", "unbuildable", "dies")
     suite = bench.suite(strategies=[*names, "concat"], seeds=1, budget=BUDGET, encoders=SMALL)
     assert bench.run(suite, "--workers", "1", "--devices", "2") == 1
     found = {record["spec"]["strategy"]["name"].rpartition(".")[2]: record for record in bench.records().values()}
@@ -97,11 +97,13 @@ def test_diverged_skipped_and_raising_runs_of_a_group_are_one_record_each(bench:
         "diverges": "diverged",
         "unsuited": "skipped",
         "raises": "failed",
+        "second_raises": "failed",
         "unbuildable": "failed",
         "dies": "failed",
         "concat": "done",
     }
     assert "no idea" in found["raises"]["reason"]
+    assert found["second_raises"]["reason"].startswith("AssertionError: only here")
     assert "SIGKILL" in found["dies"]["reason"]
     assert found["raises"]["devices"] == 2
 
