@@ -53,11 +53,15 @@ def runner_for(options: argparse.Namespace, suite: Suite, watcher: Watcher) -> R
     """What does the suite's work with so many workers on so many devices each."""
     from fusionbench.bench.gpus import refuse_too_many, refuse_uneven, visible_gpus, workers_by_default
     from fusionbench.bench.run import Runner
+    from fusionbench.records.environment import emulates_bfloat16
 
     place = place_of(options, suite)
     gpus, devices = visible_gpus(), 1 if options.devices is None else options.devices
     refuse_too_many(devices, gpus, os.cpu_count() or 1)
     refuse_uneven(devices, suite.budget.batch_size)
+    if not gpus and suite.budget.precision == "bf16-mixed" and emulates_bfloat16():
+        text = "this processor does not compute in bfloat16, torch emulates it, many times slower; faster here:"
+        print(f"precision bf16-mixed: {text} --set budget.precision=32-true", file=sys.stderr)
     workers = options.workers or workers_by_default(devices, gpus, cores())
     return Runner(suite, place, workers, watcher, devices, gpus)
 

@@ -6,13 +6,16 @@ import re
 from collections.abc import Iterable
 
 from fusionbench.core.errors import UserError, unknown
-from fusionbench.plan.suite import RunSpec
+from fusionbench.plan.load import slug
+from fusionbench.plan.suite import Choice, RunSpec
 
 FIELDS = ("dataset", "strategy", "seed", "key")
 
 
 def only(runs: Iterable[RunSpec], filters: Iterable[str]) -> list[RunSpec]:
     """The runs that pass every filter, each of the form `strategy=gated,late`.
+
+    A row of a table may be named in full, `strategy=unimodal+modality=rgb`; `unimodal` names all of its rows.
 
     Raises:
         UserError: a filter of another form, or one with a value that no run has.
@@ -22,11 +25,12 @@ def only(runs: Iterable[RunSpec], filters: Iterable[str]) -> list[RunSpec]:
         name, _, values = text.partition("=")
         if name not in FIELDS or not values:
             raise UserError(f"--only {text}: give it as {' or '.join(f'{field}=...' for field in FIELDS)}")
-        known = {_value(run, name) for run in chosen}
+        known = [_values(run, name) for run in chosen]
         wanted = set(values.split(","))
-        for value in sorted(wanted - known):
-            raise unknown(name, value, known, f"--only {text}")
-        chosen = [run for run in chosen if _value(run, name) in wanted]
+        for value in sorted(wanted.difference(*known)):
+            # A row's full name is meant where options are given, a plug-in's name where none are.
+            raise unknown(name, value, {row if "+" in value else plugin for plugin, row in known}, f"--only {text}")
+        chosen = [run for run, found in zip(chosen, known, strict=True) if wanted.intersection(found)]
     return chosen
 
 
@@ -43,5 +47,10 @@ def shard(runs: list[RunSpec], text: str) -> list[RunSpec]:
     return runs[k - 1 :: n]
 
 
-def _value(run: RunSpec, name: str) -> str:
-    return run.key if name == "key" else str(run.seed) if name == "seed" else getattr(run, name).name
+def _values(run: RunSpec, name: str) -> tuple[str, str]:
+    """What a filter may say of a run: the plug-in, or the row as tables and folders name it."""
+    if name in ("key", "seed"):
+        value = str(getattr(run, name))
+        return value, value
+    choice: Choice = getattr(run, name)
+    return choice.name, slug("dataset" if name == "dataset" else "strategy", choice)

@@ -9,8 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from fusionbench.cli.arguments import parser
 from fusionbench.cli.main import main
+from fusionbench.cli.progress import LineWatcher
+from fusionbench.cli.suites import runner_for
 from fusionbench.core.catalogue import names
+from fusionbench.plan.load import load_suite
 
 
 def command(*words: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -125,3 +129,18 @@ def test_check_finds_a_damaged_record(tmp_path: Path, capsys: pytest.CaptureFixt
     path.write_text(golden.read_text().replace('"seed": 3', '"seed": 4'))
     assert main(["check", str(tmp_path)]) == 1
     assert "not the hash" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("emulates", "gpus", "is_told"), [(True, (), True), (False, (), False), (True, ("0",), False)])
+def test_bfloat16_on_a_processor_that_emulates_it_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    emulates: bool,
+    gpus: tuple[str, ...],
+    is_told: bool,
+) -> None:
+    monkeypatch.setattr("fusionbench.records.environment.emulates_bfloat16", lambda: emulates)
+    monkeypatch.setattr("fusionbench.bench.gpus.visible_gpus", lambda: gpus)
+    options = parser().parse_args(["run", "smoke", "--set", "budget.precision=bf16-mixed"])
+    runner_for(options, load_suite("smoke", options.set), LineWatcher(0, 0, print))
+    assert ("emulates it" in capsys.readouterr().err) == is_told

@@ -27,6 +27,16 @@ def test_filters_add_up() -> None:
     assert only(RUNS, [f"key={found[0].key}"]) == found
 
 
+def test_a_row_is_named_as_tables_name_it() -> None:
+    found = only(RUNS, ["dataset=digits", "strategy=unimodal+modality=left,late", "seed=0"])
+    assert [(run.strategy.name, run.strategy.options) for run in found] == [
+        ("unimodal", {"modality": "left"}),
+        ("late", {}),
+    ]
+    with pytest.raises(UserError, match=r"did you mean 'unimodal\+modality=left'\? Known: concat, late, unimodal\+"):
+        only(RUNS, ["strategy=unimodal+modality=lift"])
+
+
 def test_no_filter_keeps_all() -> None:
     assert only(RUNS, []) == RUNS
 
