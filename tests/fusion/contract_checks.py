@@ -44,7 +44,17 @@ ENCODERS = {
     "tokens": Choice("lstm", {"width": WIDTH, "hidden": 3, "embed": 4}),
     "bag": Choice("bag", {"width": WIDTH, "pool": "mean"}),
 }
-TINY = {"hidden": 7, "rank": 3, "heads": 2, "layers": 2}
+TINY = {
+    "hidden": 7,
+    "rank": 3,
+    "heads": 2,
+    "layers": 2,
+    "factors": 4,
+    "order": 2,
+    "blocks": 5,
+    "inner": 6,
+    "sketch": 11,
+}
 """Options, for those that have them: small, and all different so that a formula cannot mix them up."""
 
 

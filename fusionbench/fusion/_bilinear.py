@@ -1,0 +1,44 @@
+"""What the bilinear strategies share: affine maps side by side, their product, and the power normalisation after it."""
+
+from __future__ import annotations
+
+from functools import reduce
+
+import torch
+from torch import Tensor, nn
+
+SMOOTH = 1e-6
+"""Makes slopes at zero finite: at most 1/sqrt(SMOOTH) = 1000. Values move by less than 0.0004."""
+
+
+class Maps(nn.Module):
+    """N affine maps side by side, one a modality or a block: y_n = x_n A_n + b_n; N*(inputs+1)*outputs parameters.
+
+    One parameter for all, not a list of tensors: a plain list is neither trained nor counted. Entries of A_n start at
+    random with variance scale^2/inputs, so that y_n is as large as x_n; those of b_n start as the constant.
+    """
+
+    def __init__(self, count: int, inputs: int, outputs: int, *, scale: float = 1.0, constant: float = 0.0) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(count, inputs, outputs) * (scale / inputs**0.5))
+        self.bias = nn.Parameter(torch.full((count, 1, outputs), constant))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, N, inputs) -> (B, N, outputs)."""
+        return torch.baddbmm(self.bias, x.transpose(0, 1), self.weight).transpose(0, 1)
+
+
+def product_of_present(factors: Tensor, present: Tensor) -> Tensor:
+    """The product over the modalities that are there: (B, M, *), bool (B, M) -> (B, *); an absent factor is 1."""
+    there = present.view(*present.shape, *[1] * (factors.dim() - 2))
+    return reduce(torch.mul, torch.where(there, factors, torch.ones_like(factors)).unbind(1))
+
+
+def power_normalised(z: Tensor) -> Tensor:
+    """Signed square root, then length 1 along the last axis, in float32: s = z / sqrt(|z| + e), s / sqrt(s.s + e).
+
+    e = SMOOTH: a true root has an infinite slope at zero, and a zero vector has no direction.
+    """
+    z = z.float()
+    root = z * (z.abs() + SMOOTH).rsqrt()
+    return root * (root.square().sum(-1, keepdim=True) + SMOOTH).rsqrt()

@@ -1,0 +1,81 @@
+"""Tensor fusion: the outer product of all modalities, so that the MLP sees every product of their features.
+
+    h_m = relu(W_m x_m + b_m)                  (B, D) -> (B, H)
+    z   = [h_1; 1] (x) ... (x) [h_M; 1]        (B, (H+1)^M); the ones keep the products of fewer modalities
+    y   = MLP(z)                               logits, (B, C)
+
+An absent modality's h_m is zero: what is left is the product of the others, beside its 1.
+
+The product grows fast, so H is small. By default it is the largest with at most 4096 entries: 63, 15, 7, 4 for 2, 3,
+4, 5 modalities. Outer products are not matrix products: they are not counted as FLOPs.
+
+Parameters: M*(D+1)*hidden + ((hidden+1)**M + 1)*W + (W+1)*C
+FLOPs: 2*(M*D*hidden + (hidden+1)**M*W + W*C)
+Source: Zadeh et al. 2017, "Tensor Fusion Network for Multimodal Sentiment Analysis", arXiv:1707.07250. Its widths for
+three modalities are 128, 32 and 32.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from fusionbench.core.batch import Encoded
+from fusionbench.core.errors import UserError
+from fusionbench.fusion._bilinear import Maps
+from fusionbench.fusion._blocks import at_least, mlp_head, stacked
+from fusionbench.fusion.base import FusionModule, Prediction, Setting
+
+USUAL, MOST = 2**12, 2**20
+"""Entries of the outer product: at most this many by default, and at most this many at all."""
+
+
+class TensorFusion(FusionModule):
+    """Tensor fusion network (TFN), then an MLP."""
+
+    paper, stage, interaction, fidelity = "zadeh2017tensor", "feature", "full", "faithful"
+    departure = "our encoders and one ReLU layer are its embedding networks; our common MLP head follows"
+
+    @classmethod
+    def unsuitable(cls, setting: Setting) -> str:
+        """Too many modalities: one number of each already makes too large a product."""
+        count = len(setting.task.names)
+        return f"an outer product of {count} modalities has at least {2**count} entries" if 2**count > MOST else ""
+
+    def __init__(self, setting: Setting, *, hidden: int = 0) -> None:
+        """`hidden` is the width of each modality in the product; 0: the largest with at most 4096 entries.
+
+        Raises:
+            UserError: `hidden` is negative, or the product has too many entries.
+        """
+        at_least("tensor", "hidden", hidden, 0)
+        count = len(setting.task.names)
+        hidden = hidden or widest(count, USUAL)
+        if (hidden + 1) ** count > MOST:
+            raise UserError(
+                f"strategy 'tensor': hidden is {hidden}; the outer product of {count} modalities has "
+                f"{(hidden + 1) ** count} entries then, more than {MOST}; take 1 to {widest(count, MOST)}"
+            )
+        super().__init__(setting)
+        self.maps = Maps(count, setting.width, hidden)
+        self.head = mlp_head((hidden + 1) ** count, setting)
+
+    def fuse(self, encoded: dict[str, Encoded]) -> Prediction:
+        """(B, M, D) -> (B, (H+1)^M) -> (B, C)."""
+        return Prediction(self.head(self.joint(*stacked(encoded))))
+
+    def joint(self, x: Tensor, present: Tensor) -> Tensor:
+        """The outer product: (B, M, D), bool (B, M) -> (B, (H+1)^M), the first modality's index slowest."""
+        h = F.pad(self.maps(x).relu() * present[..., None], (0, 1), value=1.0)  # (B, M, H+1)
+        first, *others = h.unbind(1)
+        for other in others:
+            first = (first[:, :, None] * other[:, None]).flatten(1)
+        return first
+
+
+def widest(count: int, entries: int) -> int:
+    """The largest width, at least 1, whose product over some modalities has at most so many entries."""
+    width = 1
+    while (width + 2) ** count <= entries:
+        width += 1
+    return width
