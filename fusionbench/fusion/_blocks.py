@@ -14,17 +14,23 @@ from fusionbench.fusion.base import Setting
 
 
 def mlp_head(inputs: int, setting: Setting) -> nn.Sequential:
-    """Linear(inputs, W), ReLU, dropout, Linear(W, C): (inputs+1)*W + (W+1)*C parameters.
+    """Linear(inputs, W), ReLU, dropout, `class_layer`: (inputs+1)*W + (W+1)*C parameters."""
+    last = class_layer(setting.head_width, setting)
+    return nn.Sequential(nn.Linear(inputs, setting.head_width), nn.ReLU(), nn.Dropout(setting.dropout), last)
 
-    Of a multilabel task the last bias starts at -log(C - 1), where every class has the chance 1/C: one label a sample.
+
+def class_layer(inputs: int, setting: Setting) -> nn.Linear:
+    """Linear(inputs, C): (inputs+1)*C parameters.
+
+    Of a multilabel task the bias starts at -log(C - 1), where every class has the chance 1/C: one label a sample.
     From zero, thousands of biases would have to fall by about 8 before anything else is learned, at Adam's step size
     thousands of steps, and a learning rate that is large enough for that breaks attention and products (Lin et al.
     2017, arXiv:1708.02002, start from a prior for the same reason).
     """
-    last = nn.Linear(setting.head_width, setting.task.classes)
+    last = nn.Linear(inputs, setting.task.classes)
     if setting.task.kind == "multilabel" and setting.task.classes > 1:
         nn.init.constant_(last.bias, -math.log(setting.task.classes - 1))
-    return nn.Sequential(nn.Linear(inputs, setting.head_width), nn.ReLU(), nn.Dropout(setting.dropout), last)
+    return last
 
 
 def stacked(encoded: dict[str, Encoded]) -> tuple[Tensor, Tensor]:
@@ -32,6 +38,18 @@ def stacked(encoded: dict[str, Encoded]) -> tuple[Tensor, Tensor]:
     pooled = torch.stack([one.pooled for one in encoded.values()], 1)
     present = torch.stack([one.present for one in encoded.values()], 1)
     return pooled, present
+
+
+def each(layers: nn.ModuleList, x: Tensor) -> Tensor:
+    """Every modality through its own layer: (B, M, X) -> (B, M, Y)."""
+    return torch.stack([layer(v) for layer, v in zip(layers, x.unbind(1), strict=True)], 1)
+
+
+def present_softmax(scores: Tensor, present: Tensor) -> Tensor:
+    """A softmax over the modalities that are there, in float32: scores and present, bool, (B, M) -> (B, M)."""
+    # The lowest number, not -inf: a sample without any modality then gives equal weights, not NaN.
+    scores = scores.float()
+    return scores.masked_fill(~present, torch.finfo(scores.dtype).min).softmax(1)
 
 
 def present_mean(values: Tensor, present: Tensor) -> Tensor:

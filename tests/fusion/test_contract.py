@@ -52,7 +52,7 @@ def suited(strategy: str, kinds: tuple[ModalityKind, ...], kind: TaskKind = "mul
     """The task; the test is skipped if the strategy says that it does not take it."""
     task = task_of(kinds, kind)
     if not suitable(strategy, task):
-        pytest.skip(f"{strategy} does not take {' and '.join(kinds)}")
+        pytest.skip(f"{strategy} does not take {kind} {' and '.join(kinds)}")
     return task
 
 
@@ -73,7 +73,7 @@ def test_logits_are_finite_for_every_kind_and_number_of_modalities(
 @pytest.mark.parametrize("kind", TASK_KINDS)
 @pytest.mark.parametrize("one", ["sequence", "tokens"])
 def test_every_parameter_is_registered_and_learns(strategy: str, kind: TaskKind, one: ModalityKind) -> None:
-    task = task_of((one, one, one), kind)
+    task = suited(strategy, (one, one, one), kind)
     check_learning(built(strategy, task), batch_of(task, size=32))
 
 
@@ -134,7 +134,7 @@ def test_the_seed_decides_the_weights(strategy: str) -> None:
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("kind", TASK_KINDS)
 def test_bfloat16_autocast_stays_close(strategy: str, kind: TaskKind) -> None:
-    task = task_of(("sequence", "sequence", "sequence"), kind)
+    task = suited(strategy, ("sequence", "sequence", "sequence"), kind)
     module, batch = built(strategy, task), batch_of(task)
     with torch.autocast("cpu", torch.bfloat16):
         rough = logits_of(module, batch)

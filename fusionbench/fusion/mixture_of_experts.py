@@ -1,0 +1,57 @@
+"""Mixture of experts: one expert per modality, and a gate that looks at the whole sample to say whom to believe.
+
+    p_m = softmax(MLP_m(x_m))                            an expert's class probabilities; multilabel: sigmoid, (B, C)
+    g   = softmax(V_2 ReLU(V_1 [x_1; ...; x_M] + c_1) + c_2)     over the modalities that are present, (B, M)
+    y   = log sum_m g_m p_m                              multilabel: the logit of that sum, (B, C)
+
+The loss is the negative log-likelihood of the mixture. No expert sees two modalities, but the gate does: experts that
+always disagree, with a gate that knows the answer, can say anything, XOR too.
+
+Parameters: M*((D+1)*W + (W+1)*C) + (M*D+1)*hidden + (hidden+1)*M
+FLOPs: 2*(M*(D*W + W*C) + M*D*hidden + hidden*M)
+Source: Jacobs et al. 1991, "Adaptive Mixtures of Local Experts", Neural Computation 3(1): a softmax gate on the input,
+and the likelihood of the mixture as the objective.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fusionbench.core.batch import Encoded
+from fusionbench.fusion._blocks import at_least, mlp_head, stacked
+from fusionbench.fusion.base import FusionModule, Prediction, Setting
+
+
+class MixtureOfExperts(FusionModule):
+    """Experts by modality, mixed by a gate on all of them."""
+
+    paper, stage, interaction, fidelity = "jacobs1991adaptive", "decision", "full", "adapted"
+    departure = "an expert sees its own modality only, in place of the whole input; class probabilities, not Gaussians"
+
+    def __init__(self, setting: Setting, *, hidden: int = 128) -> None:
+        at_least("mixture_of_experts", "hidden", hidden, 1)
+        super().__init__(setting)
+        count = len(setting.task.names)
+        self.heads = nn.ModuleDict({name: mlp_head(setting.width, setting) for name in setting.task.names})
+        first, last = nn.Linear(count * setting.width, hidden), nn.Linear(hidden, count)
+        self.gate = nn.Sequential(first, nn.ReLU(), nn.Dropout(setting.dropout), last)
+
+    def fuse(self, encoded: dict[str, Encoded]) -> Prediction:
+        """(B, M, D) -> experts (B, M, C) and gate (B, M) -> (B, C)."""
+        unimodal = {name: self.heads[name](one.pooled).float() for name, one in encoded.items()}
+        x, present = stacked(encoded)
+        log_gate = self.log_gate(x, present)
+        experts, some = torch.stack(list(unimodal.values()), 1), log_gate[..., None]
+        if self.task.kind == "multiclass":
+            logits = (some + experts.log_softmax(-1)).logsumexp(1)
+        else:
+            # logit(p) = log p - log(1 - p), where neither p nor 1 - p is ever rounded to 0.
+            logits = (some + F.logsigmoid(experts)).logsumexp(1) - (some + F.logsigmoid(-experts)).logsumexp(1)
+        return Prediction(logits, unimodal, weights=log_gate.detach().exp())
+
+    def log_gate(self, x: Tensor, present: Tensor) -> Tensor:
+        """Logarithms of the gate's weights: (B, M, D), bool (B, M) -> (B, M); hugely negative for the absent."""
+        scores = self.gate(x.flatten(1)).float()
+        return scores.masked_fill(~present, torch.finfo(scores.dtype).min).log_softmax(1)

@@ -1,0 +1,50 @@
+"""Product: every modality projected into one space, multiplied there unit by unit, and an MLP on the product.
+
+    h = prod_m tanh(W_m x_m + b_m)     over the modalities that are present, (B, M, D) -> (B, H)
+    y = MLP(h)                         logits, (B, C)
+
+The biases start at 1: a product of M factors around 0 vanishes, and its gradient with it; of factors around tanh(1) it
+starts near a constant plus a linear map of every modality plus their products.
+
+Parameters: M*(D+1)*hidden + (hidden+1)*W + (W+1)*C
+FLOPs: 2*(M*D*hidden + hidden*W + W*C)
+Source: Antol et al. 2015, "VQA: Visual Question Answering", arXiv:1505.00468 (picture and question, both as vectors of
+one length, multiplied element by element, then an MLP).
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+
+import torch
+from torch import nn
+
+from fusionbench.core.batch import Encoded
+from fusionbench.fusion._blocks import at_least, each, mlp_head, stacked
+from fusionbench.fusion.base import FusionModule, Prediction, Setting
+
+
+class ProductFusion(FusionModule):
+    """Multiply projections, then classify by an MLP."""
+
+    paper, stage, interaction, fidelity = "antol2015vqa", "feature", "full", "adapted"
+    departure = "every modality is projected, any number of them multiplied; biases start at 1; our common MLP head"
+
+    def __init__(self, setting: Setting, *, hidden: int = 128) -> None:
+        at_least("product", "hidden", hidden, 1)
+        super().__init__(setting)
+        self.projections = nn.ModuleList(_factor(setting.width, hidden) for _ in setting.task.names)
+        self.head = mlp_head(hidden, setting)
+
+    def fuse(self, encoded: dict[str, Encoded]) -> Prediction:
+        """(B, M, D) -> (B, M, H) -> (B, H) -> (B, C)."""
+        x, present = stacked(encoded)
+        factors = each(self.projections, x).tanh()
+        factors = torch.where(present[..., None], factors, torch.ones_like(factors))
+        return Prediction(self.head(reduce(torch.mul, factors.unbind(1))))
+
+
+def _factor(inputs: int, outputs: int) -> nn.Linear:
+    layer = nn.Linear(inputs, outputs)
+    nn.init.ones_(layer.bias)
+    return layer
