@@ -40,6 +40,8 @@ class QualityAwareFusion(FusionModule):
     paper, stage, representation, interaction = "zhang2023provable", "decision", "single", "none"
     fidelity = "faithful"
     departure = "our common MLP heads; any number of modalities, any of them missing"
+    batch_level = "compares neighbours in the batch by a history that each device keeps of the samples it has met"
+    _ddp_params_and_buffers_to_ignore = ("history",)  # Of other samples on every device: not to be made the same.
 
     history: Tensor
     """(samples, M): the sum of each sample's losses so far; grows with the largest id."""
