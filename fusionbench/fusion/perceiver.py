@@ -39,8 +39,8 @@ class PerceiverFusion(FusionModule):
 
     paper, stage, interaction, fidelity = "jaegle2021perceiver", "token", "full", "adapted"
     departure = (
-        "on the encoders' steps in place of raw inputs, so without Fourier positions; modality embeddings are added, not "
-        "appended; 16 latents, 2 rounds and 1 layer in place of 512, 8 and 6; our common MLP head"
+        "on the encoders' steps in place of raw inputs, so without Fourier positions; modality embeddings are "
+        "added, not appended; 16 latents, 2 rounds and 1 layer in place of 512, 8 and 6; our common MLP head"
     )
 
     def __init__(
@@ -66,7 +66,7 @@ class PerceiverFusion(FusionModule):
 
     def seen(self, steps: Tensor, mask: Tensor) -> Tensor:
         """What the latents make of the steps: (B, S, D), bool (B, S) -> (B, latents, D)."""
-        z = self.latents.expand(steps.shape[0], -1, -1)
+        z = self.latents.repeat(steps.shape[0], 1, 1)
         everyone = torch.ones(z.shape[:2], dtype=torch.bool, device=z.device)
         for turn in range(self.rounds):
             z = self.looks[0 if turn == 0 else 1](z, steps, mask)
