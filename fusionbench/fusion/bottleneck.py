@@ -20,6 +20,8 @@ google-research/scenic; it can read class tokens instead.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -74,7 +76,8 @@ class BottleneckFusion(FusionModule):
         masks = [F.pad(one.mask, (0, shared), value=True) for one in encoded.values()]
         bottlenecks = self.bottlenecks.expand(present.shape[0], -1, -1)
         for layer, blocks in enumerate(self.layers, 1):
-            wanted = lengths if layer == len(self.layers) else [None] * len(lengths)
+            assert isinstance(blocks, nn.ModuleList)
+            wanted: Sequence[int | None] = lengths if layer == len(self.layers) else [None] * len(lengths)
             mixed = [
                 block(torch.cat([z, bottlenecks], 1), mask, first)
                 for block, z, mask, first in zip(blocks, streams, masks, wanted, strict=True)
@@ -82,5 +85,5 @@ class BottleneckFusion(FusionModule):
             streams = [z[:, :length] for z, length in zip(mixed, lengths, strict=True)]
             if layer < len(self.layers):
                 told = torch.stack([z[:, -shared:].flatten(1) for z in mixed], 1)  # (B, M, bottlenecks*D)
-                bottlenecks = present_mean(told, present).unflatten(1, (shared, -1))
+                bottlenecks = present_mean(told, present).view(present.shape[0], shared, -1)
         return streams
