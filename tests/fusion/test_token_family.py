@@ -1,50 +1,26 @@
-"""Strategies that attend to steps, against their formulas by other means: torch's own layers, or numpy."""
+"""Strategies that attend to steps, against their formulas by means of torch's own layers; what all of them promise."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from contract_checks import WIDTH, batch_of, built, setting_of, task_of
-from numpy.typing import NDArray
+from token_samples import SEQUENCES, encodings, shaken, shaken_module
 from torch import Tensor, nn
 
 from fusionbench.core.batch import Encoded
 from fusionbench.core.catalogue import load
 from fusionbench.core.errors import UserError
-from fusionbench.core.task import ModalityKind
 from fusionbench.fusion._blocks import ClassToken, CrossAttention, FeedForward, TransformerBlock, masked_softmax
-from fusionbench.fusion.base import FusionModule
 from fusionbench.fusion.bottleneck import BottleneckFusion
-from fusionbench.fusion.co_attention import CoAttentionFusion
 from fusionbench.fusion.early_transformer import EarlyTransformerFusion
-from fusionbench.fusion.hierarchical_attention import HierarchicalAttentionFusion
 from fusionbench.fusion.late_transformer import LateTransformerFusion
 from fusionbench.fusion.perceiver import PerceiverFusion
 
-Array = NDArray[Any]
-SEQUENCES: tuple[ModalityKind, ...] = ("sequence",) * 3
 FAMILY = ("bottleneck", "co_attention", "early_transformer", "hierarchical_attention", "late_transformer", "perceiver")
-
-
-def numpy_of(tensor: Tensor) -> Array:
-    return tensor.detach().numpy().astype(np.float64)
-
-
-def encodings(count: int = 3) -> dict[str, Encoded]:
-    """Four samples of up to 5, 3, 4, 2 and 6 random steps; sample 1 has no m0, sample 2 no m1."""
-    draw, found = torch.Generator().manual_seed(7), {}
-    for i, length in enumerate((5, 3, 4, 2, 6)[:count]):
-        lengths = torch.randint(1, length + 1, (4, 1), generator=draw)
-        present = torch.arange(4) != i + 1 if i < 2 else torch.ones(4, dtype=torch.bool)
-        mask = (torch.arange(length) < lengths) & present[:, None]
-        tokens = torch.randn(4, length, WIDTH, generator=draw)  # Padding holds numbers like any others.
-        pooled = torch.randn(4, WIDTH, generator=draw) * present[:, None]
-        found[f"m{i}"] = Encoded(pooled, tokens * present[:, None, None], mask, present)
-    return found
 
 
 def encoder_layer(block: TransformerBlock) -> nn.TransformerEncoderLayer:
@@ -68,20 +44,6 @@ def copy_attention(theirs: nn.MultiheadAttention, ours: CrossAttention) -> nn.Mu
         theirs.in_proj_bias.copy_(torch.cat([ours.query.bias, torch.zeros(2 * WIDTH)]))
     theirs.out_proj.load_state_dict(ours.out.state_dict())
     return theirs
-
-
-def shaken(module: nn.Module) -> None:
-    """Norms and biases that are not 1 and 0, so that none of them can be left out unseen."""
-    draw = torch.Generator().manual_seed(11)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.add_(0.3 * torch.randn(parameter.shape, generator=draw))
-
-
-def shaken_module(strategy: str, kinds: tuple[ModalityKind, ...] = SEQUENCES) -> FusionModule:
-    module = built(strategy, task_of(kinds)).eval()
-    shaken(module)
-    return module
 
 
 def test_a_block_is_the_encoder_layer_of_torch() -> None:
@@ -109,7 +71,8 @@ def test_a_class_token_is_what_a_whole_transformer_makes_of_it() -> None:
 def test_a_masked_softmax_over_nothing_is_zero_with_a_finite_gradient() -> None:
     scores = torch.randn(2, 3, requires_grad=True)
     weights = masked_softmax(scores, torch.tensor([[True, False, True], [False] * 3]))
-    weights.square().sum().backward()
+    loss: Any = weights.square().sum()
+    loss.backward()
     assert weights[:, 1].eq(0).all()
     assert weights[1].eq(0).all()
     torch.testing.assert_close(weights[0, [0, 2]], scores[0, [0, 2]].softmax(0))
@@ -149,7 +112,7 @@ def bottleneck_by_hand(module: BottleneckFusion, encoded: dict[str, Encoded], ro
     names = list(encoded)
     here = [name for name in names if encoded[name].present[row]]
     z = {name: encoded[name].tokens[row][encoded[name].mask[row]][None] for name in here}
-    shared = module.bottlenecks
+    shared: Tensor = module.bottlenecks
     for blocks in module.layers:
         assert isinstance(blocks, nn.ModuleList)
         told = []
@@ -190,7 +153,8 @@ def test_nothing_but_the_bottlenecks_lets_one_modality_see_another() -> None:
 def perceiver_by_hand(module: PerceiverFusion, encoded: dict[str, Encoded], row: int) -> Tensor:
     """Logits (C,) of one sample over its real steps, by the attention of torch."""
     real = [one.tokens[row][one.mask[row]] + module.modality_embedding[i] for i, one in enumerate(encoded.values())]
-    steps, z = torch.cat(real)[None], module.latents
+    steps = torch.cat(real)[None]
+    z: Tensor = module.latents
     for turn in range(module.rounds):
         look: Any = module.looks[min(turn, 1)]
         theirs = copy_attention(nn.MultiheadAttention(WIDTH, 1, batch_first=True), look.attention)
@@ -213,69 +177,6 @@ def test_perceiver_is_the_loop_written_out_with_the_attention_of_torch(rounds: i
     assert len(module.looks) == min(rounds, 2)
 
 
-def softmax(scores: Array) -> Array:
-    shares = np.exp(scores - scores.max())
-    return shares / shares.sum()
-
-
-def classified(module: Any, joint: Array) -> Array:
-    """The MLP head, (H,) -> (C,)."""
-    first, last = module.head[0], module.head[-1]
-    hidden = np.maximum(numpy_of(first.weight) @ joint + numpy_of(first.bias), 0)
-    return numpy_of(last.weight) @ hidden + numpy_of(last.bias)
-
-
-def co_attention_by_hand(module: CoAttentionFusion, encoded: dict[str, Encoded], row: int) -> Array:
-    """The paper's formula for one sample, a sum over the other modalities in H; nothing is masked."""
-    x = {i: numpy_of(one.tokens[row][one.mask[row]]) for i, one in enumerate(encoded.values()) if one.present[row]}
-    affinity = dict(zip(module.pairs, numpy_of(module.affinity), strict=True))
-    u = [numpy_of(weight) for weight in module.projections.parameters()]
-    w = [numpy_of(weight)[0] for weight in module.scores.parameters()]
-    joint = np.zeros(WIDTH)
-    for m, own in x.items():
-        total = own @ u[m].T
-        for n in x.keys() - {m}:
-            match = np.tanh(own @ affinity[m, n] @ x[n].T if m < n else (x[n] @ affinity[n, m] @ own.T).T)
-            total = total + match @ (x[n] @ u[n].T)
-        joint += softmax(np.tanh(total) @ w[m]) @ own
-    return classified(module, joint)
-
-
-@pytest.mark.parametrize("count", [2, 3, 5])
-def test_co_attention_is_its_formula_in_numpy(count: int) -> None:
-    module, encoded = shaken_module("co_attention", SEQUENCES[:1] * count), encodings(count)
-    assert isinstance(module, CoAttentionFusion)
-    expected = [co_attention_by_hand(module, encoded, row) for row in range(4)]
-    np.testing.assert_allclose(numpy_of(module.fuse(encoded).logits), expected, rtol=1e-4, atol=1e-5)
-
-
-def hierarchical_by_hand(module: HierarchicalAttentionFusion, encoded: dict[str, Encoded], row: int) -> Array:
-    """The two levels for one sample, over what it has; nothing is masked."""
-    names = [name for name, one in encoded.items() if one.present[row]]
-    scores, values = [], []
-    for m, name in enumerate(encoded):
-        if name in names:
-            x, level = numpy_of(encoded[name].tokens[row][encoded[name].mask[row]]), module.within[m]
-            key, score = (numpy_of(weight) for weight in (level.key.weight, level.score.weight[0]))  # type: ignore[union-attr,index]
-            context = softmax(np.tanh(x @ key.T + numpy_of(level.key.bias)) @ score) @ x  # type: ignore[union-attr,arg-type]
-            again = np.tanh(numpy_of(module.keys[m].weight) @ context + numpy_of(module.constant))  # type: ignore[arg-type]
-            scores.append(numpy_of(module.score.weight[0]) @ again)
-            values.append(numpy_of(module.values[m].weight) @ context)  # type: ignore[arg-type]
-    return classified(module, softmax(np.array(scores)) @ np.array(values))
-
-
-@pytest.mark.parametrize("count", [2, 3, 5])
-def test_hierarchical_attention_is_its_formula_in_numpy(count: int) -> None:
-    module, encoded = shaken_module("hierarchical_attention", SEQUENCES[:1] * count), encodings(count)
-    assert isinstance(module, HierarchicalAttentionFusion)
-    expected = [hierarchical_by_hand(module, encoded, row) for row in range(4)]
-    prediction = module.fuse(encoded)
-    np.testing.assert_allclose(numpy_of(prediction.logits), expected, rtol=1e-4, atol=1e-5)
-    assert prediction.weights is not None
-    torch.testing.assert_close(prediction.weights.sum(1), torch.ones(4))
-    assert prediction.weights[1, 0] == 0
-
-
 @pytest.mark.parametrize("strategy", FAMILY)
 def test_a_sample_of_which_nothing_is_there_gives_finite_logits_and_gradients(strategy: str) -> None:
     task = task_of(("sequence", "image"))
@@ -283,7 +184,8 @@ def test_a_sample_of_which_nothing_is_there_gives_finite_logits_and_gradients(st
     for name in task.names:
         batch.present[name][0] = False
     logits = module.predict(batch).logits
-    logits.square().sum().backward()
+    loss: Any = logits.square().sum()
+    loss.backward()
     assert logits.isfinite().all()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in module.parameters())
 
