@@ -74,6 +74,30 @@ def at_least(strategy: str, option: str, value: int, lowest: int) -> None:
         raise UserError(f"strategy '{strategy}': {option} is {value}; it must be an integer of at least {lowest}")
 
 
+def heads_divide(strategy: str, heads: int, width: int) -> None:
+    """Refuse a number of heads that cannot share the width out.
+
+    Raises:
+        UserError: heads < 1, or width is no multiple of it.
+    """
+    at_least(strategy, "heads", heads, 1)
+    if width % heads:
+        allowed = ", ".join(str(n) for n in range(1, width + 1) if width % n == 0)
+        raise UserError(f"strategy '{strategy}': heads is {heads}; it must divide the width {width}: {allowed}")
+
+
+def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:
+    """A softmax over the last dimension, over what is real; zeros where nothing is. Both (B, T) -> (B, T)."""
+    anyone = mask.any(-1, keepdim=True)
+    # A softmax over nothing is NaN, and so is its gradient: where nothing is real all are let in, then dropped.
+    return scores.masked_fill(~(mask | ~anyone), -torch.inf).softmax(-1) * anyone
+
+
+def small_normal(*shape: int) -> nn.Parameter:
+    """Learned tokens and embeddings, drawn from N(0, 0.02^2)."""
+    return nn.Parameter(0.02 * torch.randn(*shape))
+
+
 class CrossAttention(nn.Module):
     """One sequence asks, another answers: multi-head attention, softmax(Q K' / sqrt(D/heads)) V.
 
@@ -98,3 +122,60 @@ class CrossAttention(nn.Module):
         let_in = (mask | ~anyone)[:, None, None]  # (B, 1, 1, S)
         heard = F.scaled_dot_product_attention(query, key, value, attn_mask=let_in)
         return self.out(heard.transpose(1, 2).flatten(2)) * anyone[..., None]
+
+
+class FeedForward(nn.Module):
+    """z + W_2 GELU(W_1 LN(z)), step by step: (2*hidden+3)*D + hidden parameters, 4*hidden*D FLOPs a step."""
+
+    def __init__(self, width: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.expand, self.contract = nn.Linear(width, hidden), nn.Linear(hidden, width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """(B, T, D) -> (B, T, D)."""
+        return z + self.dropout(self.contract(self.dropout(F.gelu(self.expand(self.norm(z))))))
+
+
+class TransformerBlock(nn.Module):
+    """z + attention(LN(z)), then a feed-forward network; norm before, not after.
+
+    (4*D+4)*D + (2*hidden+3)*D + hidden parameters, hidden = widening*D; with widening 4, (12*D+11)*D.
+    """
+
+    def __init__(self, width: int, heads: int, dropout: float, widening: int = 4) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.attention = CrossAttention(width, heads)
+        self.forward_part = FeedForward(width, widening * width, dropout)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, z: Tensor, mask: Tensor, first: int | None = None) -> Tensor:
+        """Steps z (B, T, D), mask bool (B, T) for real ones -> (B, T, D), or (B, first, D): only so many are wanted."""
+        steps = self.norm(z)
+        heard = self.attention(steps[:, :first], steps, mask)
+        return self.forward_part(z[:, :first] + self.dropout(heard))
+
+
+class ClassToken(nn.Module):
+    """A learned token before the steps, a Transformer over all, and what the token has become.
+
+    layers*(12*D+11)*D + 3*D parameters. The last layer is computed for the token alone, so over N = T+1 steps it is
+    (layers-1)*(24*N*D*D + 4*N*N*D) + (4*N+20)*D*D + 4*N*D FLOPs.
+    """
+
+    def __init__(self, width: int, heads: int, layers: int, dropout: float) -> None:
+        super().__init__()
+        self.token = small_normal(1, 1, width)
+        self.blocks = nn.ModuleList(TransformerBlock(width, heads, dropout) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, steps: Tensor, mask: Tensor) -> Tensor:
+        """Steps (B, T, D), mask bool (B, T) -> (B, D)."""
+        z = torch.cat([self.token.expand(steps.shape[0], -1, -1), steps], 1)
+        mask = F.pad(mask, (1, 0), value=True)  # The token itself is always there.
+        last = len(self.blocks) - 1
+        for layer, block in enumerate(self.blocks):
+            z = block(z, mask, 1 if layer == last else None)
+        return self.norm(z[:, 0])

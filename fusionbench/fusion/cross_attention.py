@@ -23,8 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fusionbench.core.batch import Encoded
-from fusionbench.core.errors import UserError
-from fusionbench.fusion._blocks import CrossAttention, at_least, masked_mean, mlp_head
+from fusionbench.fusion._blocks import CrossAttention, at_least, heads_divide, masked_mean, mlp_head
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
 
 
@@ -39,12 +38,7 @@ class CrossAttentionFusion(FusionModule):
 
     def __init__(self, setting: Setting, *, heads: int = 4, layers: int = 1) -> None:
         at_least("cross_attention", "layers", layers, 1)
-        at_least("cross_attention", "heads", heads, 1)
-        if setting.width % heads:
-            allowed = ", ".join(str(n) for n in range(1, setting.width + 1) if setting.width % n == 0)
-            raise UserError(
-                f"strategy 'cross_attention': heads is {heads}; it must divide the width {setting.width}: {allowed}"
-            )
+        heads_divide("cross_attention", heads, setting.width)
         super().__init__(setting)
         self.pairs = list(permutations(setting.task.names, 2))
         self.streams = nn.ModuleList(_Stream(setting.width, heads, layers, setting.dropout) for _ in self.pairs)
