@@ -13,7 +13,8 @@ from datetime import timedelta
 from functools import partial
 
 import torch
-from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed import DistNetworkError
+from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
 from fusionbench.bench.artefacts import pretrain_one
@@ -22,13 +23,15 @@ from fusionbench.bench.launch import Watcher
 from fusionbench.bench.run import Desk, Runner, is_wanted
 from fusionbench.bench.session import prepare
 from fusionbench.bench.train import train
-from fusionbench.core.errors import Interrupted
+from fusionbench.core.errors import Interrupted, UserError
 from fusionbench.core.seat import Seat
 from fusionbench.plan.suite import RunSpec, Suite
 from fusionbench.records.claims import Claims
 from fusionbench.training.fit import quiet
 from fusionbench.training.group import joined
 
+CONNECT = timedelta(minutes=5)
+"""For torchrun's store, which is there before this process is: longer means that torchrun has been killed since."""
 WAIT = timedelta(days=7)
 """For the first process's next word, which may come after a download."""
 
@@ -40,7 +43,7 @@ class Together:
         self.suite, self.place, self.seat, self.watcher = suite, place, seat, watcher
         self.runner = Runner(suite, place, 1, watcher, seat.of)
         self.claims = Claims()
-        self.store, _, _ = next(iter(rendezvous("env://", timeout=WAIT)))
+        self.store = _store_of_torchrun()
         quiet()
         torch.set_num_threads(place.threads)
 
@@ -58,8 +61,8 @@ class Together:
                 self._train(number, run) for number, run in enumerate(pending) if self._is_taken(number, run, again)
             )
             return next(filter(None, problems), "")  # Up to the first.
-        except Interrupted:
-            return "another process of the group is gone"
+        except (Interrupted, DistNetworkError):
+            return "another process of the group, or torchrun, is gone"
         finally:
             self.claims.release_all()
 
@@ -87,7 +90,7 @@ class Together:
                 self.runner.same_data(job, prepare(job))
             for first in self.runner.pretraining(runs):
                 self.watcher.started(first)
-                self.watcher.ended(first, pretrain_one(first, _Told(first, self.watcher, self.claims)))
+                self.watcher.ended(first, pretrain_one(first, _Told(first, self.watcher, self.claims, self.store)))
             self.store.set(ready, "")
         self._word(ready)
 
@@ -109,7 +112,7 @@ class Together:
         job = TrainJob(self.place, run, self.suite.measures, self.seat.of)
         self.watcher.started(job)
         meet = partial(joined, self.seat, PrefixStore(f"run/{number}", self.store))
-        message = train(job, _Told(job, self.watcher, self.claims), self.seat, meet)
+        message = train(job, _Told(job, self.watcher, self.claims, self.store), self.seat, meet)
         if message.text == "failed" and not self.seat.is_first:
             message = Desk(self.runner.store).crashed(job, f"device {self.seat.rank}: {message.facts['reason']}")
         self.claims.release(self.runner.store.path(run, ".lock"))
@@ -124,14 +127,32 @@ class Together:
 class _Told(Report):
     """What a worker tells its launcher, told to the watcher; and the claim is kept alive."""
 
-    def __init__(self, job: Job, watcher: Watcher, claims: Claims) -> None:
-        self.job, self.watcher, self.claims = job, watcher, claims
+    def __init__(self, job: Job, watcher: Watcher, claims: Claims, store: Store) -> None:
+        self.job, self.watcher, self.claims, self.store = job, watcher, claims, store
 
     def send(self, message: Message) -> None:
-        """Between epochs."""
+        """Between epochs; and a look whether torchrun is still there, which takes its store with it.
+
+        Raises:
+            Interrupted: it is not.
+        """
+        try:
+            self.store.set("alive", "")
+        except DistNetworkError as error:
+            raise Interrupted from error
         self.watcher.progress(self.job, message)
         self.claims.beat()
 
     def is_abandoned(self) -> bool:
         """Torchrun ends what it has started."""
         return False
+
+
+def _store_of_torchrun() -> Store:
+    try:
+        store, _, _ = next(iter(rendezvous("env://", timeout=CONNECT)))
+    except DistNetworkError as error:
+        raise UserError(
+            "torchrun, which has started this process, does not answer; the same command goes on"
+        ) from error
+    return store

@@ -57,7 +57,8 @@ def joined(seat: Seat, store: Store) -> Iterator[None]:
 def has_lost_another(error: Exception) -> bool:
     """Whether it says no more than that another process of the group is gone, which knows the reason."""
     words = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "ncclRemoteError")
-    return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+    told = isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+    return told or isinstance(error, distributed.DistNetworkError)
 
 
 def can_be_shared(module: nn.Module) -> bool:

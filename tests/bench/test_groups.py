@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from small_suites import Bench
 
+from fusionbench.core.errors import UserError
 from fusionbench.core.seat import Seat, seat_under_torchrun
 from fusionbench.records.store import Store
 
@@ -165,14 +168,16 @@ def test_devices_that_cannot_be_are_refused_before_anything_is_written(
 
 def torchrun(bench: Bench, suite: str, *words: str) -> subprocess.CompletedProcess[str]:
     start = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "fusionbench.cli"]
-    return subprocess.run(
-        [sys.executable, *start, *bench.arguments("run", suite, *words)],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=bench.folder,
-        timeout=200,
-    )
+    command = [sys.executable, *start, *bench.arguments("run", suite, *words)]
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, cwd=bench.folder, start_new_session=True)
+    try:
+        output, errors = process.communicate()
+    finally:
+        if process.poll() is None:  # A test that takes too long: torchrun ends those that it has started.
+            process.terminate()
+            process.wait()
+    return subprocess.CompletedProcess(command, process.returncode, output, errors)
 
 
 def test_torchrun_trains_the_suite_as_one_device_does(bench: Bench) -> None:
@@ -192,6 +197,18 @@ def test_the_first_process_of_torchrun_is_told_by_its_environment() -> None:
     assert seat_under_torchrun({}) is None
     found = {"TORCHELASTIC_RUN_ID": "x", "RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "2"}
     assert seat_under_torchrun(found) == Seat(0, 2, 0, 2)
+
+
+def test_a_torchrun_that_is_gone_is_one_line_and_no_endless_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fusionbench.bench import elastic
+
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    for name, value in {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "RANK": "1", "WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(elastic, "CONNECT", timedelta(seconds=1))
+    with pytest.raises(UserError, match="does not answer"):
+        elastic._store_of_torchrun()
 
 
 def test_devices_are_told_by_torchrun_alone(
