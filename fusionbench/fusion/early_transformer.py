@@ -7,7 +7,8 @@
 Parameters: M*D + layers*(12*D+11)*D + 3*D + (D+1)*W + (W+1)*C
 FLOPs: (layers-1)*(24*(M*T+1)*D*D + 4*(M*T+1)*(M*T+1)*D) + (4*(M*T+1)+20)*D*D + 4*(M*T+1)*D + 2*(D*W + W*C)
 Source: Kim et al. 2021, "ViLT: Vision-and-Language Transformer Without Convolution or Region Supervision",
-arXiv:2102.03334: embeddings that say which modality a step is of, one sequence, a class token, the norm first.
+arXiv:2102.03334: embeddings that say which modality a step is of, one sequence, a class token, the norm first;
+there the class token is the one of the text, here it is of no modality.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ Rounds share their weights, but for the first round's attention to the steps, wh
 Parameters: (M+latents)*D + (2 if rounds > 1 else 1)*(6*D+10)*D + layers*(6*D+8)*D + (D+1)*W + (W+1)*C
 FLOPs: rounds*((8*latents+4*M*T)*D*D + 4*latents*M*T*D + layers*(12*latents*D*D + 4*latents*latents*D))
     + 2*(D*W + W*C)
-Source: Jaegle et al. 2021, "Perceiver: General Perception with Iterative Attention", arXiv:2103.03206; sizes of the
-parts relative to one another as in the authors' code, google-deepmind/deepmind-research.
+Source: Jaegle et al. 2021, "Perceiver: General Perception with Iterative Attention", arXiv:2103.03206; what is
+shared, and how many heads, as in the paper; widths of the feed-forward parts as in google-deepmind/deepmind-research.
 """
 
 from __future__ import annotations
