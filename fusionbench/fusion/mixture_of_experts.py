@@ -1,14 +1,16 @@
 """Mixture of experts: one expert per modality, and a gate that looks at the whole sample to say whom to believe.
 
-    p_m = softmax(MLP_m(x_m))                            an expert's class probabilities; multilabel: sigmoid, (B, C)
-    g   = softmax(V_2 ReLU(V_1 [x_1; ...; x_M] + c_1) + c_2)     over the modalities that are present, (B, M)
-    y   = log sum_m g_m p_m                              multilabel: the logit of that sum, (B, C)
+    p_m = softmax(MLP_m(x_m))                 an expert's class probabilities; multilabel: sigmoid, (B, C)
+    g   = softmax(V [x_1; ...; x_M] + c)      over the modalities that are present, (B, M)
+    y   = log sum_m g_m p_m                   multilabel: the logit of that sum, (B, C)
 
-The loss is the negative log-likelihood of the mixture. No expert sees two modalities, but the gate does: experts that
-always disagree, with a gate that knows the answer, can say anything, XOR too.
+The loss is the negative log-likelihood of the mixture. The gate sees all modalities, but through a linear map: the odds
+of one expert against another are a product of one factor per modality. To get all four cells of XOR, one expert would
+have to say yes and the other no whatever they see, and these odds to tell the cells apart, which they cannot: three of
+four at most. A gate with a hidden layer could, but some seeds then stay at three cells and others do not.
 
-Parameters: M*((D+1)*W + (W+1)*C) + (M*D+1)*hidden + (hidden+1)*M
-FLOPs: 2*(M*(D*W + W*C) + M*D*hidden + hidden*M)
+Parameters: M*((D+1)*W + (W+1)*C) + (M*D+1)*M
+FLOPs: 2*(M*(D*W + W*C) + M*D*M)
 Source: Jacobs et al. 1991, "Adaptive Mixtures of Local Experts", Neural Computation 3(1): a softmax gate on the input,
 and the likelihood of the mixture as the objective.
 """
@@ -20,23 +22,21 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fusionbench.core.batch import Encoded
-from fusionbench.fusion._blocks import at_least, mlp_head, stacked
+from fusionbench.fusion._blocks import mlp_head, stacked
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
 
 
 class MixtureOfExperts(FusionModule):
     """Experts by modality, mixed by a gate on all of them."""
 
-    paper, stage, interaction, fidelity = "jacobs1991adaptive", "decision", "full", "adapted"
+    paper, stage, interaction, fidelity = "jacobs1991adaptive", "decision", "limited", "adapted"
     departure = "an expert sees its own modality only, in place of the whole input; class probabilities, not Gaussians"
 
-    def __init__(self, setting: Setting, *, hidden: int = 128) -> None:
-        at_least("mixture_of_experts", "hidden", hidden, 1)
+    def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
         count = len(setting.task.names)
         self.heads = nn.ModuleDict({name: mlp_head(setting.width, setting) for name in setting.task.names})
-        first, last = nn.Linear(count * setting.width, hidden), nn.Linear(hidden, count)
-        self.gate = nn.Sequential(first, nn.ReLU(), nn.Dropout(setting.dropout), last)
+        self.gate = nn.Linear(count * setting.width, count)
 
     def fuse(self, encoded: dict[str, Encoded]) -> Prediction:
         """(B, M, D) -> experts (B, M, C) and gate (B, M) -> (B, C)."""

@@ -62,11 +62,7 @@ def test_late_learned_is_the_weighted_mean_of_those_present(count: int) -> None:
 def test_mixture_of_experts_is_the_mixture_of_their_probabilities(count: int, kind: TaskKind) -> None:
     module, logits, own, x, present = predicted("mixture_of_experts", count, kind)
     assert isinstance(module, MixtureOfExperts)
-    first, last = module.gate[0], module.gate[-1]
-    assert isinstance(first, nn.Linear)
-    assert isinstance(last, nn.Linear)
-    hidden = np.maximum(x.reshape(6, -1) @ numpy_of(first.weight).T + numpy_of(first.bias), 0)
-    gate = np.exp(hidden @ numpy_of(last.weight).T + numpy_of(last.bias)) * present
+    gate = np.exp(x.reshape(6, -1) @ numpy_of(module.gate.weight).T + numpy_of(module.gate.bias)) * present
     gate /= gate.sum(1, keepdims=True)
     experts = np.exp(log_softmax(own, axis=2)) if kind == "multiclass" else expit(own)
     expected = (gate[..., None] * experts).sum(1)
@@ -235,11 +231,6 @@ def test_one_true_class_is_needed_and_the_reason_is_said(strategy: str) -> None:
     assert plugin.unsuitable(setting_of(task_of(VECTORS[:2]))) == ""
 
 
-def test_a_gate_without_hidden_units_is_refused() -> None:
-    with pytest.raises(UserError, match="'mixture_of_experts': hidden is 0; it must be an integer of at least 1"):
-        load("strategy", "mixture_of_experts")(setting_of(task_of(VECTORS[:2])), hidden=0)
-
-
 def test_annealing_below_one_epoch_is_refused() -> None:
     with pytest.raises(UserError, match="'evidential': annealing is 0; it must be an integer of at least 1"):
         load("strategy", "evidential")(setting_of(task_of(VECTORS[:2])), annealing=0)
@@ -276,7 +267,7 @@ def test_evidence_is_additive_only_in_the_logarithm_of_what_decides() -> None:
     assert interactions((1 + logits.expm1() / 3).log()) < 1e-5  # log prod_m (1 + e_m / C)
 
 
-@pytest.mark.parametrize("strategy", ["evidential", "softmax_attention"])
+@pytest.mark.parametrize("strategy", ["evidential", "softmax_attention", "mixture_of_experts"])
 def test_limited_interaction_never_gets_all_four_cells_of_xor(strategy: str) -> None:
     torch.manual_seed(0)
     task = replace(task_of(VECTORS[:2]), classes=2)
