@@ -4,7 +4,7 @@
 
 A block stands between `<!-- begin NAME -->` and `<!-- end NAME -->`: `list strategies` and the like are what
 `fusionbench list` prints; `demo` is the terminal's table of results/quickstart; `table SUITE DATASET` is that table.md;
-`times SUITE ...` is how long the published runs of these suites trained.
+`times STRATEGY SUITE ...` is how long the published runs of one strategy trained.
 """
 
 from __future__ import annotations
@@ -47,9 +47,11 @@ def _block(name: str) -> str:
             return f"```\n{_terminal('quickstart')}```\n"
         case ["table", suite, dataset]:
             return _table(ROOT / "results" / suite / dataset / "table.md")
-        case ["times", *suites]:
-            return TIMES + "".join(line for suite in suites for line in _times(suite))
-    raise ValueError(f"the README asks for '{name}'; known: list WHAT, demo, table SUITE DATASET, times SUITE ...")
+        case ["times", strategy, *suites]:
+            return TIMES + "".join(line for suite in suites for line in _times(strategy, suite))
+    raise ValueError(
+        f"the README asks for '{name}'; known: list WHAT, demo, table SUITE DATASET, times STRATEGY SUITE ..."
+    )
 
 
 def _terminal(name: str) -> str:
@@ -61,12 +63,12 @@ def _terminal(name: str) -> str:
     return "\n".join(line.rstrip() for line in text.getvalue().strip().splitlines()) + "\n"
 
 
-def _times(name: str) -> Iterator[str]:
-    """A row per strategy that trains: the mean over its seeds, which ran one beside another on all cores."""
+def _times(strategy: str, name: str) -> Iterator[str]:
+    """A row per dataset: the mean over seeds, which ran one beside another, and beside other work, on all cores."""
     suite, store = load_suite(name), Store(ROOT / "results", name)
     for row in suite.rows:
         found = [one.record for one in outcomes(suite, row, store) if one.record and one.record.train_seconds]
-        if found:
+        if found and row.strategy.name == strategy:
             seconds = mean(record.train_seconds / record.epochs_run for record in found)
             cells = (slug("dataset", row.dataset), slug("strategy", row.strategy), str(found[0].epochs_run))
             machine = f"{found[0].environment['cpu']}, {found[0].threads} of {found[0].environment['cores']} cores"

@@ -9,9 +9,12 @@ from torch.nn import functional as F
 
 from fusionbench.core.catalogue import names
 from fusionbench.core.errors import UserError
+from fusionbench.core.task import TaskKind
 from fusionbench.fusion.layer import layer
 
 WIDTHS = {"image": 6, "text": 4}
+ONE_TRUE_CLASS = ("evidential", "quality_aware")
+"""They refuse tasks of several labels a sample."""
 
 
 def options_for(strategy: str) -> dict[str, str]:
@@ -28,7 +31,8 @@ def test_every_strategy_is_a_layer_over_vectors(strategy: str) -> None:
 
 @pytest.mark.parametrize("strategy", [name for name in names("strategy") if name != "early"])
 def test_every_strategy_but_early_takes_tokens_with_masks_and_presence(strategy: str) -> None:
-    fusion = layer(strategy, widths=WIDTHS, classes=5, kind="multilabel", width=8, options=options_for(strategy)).eval()
+    kind: TaskKind = "multiclass" if strategy in ONE_TRUE_CLASS else "multilabel"
+    fusion = layer(strategy, widths=WIDTHS, classes=5, kind=kind, width=8, options=options_for(strategy)).eval()
     inputs = {"image": torch.randn(3, 6), "text": torch.randn(3, 9, 4)}
     masks = {"text": torch.arange(9) < torch.tensor([[9], [2], [5]])}
     present = {"image": torch.tensor([True, False, True])}
