@@ -16,20 +16,16 @@ import tempfile
 from pathlib import Path
 
 from fusionbench.bench.gpus import visible_gpus
-from fusionbench.bench.jobs import Job, Message, Place
+from fusionbench.bench.jobs import Place
 from fusionbench.bench.run import Runner
 from fusionbench.bench.selftest import SelfTest
+from fusionbench.cli.progress import LineWatcher
 from fusionbench.plan.load import suite_of
 from fusionbench.plan.source import parse_source
 from fusionbench.plan.suite import Suite
 from fusionbench.records.environment import environment
 
-
-class _Silent:
-    def started(self, job: Job) -> None: ...
-    def progress(self, job: Job, message: Message) -> None: ...
-    def ended(self, job: Job, message: Message) -> None: ...
-    def waiting(self, count: int) -> None: ...
+SILENT = LineWatcher(0, 0, lambda _: None)
 
 
 def main() -> None:
@@ -46,7 +42,7 @@ def main() -> None:
         for _ in range(chosen.rounds):
             with tempfile.TemporaryDirectory() as folder:
                 place = Place(Path(folder), suite.name, None, 1, environment())
-                test = SelfTest(suite, place, chosen.devices, visible_gpus(), _Silent())
+                test = SelfTest(suite, place, chosen.devices, visible_gpus(), SILENT)
                 one, several = _seconds(test, 1), _seconds(test, chosen.devices)
                 ratios.append(one / several)
                 backend, seconds = test.start_up()
@@ -68,7 +64,7 @@ def _seconds(test: SelfTest, devices: int) -> float:
     """Of training one run."""
     results = test.place.results / str(devices)
     place = Place(results, test.place.suite, None, 1, test.place.environment)
-    runner = Runner(test.suite, place, 1, _Silent(), devices, test.gpus)
+    runner = Runner(test.suite, place, 1, SILENT, devices, test.gpus)
     runs = list(test.suite.runs())
     runner.run(runs)
     record = runner.store.read(runs[0])

@@ -14,18 +14,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from fusionbench.bench.jobs import Job, Message, Place
+from fusionbench.bench.jobs import Place
 from fusionbench.bench.run import Runner
+from fusionbench.cli.progress import LineWatcher
 from fusionbench.plan.load import suite_of
 from fusionbench.plan.source import parse_source
 from fusionbench.records.environment import environment
 
-
-class _Silent:
-    def started(self, job: Job) -> None: ...
-    def progress(self, job: Job, message: Message) -> None: ...
-    def ended(self, job: Job, message: Message) -> None: ...
-    def waiting(self, count: int) -> None: ...
+SILENT = LineWatcher(0, 0, lambda _: None)
 
 
 def main() -> None:
@@ -40,7 +36,7 @@ def main() -> None:
     )
     suite = suite_of(parse_source(text, "run_overhead"))
     with tempfile.TemporaryDirectory() as folder:
-        runner = Runner(suite, Place(Path(folder), suite.name, None, 1, environment()), 1, _Silent())
+        runner = Runner(suite, Place(Path(folder), suite.name, None, 1, environment()), 1, SILENT)
         started = time.perf_counter()
         runner.prepare(suite.runs())
         prepared = time.perf_counter()

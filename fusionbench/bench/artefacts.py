@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from pickle import UnpicklingError
@@ -123,7 +122,7 @@ def _make(
     run: RunSpec,
     modality: str,
     root: Path | None,
-    on_epoch: Callable[[int, dict[str, float]], None],
+    on_epoch: OnEpoch,
     facts: dict[str, Any],
 ) -> None:
     choice = run.encoders[modality]
