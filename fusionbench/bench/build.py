@@ -5,17 +5,20 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
+from fusionbench.bench.matching import Match, default_target, matched
 from fusionbench.core.canonical import derived_seed
-from fusionbench.core.catalogue import load
+from fusionbench.core.catalogue import describe, load
 from fusionbench.core.task import TaskSpec
 from fusionbench.data.base import MultimodalData
 from fusionbench.fusion.base import FusionModule, Optimiser, Setting
-from fusionbench.plan.suite import RunSpec
+from fusionbench.plan.suite import MATCHED_PARAMETERS, RunSpec
 from fusionbench.records.record import DataFacts
 
 
@@ -27,12 +30,67 @@ def dataset_of(run: RunSpec, root: Path | None) -> MultimodalData:
     return made
 
 
+class Unsuitable(Exception):
+    """A strategy cannot be used here, or not in this track: the message says why, in words a user understands."""
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """What the runner fixes for a run, and how it came to the width of the head."""
+
+    setting: Setting
+    match: Match | None = None
+    """Where the track matches parameters."""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """As a record states it."""
+        found: dict[str, Any] = {"width": self.setting.width, "head_width": self.setting.head_width}
+        return found | ({} if self.match is None else stated(self.match))
+
+
+def stated(match: Match) -> dict[str, Any]:
+    """A match as a record states it: the target, what was reached, and what could be."""
+    return {
+        "target_parameters": match.target,
+        "fusion_parameters": match.parameters,
+        "reachable_parameters": list(match.reachable),
+    }
+
+
+def fixed_for(run: RunSpec, task: TaskSpec) -> Fixed:
+    """What the runner fixes for a run: heads are as wide as the encodings, or as the track's target asks.
+
+    Raises:
+        Unsuitable: the strategy cannot be used here, or not reach the target.
+    """
+    setting = _setting(run, task)
+    reason = load("strategy", run.strategy.name).unsuitable(setting)
+    if reason:
+        raise Unsuitable(reason)
+    if run.track.name != MATCHED_PARAMETERS or _has_no_head(run):
+        return Fixed(setting)
+    found = matched(lambda other: build(run, other), setting, run.track.options["target"] or default_target(setting))
+    if found.problem:
+        raise Unsuitable(found.problem)
+    return Fixed(replace(setting, head_width=found.head_width), found)
+
+
 def setting_for(run: RunSpec, task: TaskSpec) -> Setting:
-    """What the runner fixes for a run: heads are as wide as the encodings."""
+    """The setting of `fixed_for`, which says what is raised."""
+    return fixed_for(run, task).setting
+
+
+def _setting(run: RunSpec, task: TaskSpec) -> Setting:
     widths = [choice.options["width"] for choice in run.encoders.values()]
     width = widths[0] if widths else 1
     optimiser = Optimiser(run.budget.learning_rate, run.budget.weight_decay)
     return Setting(task, run.encoders, width, width, run.budget.dropout, optimiser, run.seed)
+
+
+def _has_no_head(run: RunSpec) -> bool:
+    """Whether there is nothing to match: it looks at no input (`chance`)."""
+    return describe("strategy", run.strategy.name).facts.get("uses") == "none"
 
 
 def build(run: RunSpec, setting: Setting) -> FusionModule:

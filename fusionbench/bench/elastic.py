@@ -18,14 +18,16 @@ from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
 from fusionbench.bench.artefacts import pretrain_one
-from fusionbench.bench.jobs import Job, Message, Place, Report, TrainJob
+from fusionbench.bench.desk import Desk
+from fusionbench.bench.jobs import Job, Message, Place, Report
 from fusionbench.bench.launch import Watcher
-from fusionbench.bench.run import Desk, Runner, is_wanted
+from fusionbench.bench.run import Runner
 from fusionbench.bench.session import prepare
 from fusionbench.bench.train import train
 from fusionbench.core.errors import Interrupted, UserError
 from fusionbench.core.seat import Seat
 from fusionbench.plan.suite import RunSpec, Suite
+from fusionbench.plan.tracks import trials_of
 from fusionbench.records.claims import Claims
 from fusionbench.training.fit import quiet
 from fusionbench.training.group import joined
@@ -53,7 +55,7 @@ class Together:
         Raises:
             UserError: the data are missing or wrong, or cannot be shared out.
         """
-        known = {run.key: run for run in runs}
+        known = {run.key: run for final in runs for run in (*trials_of(final), final)}
         try:
             pending = [known[key] for key in self._agreed(self._pending(runs, again))]
             self._prepare(pending)
@@ -73,7 +75,8 @@ class Together:
         if not self.seat.is_first:
             return []
         self.runner.clear(runs)
-        return [run.key for run in runs if is_wanted(self.runner.store.read(run), again)]
+        pending = [run for run in runs if self.runner.store.is_wanted(run, again)]
+        return [run.key for run in (*self.runner.trials(pending, again), *pending)]
 
     def _agreed(self, keys: list[str]) -> list[str]:
         """What the first process has found, on all of them."""
@@ -98,7 +101,7 @@ class Together:
         """Whether the run is ours to do; another runner on the same results may have it, or have done it."""
         store = self.runner.store
         if self.seat.is_first:
-            mine = self.claims.take(store.path(run, ".lock")) and is_wanted(store.read(run), again)
+            mine = self.claims.take(store.path(run, ".lock")) and store.is_wanted(run, again)
             self.store.set(f"taken/{number}", "yes" if mine else "no")
         return self._word(f"taken/{number}") == "yes"
 
@@ -109,7 +112,7 @@ class Together:
     # --- one run -------------------------------------------------------------------------------------------------
 
     def _train(self, number: int, run: RunSpec) -> str:
-        job = TrainJob(self.place, run, self.suite.measures, self.seat.of)
+        job = self.runner.training(run)
         self.watcher.started(job)
         meet = partial(joined, self.seat, PrefixStore(f"run/{number}", self.store))
         message = train(job, _Told(job, self.watcher, self.claims, self.store), self.seat, meet)

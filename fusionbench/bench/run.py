@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
+from fusionbench.bench.desk import Desk, session_lock
 from fusionbench.bench.jobs import (
     SESSION_MEASURES,
-    Job,
     LatencyJob,
     MeasureJob,
     Message,
@@ -24,9 +23,9 @@ from fusionbench.core.canonical import canonical_json
 from fusionbench.core.errors import UserError
 from fusionbench.plan.load import slug
 from fusionbench.plan.suite import RunSpec, Suite
+from fusionbench.plan.tracks import all_trials, track_label
 from fusionbench.records.claims import Claims
-from fusionbench.records.record import Record
-from fusionbench.records.store import LATENCY, Store
+from fusionbench.records.store import Store
 
 
 @dataclass
@@ -54,7 +53,7 @@ class Runner:
         """Train what is not done, take missing measures; how many of the runs have which status now.
 
         Args:
-            runs: those of the suite's that are wanted.
+            runs: those of the suite's that are wanted; trials that choose something for them come first.
             again: records of these statuses ("failed", "diverged", "skipped") do not count as done.
 
         Raises:
@@ -62,19 +61,31 @@ class Runner:
             KeyboardInterrupt: stopped; what is done is recorded, the same call goes on.
         """
         self.clear(runs)
-        records = {run.key: self.store.read(run) for run in runs}
-        pending = [run for run in runs if is_wanted(records[run.key], again)]
-        unmeasured = [run for run in runs if self._missing_measures(run, records[run.key])]
+        pending = [run for run in runs if self.store.is_wanted(run, again)]
+        trials = self.trials(pending, again)
+        unmeasured = [run for run in runs if self._missing_measures(run)]
         if pending or unmeasured:
-            self.prepare(pending + unmeasured)
+            self.prepare(trials + pending + unmeasured)
             desk = Desk(self.store, again)
             try:
-                self.pool.run([TrainJob(self.place, run, self.suite.measures, self.devices) for run in pending], desk)
+                for several in (trials, pending):  # All trials end before the first run that takes over from them.
+                    self.pool.run([self.training(run) for run in several], desk)
                 self.pool.run([MeasureJob(self.place, run, self.suite.measures) for run in unmeasured], desk)
             finally:
                 self.store.sweep()  # Of workers that were ended in the middle of writing.
         found = (self.store.read(run) for run in runs)
         return Counter("missing" if record is None else record.status for record in found)
+
+    def trials(self, runs: Iterable[RunSpec], again: frozenset[str] = frozenset()) -> list[RunSpec]:
+        """The trials of some runs that are not done, each once; claims on what killed runners had finished are gone."""
+        found = all_trials(runs)
+        self.clear(found)
+        return [trial for trial in found if self.store.is_wanted(trial, again)]
+
+    def training(self, run: RunSpec) -> TrainJob:
+        """A trial is measured by its validation score alone."""
+        measures = self.suite.measures if run.role == "final" else ()
+        return TrainJob(self.place, run, measures, self.devices)
 
     def prepare(self, runs: Iterable[RunSpec]) -> None:
         """Every dataset converted, every model built once, then encoders that are trained beforehand.
@@ -91,7 +102,9 @@ class Runner:
 
     def preparing(self, runs: Iterable[RunSpec]) -> list[PrepareJob]:
         """What `prepare` does first, a job per dataset."""
-        return [PrepareJob(self.place, tuple(rows.values()), self.devices) for rows in _by_row(runs).values()]
+        datasets = _grouped(runs, lambda run: slug("dataset", run.dataset))
+        models = (_grouped(found, lambda run: (_row_name(run), track_label(run.track))) for found in datasets)
+        return [PrepareJob(self.place, tuple(first for first, *_ in found), self.devices) for found in models]
 
     def pretraining(self, runs: Iterable[RunSpec]) -> list[PretrainJob]:
         """What `prepare` does then, a job per encoder that several runs share."""
@@ -99,10 +112,13 @@ class Runner:
         return list({_shared_encoder(job.run, job.modality): job for job in jobs}.values())
 
     def latency(self, runs: Iterable[RunSpec], options: dict[str, object], *, anew: bool) -> list[Path]:
-        """A latency session per dataset; unless `anew`, only where no session covers these strategies already."""
+        """A latency session per table; unless `anew`, only where no session covers these strategies already."""
+        timed = [run for run in runs if self._runs_at_all(run)]
+        tables = _grouped(timed, lambda run: (slug("dataset", run.dataset), track_label(run.track)))
+        models = [_rows_of(found) for found in tables]
         jobs = [
             LatencyJob(self.place, tuple(rows.values()), options)
-            for rows in _by_row(run for run in runs if self._runs_at_all(run)).values()
+            for rows in models
             if anew or not self._is_timed(rows, options)
         ]
         # One worker alone, and one runner at a time (the session is claimed): two at once would time each other.
@@ -114,11 +130,12 @@ class Runner:
         self.store.sweep()
         for run in runs:
             Claims.clear_if_dead(self.store.path(run, ".lock"))
-            Claims.clear_if_dead(_session_lock(self.store, run))
+            Claims.clear_if_dead(session_lock(self.store, run))
 
     # --- what is there -------------------------------------------------------------------------------------------
 
-    def _missing_measures(self, run: RunSpec, record: Record | None) -> bool:
+    def _missing_measures(self, run: RunSpec) -> bool:
+        record = self.store.read(run)
         wanted = [choice.name for choice in self.suite.measures if choice.name not in SESSION_MEASURES]
         done = record is not None and record.status == "done"
         return done and any(self.store.read_measure(run, name) is None for name in wanted)
@@ -129,7 +146,8 @@ class Runner:
         return record is None or record.status == "done"
 
     def _is_timed(self, rows: dict[str, RunSpec], options: dict[str, object]) -> bool:
-        for session in self.store.read_latency(next(iter(rows.values())).dataset):
+        sample = next(iter(rows.values()))
+        for session in self.store.read_latency(sample.dataset, sample.track):
             same_host = session["environment"]["host"] == self.place.environment["host"]
             covered = {row["strategy"] for row in session["rows"]}
             if same_host and session["options"] == options and set(rows) <= covered:
@@ -151,79 +169,23 @@ class Runner:
             )
 
 
-@dataclass
-class Desk:
-    """Where a suite's jobs keep their files; see launch.Desk."""
-
-    store: Store
-    again: frozenset[str] = frozenset()
-    timed: Callable[[LatencyJob], bool] = lambda _: False
-    """Whether a latency session is there by now."""
-
-    def lock(self, job: Job) -> Path | None:
-        """Training is claimed beside its record, a latency session beside the others."""
-        if isinstance(job, LatencyJob):
-            return _session_lock(self.store, job.runs[0])
-        return self.store.path(job.run, ".lock") if isinstance(job, TrainJob) else None
-
-    def log(self, job: Job) -> Path | None:
-        """Beside the record; preparing talks to the user (downloads, conversion)."""
-        if isinstance(job, TrainJob | MeasureJob) and not job.place.debug:
-            return self.store.path(job.run, ".log")
-        return None
-
-    def is_done(self, job: Job) -> bool:
-        """Whether a record is there that this call would not do again."""
-        if isinstance(job, LatencyJob):
-            return self.timed(job)
-        return isinstance(job, TrainJob) and not is_wanted(self.store.read(job.run), self.again)
-
-    def crashed(self, job: Job, reason: str) -> Message:
-        """A failed record for training; anything else is an error of the whole suite."""
-        if not isinstance(job, TrainJob):
-            raise UserError(f"{type(job).__name__}: {reason}; try again with --workers 1 --debug")
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        record = Record(
-            job.run.key,
-            job.run.to_json(),
-            "failed",
-            reason,
-            threads=job.place.threads,
-            devices=job.devices,
-            environment=job.place.environment,
-            started=now,
-            finished=now,
-        )
-        self.store.publish(record)
-        return Message("finished", "failed", facts={"reason": reason, "score": None, "seconds": 0.0})
-
-
-def _session_lock(store: Store, run: RunSpec) -> Path:
-    """The claim on latency sessions of the run's dataset."""
-    return store.folder(run.dataset) / LATENCY / "session.lock"
-
-
-def _by_row(runs: Iterable[RunSpec]) -> dict[str, dict[str, RunSpec]]:
-    """By dataset, what `_rows_of` gives."""
-    datasets: dict[str, list[RunSpec]] = {}
+def _grouped(runs: Iterable[RunSpec], name: Callable[[RunSpec], object]) -> list[list[RunSpec]]:
+    """Runs of one name together, in the order in which names come first."""
+    groups: dict[object, list[RunSpec]] = {}
     for run in runs:
-        datasets.setdefault(slug("dataset", run.dataset), []).append(run)
-    return {dataset: _rows_of(found) for dataset, found in datasets.items()}
+        groups.setdefault(name(run), []).append(run)
+    return list(groups.values())
 
 
 def _rows_of(runs: Iterable[RunSpec]) -> dict[str, RunSpec]:
     """By strategy, the first run of each."""
-    rows: dict[str, RunSpec] = {}
-    for run in runs:
-        rows.setdefault(slug("strategy", run.strategy), run)
-    return rows
+    return {_row_name(first): first for first, *_ in _grouped(runs, _row_name)}
+
+
+def _row_name(run: RunSpec) -> str:
+    return slug("strategy", run.strategy)
 
 
 def _shared_encoder(run: RunSpec, modality: str) -> str:
     """What decides an encoder that is trained beforehand, as text."""
     return canonical_json([run.dataset.to_json(), modality, run.encoders[modality].to_json(), run.seed])
-
-
-def is_wanted(record: Record | None, again: frozenset[str]) -> bool:
-    """Whether a run is still to be done."""
-    return record is None or record.status in again

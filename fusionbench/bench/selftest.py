@@ -8,9 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from fusionbench.bench.desk import Desk
 from fusionbench.bench.jobs import Job, MeetJob, Place
 from fusionbench.bench.launch import Pool, Watcher
-from fusionbench.bench.run import Desk, Runner
+from fusionbench.bench.run import Runner
 from fusionbench.core.catalogue import describe
 from fusionbench.plan.load import slug
 from fusionbench.plan.suite import RunSpec, Suite

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 
 import numpy as np
 import torch
 
-from fusionbench.bench.build import build, data_facts, dataset_of, setting_for
+from fusionbench.bench.build import Unsuitable, build, data_facts, dataset_of, setting_for
 from fusionbench.bench.jobs import SESSION_MEASURES, LatencyJob, MeasureJob, Message, PrepareJob, Report, TrainJob
 from fusionbench.core.catalogue import load
 from fusionbench.core.errors import UserError
@@ -56,10 +57,8 @@ def prepare(job: PrepareJob) -> Message:
 
 def _try(run: RunSpec, data: MultimodalData) -> None:
     """Build a model once; raises UserError for a wrong option, and leaves what else may be wrong to its record."""
-    setting = setting_for(run, data.task)
     try:
-        if not load("strategy", run.strategy.name).unsuitable(setting):
-            build(run, setting)
+        build(run, setting_for(run, data.task))
     except UserError:
         raise
     except Exception:  # noqa: BLE001  (training meets it again, and records it)
@@ -79,12 +78,14 @@ def time_strategies(job: LatencyJob, report: Report) -> Message:
     batches = {size: data.batch(np.sort(rng.choice(test_rows, size))).to(device) for size in sizes}
     modules = {}
     for run in job.runs:
-        modules[slug("strategy", run.strategy)] = build(run, setting_for(run, data.task)).to(device)
+        with suppress(Unsuitable):  # Nobody has tried it yet; it will be a row without scores.
+            modules[slug("strategy", run.strategy)] = build(run, setting_for(run, data.task)).to(device)
     rows = measure_latency(
         modules, batches, rng, lambda done, total: report.progress(done, total, "latency"), **job.options
     )
     session = {
         "dataset": job.runs[0].dataset.to_json(),
+        "track": job.runs[0].track.to_json(),
         "options": job.options,
         "device": torch.cuda.get_device_name() if device == "cuda" else job.place.environment["cpu"],
         "environment": job.place.environment,

@@ -13,10 +13,10 @@ from typing import Any
 import torch
 
 from fusionbench.bench.artefacts import load_pretrained
-from fusionbench.bench.build import build, data_facts, dataset_of, seeded, setting_for
+from fusionbench.bench.build import Unsuitable, build, data_facts, dataset_of, fixed_for, seeded
 from fusionbench.bench.jobs import Message, Report, TrainJob
 from fusionbench.bench.session import store_measures
-from fusionbench.core.catalogue import load
+from fusionbench.bench.tuning import Chosen, chosen_learning_rate
 from fusionbench.core.errors import Diverged, Interrupted, UserError
 from fusionbench.core.seat import ALONE, Seat
 from fusionbench.data.base import MultimodalData
@@ -51,7 +51,7 @@ def train(job: TrainJob, report: Report, seat: Seat = ALONE, meet: Meet = nullco
         record = _ended(job, "failed", _reason(error), started)
     if seat.is_first:
         store.publish(record)
-    facts = {"score": record.scores.get(record.metric) if record.scores else None, "seconds": record.train_seconds}
+    facts = {"score": record.score, "seconds": record.train_seconds}
     return Message("finished", record.status, facts={**facts, "reason": record.reason})
 
 
@@ -60,12 +60,14 @@ def _trained(job: TrainJob, report: Report, store: Store, started: datetime, sea
     data = dataset_of(run, job.place.data)
     data.prepare_data()
     data.setup()
-    setting = setting_for(run, data.task)
     facts = data_facts(run, data)
-    reason = load("strategy", run.strategy.name).unsuitable(setting)
-    if reason:
-        return replace(_ended(job, "skipped", reason, started), data=facts)
-    module = build(run, setting)
+    try:
+        fixed = fixed_for(run, data.task)
+    except Unsuitable as reason:
+        return replace(_ended(job, "skipped", str(reason), started), data=facts)
+    chosen = chosen_learning_rate(run, store)
+    optimiser = replace(fixed.setting.optimiser, learning_rate=chosen.learning_rate)
+    module = build(run, replace(fixed.setting, optimiser=optimiser))
     load_pretrained(module, run, data, job.place.data)
     if seat.of > 1 and not can_be_shared(module):
         if not seat.is_first:
@@ -77,22 +79,29 @@ def _trained(job: TrainJob, report: Report, store: Store, started: datetime, sea
     with meet():
         with seeded(run.seed, "training"):
             fitted = fit(module, data, run.budget, _teller(report, run.budget.epochs, seat))
-        tested = evaluate(module, data, run.budget)
-    if seat.is_first:
+        tested = evaluate(module, data, run.budget) if run.role == "final" else None  # A trial never sees a test row.
+    if seat.is_first and tested:
         store.publish_arrays(run, tested.predictions)
     return replace(
         _ended(job, "done", "", started),
         devices=seat.of,
-        options={"width": setting.width, "head_width": setting.head_width},
+        options=fixed.options | _tuned(chosen),
         task=_task_facts(data),
-        scores=tested.scores,
+        scores=tested.scores if tested else {},
         validation=fitted.validation,
         curves=fitted.curves,
-        test_evaluations=1,
+        test_evaluations=1 if tested else 0,
         train_seconds=fitted.seconds,
         epochs_run=fitted.epochs_run,
         data=facts,
     )
+
+
+def _tuned(chosen: Chosen) -> dict[str, Any]:
+    """A choice as a record states it; nothing where there was none."""
+    if not chosen.validation:
+        return {}
+    return {"learning_rate": chosen.learning_rate, "trials": chosen.validation}
 
 
 def _teller(report: Report, total: int, seat: Seat) -> OnEpoch:

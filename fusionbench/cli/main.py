@@ -58,16 +58,21 @@ def list_(options: argparse.Namespace) -> int:
 def plan(options: argparse.Namespace) -> int:
     """The runs, their keys, and which are done."""
     from fusionbench.plan.load import slug
+    from fusionbench.plan.tracks import all_trials, track_label
 
     suite, store, runs = selected(options)
     counts: Counter[str] = Counter()
-    for run in runs:
+    trials = all_trials(runs)
+    for run in (*trials, *runs):
         record = store.read(run)
         status = record.status if record else "to do"
         counts[status] += 1
         names = f"{slug('dataset', run.dataset)}  {slug('strategy', run.strategy)}"
+        names += f"  {track_label(run.track)}" if len(suite.tracks) > 1 else ""
+        names += f"  trial at {run.budget.learning_rate:g}" if run.role == "trial" else ""
         print(f"{run.key}  {status:8}  seed {run.seed}  {names}")
-    print(f"{suite.name}: {len(runs)} runs; {counted(counts)}")
+    also = f" and {len(trials)} trials before them" if trials else ""
+    print(f"{suite.name}: {len(runs)} runs{also}; {counted(counts)}")
     return DONE
 
 
@@ -82,6 +87,8 @@ def prepare(options: argparse.Namespace) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Train, measure, time, report."""
+    from fusionbench.plan.tracks import all_trials
+
     suite, store, runs = selected(options)
     again = frozenset(word for word in (options.again or "").split(",") if word)
     if not again <= set(AGAIN):
@@ -97,9 +104,9 @@ def run(options: argparse.Namespace) -> int:
         if not seat.is_first:
             return DONE
         again = frozenset()  # Done just now; what follows is for one process alone: measures, tables.
-    records = [store.read(one) for one in runs]
-    already = sum(record is not None and record.status not in again for record in records)
-    with watcher_for(options, len(runs), already) as watcher:
+    pending = [one for one in runs if store.is_wanted(one, again)]
+    trials = [trial for trial in all_trials(pending) if store.is_wanted(trial, again)]
+    with watcher_for(options, len(runs) + len(trials), len(runs) - len(pending)) as watcher:
         runner = runner_for(options, suite, watcher)
         counts = runner.run(runs, again)
         latency = suite.measure("latency")

@@ -25,7 +25,8 @@ def title(job: Job) -> str:
     """The job in a few words: `digits / gated, seed 2`."""
     match job:
         case TrainJob():
-            return f"{slug('dataset', job.run.dataset)} / {slug('strategy', job.run.strategy)}, seed {job.run.seed}"
+            of = f"seed {job.run.seed}" if job.run.role == "final" else f"trial at {job.run.budget.learning_rate:g}"
+            return f"{slug('dataset', job.run.dataset)} / {slug('strategy', job.run.strategy)}, {of}"
         case MeasureJob():
             return f"measuring {slug('dataset', job.run.dataset)} / {slug('strategy', job.run.strategy)}"
         case PrepareJob():

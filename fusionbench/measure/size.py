@@ -27,7 +27,6 @@ def measure(module: FusionModule, batch: MultimodalBatch) -> dict[str, Any]:
         batch: some samples of its data.
     """
     encoders = sum(parameter.numel() for parameter in module.encoders.parameters())
-    total = sum(parameter.numel() for parameter in module.parameters())
     trained = sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
     training = module.training
     module.eval()
@@ -37,12 +36,18 @@ def measure(module: FusionModule, batch: MultimodalBatch) -> dict[str, Any]:
     fusion_flops = count_flops(lambda: module.fuse(encoded))
     module.train(training)
     return {
-        "fusion_parameters": total - encoders,
+        "fusion_parameters": fusion_parameters(module),
         "encoder_parameters": encoders,
         "trained_parameters": trained,
         "flops_per_sample": flops / len(batch),
         "fusion_flops_per_sample": fusion_flops / len(batch),
     }
+
+
+def fusion_parameters(module: FusionModule) -> int:
+    """The parameters of all that is not an encoder."""
+    total = sum(parameter.numel() for parameter in module.parameters())
+    return total - sum(parameter.numel() for parameter in module.encoders.parameters())
 
 
 def count_flops(call: Callable[[], object]) -> int:

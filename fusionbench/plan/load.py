@@ -15,7 +15,8 @@ from fusionbench.core.errors import UserError, shown, unknown
 from fusionbench.core.task import ModalityKind
 from fusionbench.plan.schema import FileBudget, FileChoice, FileEncoder, validated
 from fusionbench.plan.source import Source, TreePath, read_source, with_settings
-from fusionbench.plan.suite import TRACKS, Budget, Choice, Row, Suite
+from fusionbench.plan.suite import Budget, Choice, Row, Suite
+from fusionbench.plan.tracks import filled_track, track_label
 
 NAME = r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*"
 
@@ -35,7 +36,8 @@ def suite_of(source: Source) -> Suite:
     datasets = resolve.choices("dataset", file.datasets, ("datasets",))
     encoders = {name: resolve.encoder(given, ("encoders", name)) for name, given in file.encoders.items()}
     resolve.check_encoder_keys(encoders, datasets)
-    tracks = resolve.tracks(file.tracks)
+    budget = _budget(file.budget)
+    tracks = resolve.tracks(file.tracks, budget, file.seeds)
     rows = tuple(
         row
         for dataset in datasets
@@ -43,7 +45,6 @@ def suite_of(source: Source) -> Suite:
         for row in resolve.rows(dataset, file.strategies, encoders, track)
     )
     measures = resolve.choices("measure", file.measures, ("measures",))
-    budget = _budget(file.budget)
     return Suite(file.name, datasets, rows, tuple(file.seeds), tracks, budget, measures)
 
 
@@ -120,17 +121,19 @@ class _Resolver:
                 place = self.source.place((*at, index))
                 raise UserError(f"{place}: '{choice.name}' is named twice with the same options")
 
-    def tracks(self, given: list[FileChoice]) -> tuple[Choice, ...]:
-        """The tracks, which have no options yet."""
+    def tracks(self, given: list[FileChoice], budget: Budget, seeds: Sequence[int]) -> tuple[Choice, ...]:
+        """The tracks with all their options; two of one label would share their files."""
+        found: list[Choice] = []
         for index, track in enumerate(given):
-            place = self.source.place(("tracks", index))
-            if track.name not in TRACKS:
-                raise unknown("track", track.name, TRACKS, place)
-            if track.options:
-                raise unknown(f"option of track '{track.name}' called", next(iter(track.options)), (), place)
-        found = tuple(Choice(track.name) for track in given)
-        self.check_once(found, ("tracks",))
-        return found
+            at: TreePath = ("tracks", index)
+            found.append(
+                filled_track(
+                    track.name, track.options, budget, seeds, lambda *part, at=at: self.source.place((*at, *part))
+                )
+            )
+            if track_label(found[-1]) in map(track_label, found[:-1]):
+                raise UserError(f"{self.source.place(at)}: '{track_label(found[-1])}' is named twice")
+        return tuple(found)
 
     def check_encoder_keys(self, encoders: Mapping[str, Choice], datasets: Sequence[Choice]) -> None:
         """Refuse an encoder for a modality or kind that no dataset has."""

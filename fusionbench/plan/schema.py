@@ -13,7 +13,7 @@ from fusionbench.core.catalogue import names
 from fusionbench.core.errors import UserError, shown, unknown
 from fusionbench.core.options import complaint
 from fusionbench.plan.source import Source
-from fusionbench.plan.suite import TRACKS, Budget, Precision
+from fusionbench.plan.suite import SAME_ENCODERS, Budget, Precision
 
 STRICT = ConfigDict(extra="forbid", strict=True)
 MEASURES = ({"name": "size"},)
@@ -85,7 +85,7 @@ def validated(source: Source) -> SuiteFile:
 
 def _spelled_out(source: Source) -> dict[str, Any]:
     """The tree with its short forms written out: a name is a choice without options, a count is a list of seeds."""
-    tree = {"tracks": [TRACKS[0]], "measures": list(MEASURES), "seeds": SEEDS, **source.tree}
+    tree = {"tracks": [SAME_ENCODERS], "measures": list(MEASURES), "seeds": SEEDS, **source.tree}
     if tree.get("strategies") == "all":
         tree["strategies"] = list(names("strategy"))
     tree["seeds"] = _seeds(tree["seeds"], source.place(("seeds",)))

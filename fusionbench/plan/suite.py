@@ -15,7 +15,8 @@ from fusionbench.core.canonical import short_key
 
 Precision = Literal["32-true", "bf16-mixed"]
 Role = Literal["final", "trial"]
-TRACKS = ("same_encoders",)
+SAME_ENCODERS, MATCHED_PARAMETERS = "same_encoders", "matched_parameters"
+"""The tracks; see tracks.py."""
 
 
 @dataclass(frozen=True)

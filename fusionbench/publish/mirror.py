@@ -9,6 +9,7 @@ from typing import Any
 from fusionbench.core.canonical import sha256_of, short_key
 from fusionbench.plan.load import slug
 from fusionbench.plan.suite import RunSpec, Suite
+from fusionbench.plan.tracks import track_label
 from fusionbench.records.record import Record
 from fusionbench.records.store import LATENCY, Store
 
@@ -57,7 +58,7 @@ def mirror(suite: Suite, store: Store, record: Record) -> Mirror:
     """
     run = record.run
     dataset, strategy = slug("dataset", run.dataset), slug("strategy", run.strategy)
-    track = run.track.name + (f"+{short_key(run.track.options, 6)}" if run.track.options else "")
+    track = track_label(run.track)
     tags = (dataset, strategy, track, run.role, record.status)
     return Mirror(
         id=f"{suite.name}-{record.key}",
@@ -106,7 +107,7 @@ def _measured(suite: Suite, store: Store, run: RunSpec, strategy: str) -> dict[s
 
 def _latency(store: Store, run: RunSpec, strategy: str) -> dict[str, Any]:
     """Of the newest session that timed the strategy."""
-    for session in reversed(store.read_latency(run.dataset)):
+    for session in reversed(store.read_latency(run.dataset, run.track)):
         rows = [row for row in session["rows"] if row["strategy"] == strategy]
         if rows:
             times = {f"{_cell(row)}/{name}": row[name] for row in rows for name in TIMES}

@@ -50,7 +50,9 @@ class Record:
     reason: str = ""
     """Why it is not "done", in one line; empty when it is."""
     options: dict[str, Any] = field(default_factory=dict)
-    """What the runner fixed for the model: width, head_width."""
+    """What the runner fixed for the model: width, head_width; in a track that matches parameters also
+    target_parameters, fusion_parameters, reachable_parameters (lowest, highest); where the learning rate was chosen,
+    learning_rate and trials (validation scores by learning rate)."""
     task: dict[str, Any] = field(default_factory=dict)
     """kind, classes, metric, modalities (name, kind, shape)."""
     scores: dict[str, float] = field(default_factory=dict)
@@ -83,6 +85,14 @@ class Record:
         """The score that ranks, e.g. "test/accuracy"."""
         return f"test/{self.task['metric']}"
 
+    @property
+    def score(self) -> float | None:
+        """What ranks it: the test score of a final run, the validation score of a trial; None if it has none."""
+        if "metric" not in self.task:
+            return None
+        found = self.validation if self.run.role == "trial" else self.scores
+        return found.get(f"{'validation' if self.run.role == 'trial' else 'test'}/{self.task['metric']}")
+
 
 _RECORD = TypeAdapter(Record)
 
@@ -113,6 +123,9 @@ def from_text(text: str | bytes) -> Record:
         raise InvalidRecord(f"spec: {error}") from error
     if key != record.key:
         raise InvalidRecord(f"key {record.key} is not the hash of its spec ({key})")
-    if record.status == "done" and (not record.scores or record.data is None):
+    is_trial = record.run.role == "trial"
+    if record.status == "done" and (not (record.validation if is_trial else record.scores) or record.data is None):
         raise InvalidRecord("done, yet without scores or data")
+    if is_trial and (record.scores or record.test_evaluations):
+        raise InvalidRecord("a trial that was evaluated on the test rows")
     return record

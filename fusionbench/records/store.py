@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ import numpy as np
 from fusionbench.core.canonical import short_key
 from fusionbench.core.files import sweep, write_new, write_over
 from fusionbench.plan.load import slug
-from fusionbench.plan.suite import Choice, RunSpec
+from fusionbench.plan.suite import SAME_ENCODERS, Choice, RunSpec
+from fusionbench.plan.tracks import track_label
 from fusionbench.records.record import SCHEMA, InvalidRecord, Record, from_text, to_text
 
 LATENCY = "latency"
@@ -61,6 +62,11 @@ class Store:
             return None
         return record
 
+    def is_wanted(self, run: RunSpec, again: Collection[str] = ()) -> bool:
+        """Whether a run is still to be done: it has no record, or one of a status that is to be done again."""
+        record = self.read(run)
+        return record is None or record.status in again
+
     def publish(self, record: Record) -> bool:
         """Publish a record; one that is not "done" gives way, a done one never does (then False).
 
@@ -97,10 +103,11 @@ class Store:
         np.savez_compressed(buffer, **dict(arrays))  # type: ignore[arg-type]
         write_over(self.path(run, ".npz"), buffer.getvalue())
 
-    def read_latency(self, dataset: Choice) -> list[dict[str, Any]]:
-        """All latency sessions on a dataset, oldest first."""
+    def read_latency(self, dataset: Choice, track: Choice) -> list[dict[str, Any]]:
+        """All latency sessions on a dataset under a track, which decides how large models are; oldest first."""
         found = [self._read_json(path, path.stem) for path in sorted((self.folder(dataset) / LATENCY).glob("*.json"))]
-        return sorted((session for session in found if session), key=lambda session: str(session["started"]))
+        sessions = [session for session in found if session and track_label(_track_of(session)) == track_label(track)]
+        return sorted(sessions, key=lambda session: str(session["started"]))
 
     def publish_latency(self, dataset: Choice, session: Mapping[str, Any]) -> Path:
         """Write a latency session; its key is the hash of what it holds."""
@@ -150,6 +157,11 @@ class Store:
             self.set_aside.append(f"{path}: not a valid record ({why}); moved to {aside.name}, not counted")
         except PermissionError:
             self.set_aside.append(f"{path}: not a valid record ({why}); not counted")
+
+
+def _track_of(session: Mapping[str, Any]) -> Choice:
+    """The first sessions do not say: there was one track then."""
+    return Choice.from_json(session["track"]) if "track" in session else Choice(SAME_ENCODERS)
 
 
 def _text(facts: Mapping[str, Any]) -> bytes:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 from fusionbench.core.catalogue import describe
 from fusionbench.core.errors import UserError
+from fusionbench.plan.suite import MATCHED_PARAMETERS
+from fusionbench.plan.tracks import track_label
 from fusionbench.report.collect import Outcome, State
 from fusionbench.report.latency import ENOUGH_CALLS, ENOUGH_SECONDS
 from fusionbench.report.numbers import score, significant
@@ -152,7 +154,8 @@ def _training(table: Table) -> Iterator[str]:
     threads = sorted({record.threads for record in records})
     trained = f", trained with {' or '.join(map(str, threads))} thread{'s' * (threads != [1])} a run" if threads else ""
     version = f", results version {records[0].results_version}" if records else ""
-    yield f"Track {table.track.name}{trained}{version}."
+    yield f"Track {track_label(table.track)}{trained}{version}."
+    yield from _matching(table)
     first = {
         name: choice.pretrain.epochs
         for row in table.rows
@@ -163,6 +166,28 @@ def _training(table: Table) -> Iterator[str]:
     if first:
         stated = ", ".join(f"{name} ({epochs} epochs)" for name, epochs in first.items())
         yield f"Encoders trained beforehand on their modality's own labels and frozen: {stated}."
+
+
+def _matching(table: Table) -> Iterator[str]:
+    """What a track that matches parameters holds equal, and what it chooses."""
+    options, seeds = table.track.options, ", ".join(map(str, table.seeds))
+    if table.track.name != MATCHED_PARAMETERS:
+        return
+    targets = {row.fixed["target_parameters"] for row in table.rows if "target_parameters" in row.fixed}
+    given = "" if options["target"] else ", what concat has at the default width"
+    for target in sorted(targets):
+        yield (
+            f"Every strategy that looks at its input has {target:,} fusion parameters within 5 %{given}: "
+            "the width of its MLP head is solved for."
+        )
+    rates = ", ".join(f"{rate:g}" for rate in options["learning_rates"])
+    if len(options["learning_rates"]) > 1:
+        yield (
+            f"Learning rate: for each strategy the best on validation of {rates}, by one trial each at seed "
+            f"{options['trial_seed']}, which is none of those evaluated ({seeds}); trials are never tested."
+        )
+    else:
+        yield f"Learning rate {rates} for all."
 
 
 def _data(table: Table) -> Iterator[str]:

@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from fusionbench.plan.tracks import track_label
 from fusionbench.report.captions import BAD, note
 from fusionbench.report.tables import Table, TableRow
 
@@ -17,6 +18,7 @@ SIZES = (
     "flops_per_sample",
     "fusion_flops_per_sample",
 )
+FIXED = ("head_width", "target_parameters", "learning_rate")
 TIMES = (("fusion", 1), ("end_to_end", 1), ("end_to_end", 64))
 
 
@@ -31,7 +33,7 @@ def seeds_csv(table: Table) -> str:
     return _text(
         {
             "dataset": table.name,
-            "track": table.track.name,
+            "track": track_label(table.track),
             "strategy": row.strategy,
             "seed": outcome.run.seed,
             "key": outcome.run.key,
@@ -52,7 +54,7 @@ def _row(table: Table, row: TableRow) -> dict[str, Any]:
     names = sorted({name for other in table.rows for name in other.scores})
     found: dict[str, Any] = {
         "dataset": table.name,
-        "track": table.track.name,
+        "track": track_label(table.track),
         "strategy": row.strategy,
         "fidelity": row.fidelity,
         "interaction": row.interaction,
@@ -65,7 +67,7 @@ def _row(table: Table, row: TableRow) -> dict[str, Any]:
         summary = row.scores.get(name)
         found[f"{name}_mean"] = summary.mean if summary else None
         found[f"{name}_half_width"] = summary.half_width if summary else None
-    found |= {name: row.size.get(name) for name in SIZES}
+    found |= {name: row.size.get(name) for name in SIZES} | {name: row.fixed.get(name) for name in FIXED}
     for scope, batch_size in TIMES:
         timing = table.latency.timings.get((row.strategy, scope, batch_size)) if table.latency else None
         for what in ("median_ms", "p10_ms", "p90_ms", "spread"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from fusionbench.plan.tracks import track_label
 from fusionbench.report.captions import caption, note
 from fusionbench.report.layout import Column, columns
 from fusionbench.report.tables import Table, TableRow
@@ -41,7 +42,7 @@ def latex(table: Table) -> str:
     all others small. One row a line, one sentence of the caption a line.
     """
     shown = [column for column in columns(table) if column.form != "words"]
-    name = f"{table.name}, suite {table.suite}, track {table.track.name}."
+    name = f"{table.name}, suite {table.suite}, track {track_label(table.track)}."
     notes = [f"`{row.strategy}`: {note(row)}." for row in table.rows if note(row)]
     lines = [
         r"% \usepackage[T1]{fontenc}, \usepackage{booktabs,graphicx,textcomp}",
@@ -98,7 +99,7 @@ def _sentence(words: str) -> str:
 
 def _label(table: Table) -> str:
     """Letters, digits and hyphens: a label with other signs is an error in some classes."""
-    words = f"{table.suite}-{table.name}-{table.track.name}"
+    words = f"{table.suite}-{table.name}-{track_label(table.track)}"
     return re.sub("[^A-Za-z0-9]+", "-", words).strip("-")
 
 

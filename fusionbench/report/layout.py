@@ -11,6 +11,7 @@ from rich.console import Group
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from fusionbench.plan.tracks import track_label
 from fusionbench.report.captions import caption, note, short_caption, title
 from fusionbench.report.latency import Scope
 from fusionbench.report.numbers import count, milliseconds, score
@@ -46,8 +47,11 @@ def columns(table: Table) -> list[Column]:
         found += [
             Column("fusion parameters", lambda row: count(row.size.get("fusion_parameters"))),
             Column("encoder parameters", lambda row: count(row.size.get("encoder_parameters"))),
+            *([Column("head width", lambda row: _fixed(row, "head_width"))] if _is_matched(table) else []),
             Column("FLOPs a sample", lambda row: count(row.size.get("flops_per_sample"))),
         ]
+    if any("learning_rate" in row.fixed for row in table.rows):
+        found += [Column("learning rate", lambda row: _fixed(row, "learning_rate"))]
     if table.latency:
         found += [_time(table, "fusion", 1), _time(table, "end_to_end", 1), _time(table, "end_to_end", 64)]
     if table.cost:
@@ -71,7 +75,7 @@ def markdown(table: Table, picture: str = "") -> str:
     """
     shown = columns(table)
     lines = [
-        f"## {table.name.translate(ESCAPED)}, suite {table.suite}, track {table.track.name.translate(ESCAPED)}",
+        f"## {table.name.translate(ESCAPED)}, suite {table.suite}, track {track_label(table.track).translate(ESCAPED)}",
         "",
         _line([column.heading for column in shown]),
         _line([":--" if column.left else "--:" for column in shown]),
@@ -90,7 +94,7 @@ def narrow(table: Table) -> Group:
 
     "parameters" are the fusion's, "ms" is the median end-to-end latency at batch 1.
     """
-    name = f"{table.name} · {table.suite} · {table.track.name}"
+    name = f"{table.name} · {table.suite} · {track_label(table.track)}"
     shown = RichTable(title=Text(name), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     shown.add_column("strategy", no_wrap=True)
     for heading in (title(table.metric), "parameters", *(["ms"] if table.latency else [])):
@@ -106,6 +110,14 @@ def narrow(table: Table) -> Group:
         # Text, not str: a reason may hold what rich takes for markup.
         shown.add_row(*map(Text, cells), style="bold" if row.best else "")
     return Group(shown, Text(" ".join(short_caption(table)), style="dim"))
+
+
+def _is_matched(table: Table) -> bool:
+    return any("target_parameters" in row.fixed for row in table.rows)
+
+
+def _fixed(row: TableRow, name: str) -> str:
+    return f"{row.fixed[name]:g}" if name in row.fixed else "-"
 
 
 def _score(name: str) -> Column:

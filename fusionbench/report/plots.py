@@ -19,6 +19,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from fusionbench.plan.tracks import track_label
 from fusionbench.report.axes import scale_cost, scale_score
 from fusionbench.report.captions import title
 from fusionbench.report.labels import Box, Spot, place
@@ -106,7 +107,9 @@ def _draw(axes: Axes, table: Table, marks: Sequence[Mark]) -> list[Line2D]:
     for mark in marks:
         axes.vlines(mark.cost, *mark.ends, color=_colour(mark.row.front), linewidth=1.1, alpha=0.65, zorder=2)
         axes.plot(mark.cost, mark.score.mean, **_look(_shape(mark.row), mark.row.front), zorder=3)
-    axes.set_title(f"{table.name} (suite {table.suite}, track {table.track.name})", parse_math=False, fontsize=10)
+    axes.set_title(
+        f"{table.name} (suite {table.suite}, track {track_label(table.track)})", parse_math=False, fontsize=10
+    )
     axes.set_ylabel(f"test {title(table.metric)}", parse_math=False)
     axes.set_xlabel(_cost_label(table), parse_math=False)
     axes.grid(color="#DDDDDD", linewidth=0.6)

@@ -6,7 +6,7 @@ A run that diverged, failed, was skipped or is missing stays in its row, with th
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from fusionbench.plan.suite import Choice, Row, Suite
@@ -38,6 +38,8 @@ class TableRow:
     scores: Mapping[str, Summary]
     """Over the done seeds, by the records' names."""
     size: Mapping[str, Any]
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    """What the runner fixed for the model, the same at every seed: head_width, the learning rate that was chosen."""
     best: bool = False
     front: bool = False
     """On the Pareto front over the ranking score and the table's cost."""
@@ -122,7 +124,7 @@ def _table(suite: Suite, dataset: Choice, track: Choice, rows: Sequence[TableRow
     records = [outcome.record for row in rows for outcome in row.outcomes if outcome.record]
     refuse_mixtures(str(store.folder(dataset)), records)
     metric = next((record.metric for record in records if "metric" in record.task), "")
-    latency = newest_complete(store.read_latency(dataset), {row.strategy for row in rows})
+    latency = newest_complete(store.read_latency(dataset, track), {row.strategy for row in rows})
     ranked = sorted(
         rows, key=lambda row: (metric not in row.scores, -row.scores[metric].mean if metric in row.scores else 0)
     )
@@ -140,6 +142,7 @@ def _row(suite: Suite, row: Row, store: Store) -> TableRow:
         outcomes=found,
         scores=summaries(found),
         size=size_of(found, store),
+        fixed=next((outcome.record.options for outcome in found if outcome.record and outcome.state == "done"), {}),
     )
 
 

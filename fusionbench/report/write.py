@@ -11,6 +11,7 @@ from rich.console import Console
 from fusionbench.core.errors import UserError
 from fusionbench.core.files import write_over
 from fusionbench.plan.suite import Suite
+from fusionbench.plan.tracks import track_label
 from fusionbench.records.store import Store
 from fusionbench.report.csvs import seeds_csv, table_csv
 from fusionbench.report.latex import latex
@@ -84,7 +85,7 @@ def printed(suite: Suite, store: Store, form: Form) -> str:
 
 
 def _files(table: Table, folder: Path, by_track: bool) -> Iterator[tuple[Path, bytes]]:
-    suffix = f"-{table.track.name}" if by_track else ""
+    suffix = f"-{track_label(table.track)}" if by_track else ""
     name = f"accuracy_{table.cost}{suffix}"
     drawn = pictures(table)
     shown = f"{name}.png" if drawn else ""

@@ -6,7 +6,7 @@ Each raises AssertionError with the reason.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -17,11 +17,12 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchmetrics import Metric
 
+from fusionbench.bench.matching import matched
 from fusionbench.core.batch import MultimodalBatch
 from fusionbench.core.catalogue import describe, load
 from fusionbench.core.task import ModalityKind, ModalitySpec, TaskKind, TaskSpec
 from fusionbench.fusion.base import FusionModule, Optimiser, Setting
-from fusionbench.measure.size import measure
+from fusionbench.measure.size import fusion_parameters, measure
 from fusionbench.plan.suite import Choice
 
 STEPS = 4
@@ -222,6 +223,32 @@ def check_size(module: FusionModule, doc: str, options: Mapping[str, Any], batch
     flops = evaluated(doc, "FLOPs", letters | dict(options))
     counted = found["fusion_flops_per_sample"]
     assert abs(counted - flops) <= 0.01 * flops, f"{counted} FLOPs per sample, formula {flops}"
+
+
+def check_matching(
+    make: Callable[[Setting], FusionModule], doc: str, options: Mapping[str, Any], setting: Setting, count: int
+) -> None:
+    """Point 9: the head's width gives any number of parameters within 5 %, or a reason that names the range.
+
+    Args:
+        make: builds the strategy for a setting.
+        doc: its docstring, whose formula says what each width gives.
+        options: those of its that the formula names.
+        setting: with any head width.
+        count: modalities that it uses.
+    """
+    letters = {"M": count, "D": WIDTH, "C": setting.task.classes, **dict(options)}
+    formula = {width: round(evaluated(doc, "Parameters", letters | {"W": width})) for width in (1, 50, 400)}
+    assert formula[1] < formula[50] < formula[400], "the width of the head changes nothing"
+    for target in (round(1.04 * formula[50]), round(0.97 * formula[400])):
+        match = matched(make, setting, target)
+        assert not match.problem, match.problem
+        module = make(replace(setting, head_width=match.head_width))
+        found = fusion_parameters(module)
+        assert found == match.parameters, f"{found} parameters, {match.parameters} were found without memory"
+        assert abs(found - target) <= 0.05 * target, f"{found} parameters for a target of {target}"
+    small = matched(make, setting, formula[1] // 2)
+    assert f"{formula[1]:,} to " in small.problem, f"{small.target} is out of reach, yet the range is not named"
 
 
 def evaluated(doc: str, word: str, letters: Mapping[str, Any]) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from contract_checks import (
@@ -10,6 +12,7 @@ from contract_checks import (
     batch_of,
     check_learning,
     check_logits,
+    check_matching,
     check_missing_modalities,
     check_modalities_matter,
     check_samples_are_independent,
@@ -147,6 +150,22 @@ class TwiceTheWork(Sound):
         return Prediction((super().fuse(encoded).logits + super().fuse(encoded).logits) / 2)
 
 
+class FixedHead(Sound):
+    """Its head is as wide as its author liked."""
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(replace(setting, head_width=HEAD_WIDTH))
+
+
+class OtherWithoutMemory(Sound):
+    """Has another layer where it is built without memory: its count is not that of the model that trains."""
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        if self.head[0].weight.is_meta:
+            self.more = nn.Linear(WIDTH, WIDTH)
+
+
 class NotANumber(Sound):
     """Takes the logarithm of what may be negative."""
 
@@ -162,6 +181,7 @@ def test_a_sound_strategy_passes_every_check() -> None:
     check_missing_modalities(module, BATCH)
     check_size(module, DOC, {}, BATCH)
     check_learning(module, BATCH)
+    check_matching(Sound, DOC, {}, setting_of(TASK), 2)
     assert sum(p.numel() for p in module.head.parameters()) == (2 * WIDTH + 1) * HEAD_WIDTH + (HEAD_WIDTH + 1) * 3
 
 
@@ -212,6 +232,19 @@ def test_a_leak_from_a_missing_modality_is_found(broken: type[FusionModule], rea
 def test_a_wrong_count_is_found(broken: type[FusionModule], reason: str) -> None:
     with pytest.raises(AssertionError, match=reason):
         check_size(broken(setting_of(TASK)), DOC, {}, BATCH)
+
+
+@pytest.mark.parametrize(
+    ("broken", "reason"), [(FixedHead, "out of reach: the width of the head"), (OtherWithoutMemory, "without memory")]
+)
+def test_a_number_of_parameters_that_the_head_does_not_reach_is_found(broken: type[FusionModule], reason: str) -> None:
+    with pytest.raises(AssertionError, match=reason):
+        check_matching(broken, DOC, {}, setting_of(TASK), 2)
+
+
+def test_a_formula_without_the_head_is_found() -> None:
+    with pytest.raises(AssertionError, match="the width of the head changes nothing"):
+        check_matching(Sound, "Whatever.\n\nParameters: M*D*D\n", {}, setting_of(TASK), 2)
 
 
 def test_a_missing_formula_is_found() -> None:

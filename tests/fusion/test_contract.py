@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from typing import cast
 
@@ -15,6 +16,7 @@ from contract_checks import (
     built,
     check_learning,
     check_logits,
+    check_matching,
     check_missing_modalities,
     check_modalities_matter,
     check_samples_are_independent,
@@ -108,6 +110,15 @@ def test_size_is_what_the_docstring_says(strategy: str, kinds: tuple[ModalityKin
     task = suited(strategy, kinds)
     doc = describe("strategy", strategy).doc
     check_size(built(strategy, task), doc, options_of(strategy, task), batch_of(task))
+
+
+@pytest.mark.parametrize("strategy", TRAINED)
+@pytest.mark.parametrize("kinds", [("vector",) * 2, ("sequence",) * 3], ids=label)
+def test_the_head_can_be_as_wide_as_a_number_of_parameters_asks(strategy: str, kinds: tuple[ModalityKind, ...]) -> None:
+    task = suited(strategy, kinds)
+    options, count = options_of(strategy, task), len(built(strategy, task).modalities_used())
+    made = partial(load("strategy", strategy), **options)
+    check_matching(made, describe("strategy", strategy).doc, options, setting_of(task), count)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

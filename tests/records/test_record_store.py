@@ -129,7 +129,10 @@ def test_a_damaged_measure_is_moved_aside(store: Store, record: Record) -> None:
 def test_latency_sessions_come_back_oldest_first(store: Store, record: Record) -> None:
     for started in ("2026-02", "2026-01"):
         store.publish_latency(record.run.dataset, {"started": started, "rows": []})
-    assert [session["started"] for session in store.read_latency(record.run.dataset)] == ["2026-01", "2026-02"]
+    assert [session["started"] for session in store.read_latency(record.run.dataset, record.run.track)] == [
+        "2026-01",
+        "2026-02",
+    ]
 
 
 def test_lint_names_what_is_invalid_or_out_of_place(store: Store, record: Record) -> None:

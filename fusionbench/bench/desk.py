@@ -1,0 +1,66 @@
+"""The desk: where a suite's jobs keep their files, which of them are done, and what becomes of one that crashed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from fusionbench.bench.jobs import Job, LatencyJob, MeasureJob, Message, TrainJob
+from fusionbench.core.errors import UserError
+from fusionbench.plan.suite import RunSpec
+from fusionbench.records.record import Record
+from fusionbench.records.store import LATENCY, Store
+
+
+@dataclass
+class Desk:
+    """Where a suite's jobs keep their files; see launch.Desk."""
+
+    store: Store
+    again: frozenset[str] = frozenset()
+    timed: Callable[[LatencyJob], bool] = lambda _: False
+    """Whether a latency session is there by now."""
+
+    def lock(self, job: Job) -> Path | None:
+        """Training is claimed beside its record, a latency session beside the others."""
+        if isinstance(job, LatencyJob):
+            return session_lock(self.store, job.runs[0])
+        return self.store.path(job.run, ".lock") if isinstance(job, TrainJob) else None
+
+    def log(self, job: Job) -> Path | None:
+        """Beside the record; preparing talks to the user (downloads, conversion)."""
+        if isinstance(job, TrainJob | MeasureJob) and not job.place.debug:
+            return self.store.path(job.run, ".log")
+        return None
+
+    def is_done(self, job: Job) -> bool:
+        """Whether a record is there that this call would not do again."""
+        if isinstance(job, LatencyJob):
+            return self.timed(job)
+        return isinstance(job, TrainJob) and not self.store.is_wanted(job.run, self.again)
+
+    def crashed(self, job: Job, reason: str) -> Message:
+        """A failed record for training; anything else is an error of the whole suite."""
+        if not isinstance(job, TrainJob):
+            raise UserError(f"{type(job).__name__}: {reason}; try again with --workers 1 --debug")
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        record = Record(
+            job.run.key,
+            job.run.to_json(),
+            "failed",
+            reason,
+            threads=job.place.threads,
+            devices=job.devices,
+            environment=job.place.environment,
+            started=now,
+            finished=now,
+        )
+        self.store.publish(record)
+        return Message("finished", "failed", facts={"reason": reason, "score": None, "seconds": 0.0})
+
+
+def session_lock(store: Store, run: RunSpec) -> Path:
+    """The claim on latency sessions of the run's dataset."""
+    return store.folder(run.dataset) / LATENCY / "session.lock"

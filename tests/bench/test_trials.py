@@ -1,0 +1,147 @@
+"""A suite at matched parameters, really run: trials first, never tested; finals take the best learning rate over."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from small_suites import Bench
+
+from fusionbench.bench.tuning import chosen_learning_rate
+from fusionbench.core.errors import Diverged, UserError
+from fusionbench.plan.load import load_suite
+from fusionbench.plan.suite import RunSpec
+from fusionbench.plan.tracks import trials_of
+from fusionbench.records.record import DataFacts, InvalidRecord, Record, from_text, to_text
+from fusionbench.records.store import Store
+
+MATCHED = {"name": "matched_parameters", "options": {"target": 9000, "learning_rates": [1e-4, 1e-2]}}
+
+
+def test_trials_come_first_and_finals_take_over_the_best_learning_rate(bench: Bench) -> None:
+    suite = bench.suite(strategies=["concat", "late"], seeds=2, tracks=[MATCHED], budget={"epochs": 2})
+    assert bench.run(suite) == 0
+    records = list(bench.records().values())
+    trials = [record for record in records if record["spec"]["role"] == "trial"]
+    finals = [record for record in records if record["spec"]["role"] == "final"]
+    assert (len(trials), len(finals)) == (4, 4)
+    assert max(record["finished"] for record in trials) <= min(record["started"] for record in finals)
+    for record in trials:
+        assert (record["test_evaluations"], record["scores"], record["spec"]["seed"]) == (0, {}, 1_000_000)
+        assert record["validation"]["validation/accuracy"] > 0
+    for record in finals:
+        own = {
+            str(trial["spec"]["budget"]["learning_rate"]): trial["validation"]["validation/accuracy"]
+            for trial in trials
+            if trial["spec"]["strategy"] == record["spec"]["strategy"]
+        }
+        assert record["options"]["trials"] == own
+        assert record["options"]["learning_rate"] == float(max(own, key=lambda rate: own[rate]))
+        assert abs(record["options"]["fusion_parameters"] - 9000) <= 450
+        assert record["test_evaluations"] == 1
+    assert not [path for path in bench.folder.rglob("*.npz") if path.stem in {trial["key"] for trial in trials}]
+
+
+def test_a_second_call_repeats_no_trial_and_a_new_seed_needs_none(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench.run(bench.suite(strategies=["concat"], seeds=1, tracks=[MATCHED]))
+    before = bench.records()
+    capsys.readouterr()
+    bench.run(bench.suite(strategies=["concat"], seeds=2, tracks=[MATCHED]))
+    said = capsys.readouterr().out
+    assert "[2/2]" in said
+    assert "trial" not in said.partition("|")[0]
+    assert len(bench.records()) == len(before) + 1
+
+
+def test_a_run_named_by_only_brings_its_trials_along(bench: Bench) -> None:
+    suite = bench.suite(strategies=["concat", "late"], seeds=2, tracks=[MATCHED])
+    assert bench.run(suite, "--only", "strategy=late", "--only", "seed=1") == 0
+    found = [(r["spec"]["strategy"]["name"], r["spec"]["role"]) for r in bench.records().values()]
+    assert sorted(found) == [("late", "final"), ("late", "trial"), ("late", "trial")]
+
+
+def test_both_tracks_share_a_folder_yet_no_table_and_no_latency_session(bench: Bench) -> None:
+    latency = {"name": "latency", "options": {"seconds": 0.01, "batch_sizes": [1], "threads": [1]}}
+    tracks = ["same_encoders", {**MATCHED, "options": {"target": 30_000, "learning_rates": [1e-3]}}]
+    suite = bench.suite(strategies=["concat", "cross_attention"], seeds=1, tracks=tracks, measures=["size", latency])
+    assert bench.run(suite) == 0
+    sessions = [json.loads(path.read_text()) for path in bench.folder.rglob("latency/*.json")]
+    rows = {s["track"]["name"]: {row["strategy"] for row in s["rows"]} for s in sessions}
+    assert rows == {"same_encoders": {"concat", "cross_attention"}, "matched_parameters": {"concat"}}
+    (table,) = bench.folder.rglob("table-matched_parameters+target=30000.csv")
+    by_strategy = {row["strategy"]: row for row in csv.DictReader(table.read_text().splitlines())}
+    assert abs(int(by_strategy["concat"]["fusion_parameters"]) - 30_000) <= 1500
+    assert "out of reach" in by_strategy["cross_attention"]["notes"]
+    text = table.with_suffix(".md").read_text()
+    assert "has 30,000 fusion parameters within 5 %" in text
+    assert "| head width |" in text
+    assert "Learning rate 0.001 for all." in text
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunSpec:
+    text = f"{{name: s, datasets: [digits], strategies: [concat], seeds: 1, tracks: [{json.dumps(MATCHED)}]}}"
+    (tmp_path / "s.yaml").write_text(text)
+    return next(iter(load_suite(str(tmp_path / "s.yaml")).runs()))
+
+
+def with_trials(store: Store, run: RunSpec, *scores: tuple[float, float] | str) -> None:
+    """Publish a trial for each learning rate: (accuracy, NLL) on validation, or the status that it ended with."""
+    for trial, given in zip(trials_of(run), scores, strict=True):
+        record = Record(trial.key, trial.to_json(), "done", task={"metric": "accuracy"})
+        if isinstance(given, str):
+            record = replace(record, status=given, reason=f"it {given}")  # type: ignore[arg-type]
+        else:
+            values = {"validation/accuracy": given[0], "validation/nll": given[1]}
+            record = replace(record, validation=values, data=DataFacts("digits", "f", "s", {"train": 1}))
+        store.publish(record)
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected"),
+    [
+        (((0.9, 0.3), (0.8, 0.1)), 1e-4),
+        (((0.8, 0.3), (0.9, 0.9)), 1e-2),
+        (((0.9, 0.3), (0.9, 0.2)), 1e-2),  # A tie: the lower NLL.
+        (((0.9, 0.3), "diverged"), 1e-4),
+        (("failed", (0.1, 9.0)), 1e-2),
+    ],
+)
+def test_the_best_trial_on_validation_gives_the_learning_rate(
+    run: RunSpec, tmp_path: Path, scores: tuple[tuple[float, float] | str, ...], expected: float
+) -> None:
+    store = Store(tmp_path, "s")
+    with_trials(store, run, *scores)
+    chosen = chosen_learning_rate(run, store)
+    assert chosen.learning_rate == expected
+    stated = [None if isinstance(score, str) else score[0] for score in scores]
+    assert chosen.validation == dict(zip(("0.0001", "0.01"), stated, strict=True))
+
+
+def test_where_no_trial_ended_well_the_run_says_how_they_ended(run: RunSpec, tmp_path: Path) -> None:
+    for statuses, kind in ((("diverged", "diverged"), Diverged), (("diverged", "failed"), RuntimeError)):
+        store = Store(tmp_path / statuses[1], "s")
+        with_trials(store, run, *statuses)
+        with pytest.raises(kind, match=f"0.0001: it diverged; 0.01: it {statuses[1]}"):
+            chosen_learning_rate(run, store)
+
+
+def test_a_run_whose_trials_are_gone_is_not_trained_with_any_rate(run: RunSpec, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="has no record; another runner may be at it"):
+        chosen_learning_rate(run, Store(tmp_path, "s"))
+
+
+def test_a_trial_that_saw_the_test_rows_is_no_record(run: RunSpec) -> None:
+    trial = trials_of(run)[0]
+    validation = {"validation/accuracy": 0.9}
+    record = Record(
+        trial.key, trial.to_json(), "done", validation=validation, data=DataFacts("digits", "f", "s", {}), scores={}
+    )
+    assert from_text(to_text(record)) == record
+    with pytest.raises(InvalidRecord, match="a trial that was evaluated on the test rows"):
+        from_text(to_text(replace(record, scores={"test/accuracy": 0.9})))
