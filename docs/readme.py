@@ -1,4 +1,4 @@
-"""Fills the README's generated blocks, so that no table or number in it is typed by hand.
+"""Fills the README's generated blocks and writes docs/strategies.md: no table or number there is typed by hand.
 
     python docs/readme.py
 
@@ -17,7 +17,7 @@ from statistics import mean
 
 from rich.console import Console
 
-from fusionbench.cli.listing import listing
+from fusionbench.cli.listing import listing, strategy_pages
 from fusionbench.plan.load import load_suite, slug
 from fusionbench.records.store import Store
 from fusionbench.report.collect import outcomes
@@ -81,5 +81,6 @@ def _table(path: Path) -> str:
 
 
 if __name__ == "__main__":
+    (ROOT / "docs" / "strategies.md").write_text(strategy_pages(), encoding="utf-8")
     readme = ROOT / "README.md"
     readme.write_text(refreshed(readme.read_text(encoding="utf-8")), encoding="utf-8")

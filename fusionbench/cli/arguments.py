@@ -26,6 +26,7 @@ def parser() -> argparse.ArgumentParser:
 
     entry = verbs.add_parser("list", help="what a suite may name")
     entry.add_argument("what", nargs="?", choices=["suites", "datasets", "strategies", "encoders", "measures"])
+    entry.add_argument("--long", action="store_true", help="of strategies, a page for each: formula, counts, source")
     entry.set_defaults(verb="list", debug=False)
 
     for verb, text in SUITE_VERBS.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from fusionbench.cli.pages import pages
 from fusionbench.core.catalogue import Plugin, PluginKind, describe, names
 from fusionbench.core.errors import UserError
 from fusionbench.plan.source import parse_source, shipped_suites
@@ -32,6 +33,11 @@ def listing(what: str | None) -> str:
             return _table(head, (_dataset(plugin) for plugin in plugins))
         case _:
             return _table((KINDS[what], "what it does", "options"), ((p.name, _does(p), _options(p)) for p in plugins))
+
+
+def strategy_pages() -> str:
+    """A page for each strategy, as Markdown."""
+    return pages(_described("strategy"))
 
 
 def _described(kind: PluginKind) -> Iterable[Plugin]:

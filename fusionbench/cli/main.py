@@ -49,9 +49,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def list_(options: argparse.Namespace) -> int:
     """What a suite may name."""
-    from fusionbench.cli.listing import listing
+    from fusionbench.cli.listing import listing, strategy_pages
+    from fusionbench.core.errors import UserError
 
-    print(listing(options.what))
+    if options.long and options.what != "strategies":
+        raise UserError("--long: only strategies have pages; fusionbench list strategies --long")
+    print(strategy_pages() if options.long else listing(options.what))
     return DONE
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,24 @@ def mlp_head(inputs: int, setting: Setting) -> nn.Sequential:
     """Linear(inputs, W), ReLU, dropout, `class_layer`: (inputs+1)*W + (W+1)*C parameters."""
     last = class_layer(setting.head_width, setting)
     return nn.Sequential(nn.Linear(inputs, setting.head_width), nn.ReLU(), nn.Dropout(setting.dropout), last)
+
+
+def wide_head(
+    strategy: str, inputs: int, setting: Setting, encoders: nn.Module, widening: int, parameters: int | None
+) -> nn.Sequential:
+    """An `mlp_head` with `widening` times the common width, or as wide as `parameters` allow, encoders included.
+
+    Raises:
+        UserError: `widening` is below 1, or `parameters` are too few for one hidden unit.
+    """
+    at_least(strategy, "widening", widening, 1)
+    width = widening * setting.head_width
+    if parameters is not None:
+        classes, before = setting.task.classes, sum(parameter.numel() for parameter in encoders.parameters())
+        unit = inputs + 1 + classes
+        width = round((parameters - before - classes) / unit)
+        at_least(strategy, "parameters", parameters, before + classes + unit)
+    return mlp_head(inputs, replace(setting, head_width=width))
 
 
 def class_layer(inputs: int, setting: Setting) -> nn.Linear:

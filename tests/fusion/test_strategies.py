@@ -35,6 +35,9 @@ PAIR = task_of(("vector", "vector"))
         ("cross_attention", {"heads": 0}, ["'cross_attention'", "heads is 0", "at least 1"]),
         ("cross_attention", {"heads": 3}, ["'cross_attention'", "heads is 3", f"width {WIDTH}", "1, 2, 4, 8"]),
         ("unimodal", {"modality": "m9"}, ["no modality 'm9'", "m0, m1"]),
+        ("concat_wide", {"widening": 0}, ["'concat_wide'", "widening is 0", "at least 1"]),
+        ("concat_wide", {"parameters": 99}, ["'concat_wide'", "parameters is 99", "at least 119"]),
+        ("unimodal_wide", {"modality": "m0", "parameters": 9}, ["'unimodal_wide'", "parameters is 9", "at least 63"]),
     ],
 )
 def test_an_option_out_of_range_is_refused_by_name_value_and_range(
@@ -47,6 +50,14 @@ def test_an_option_out_of_range_is_refused_by_name_value_and_range(
 
 def test_cross_attention_needs_a_second_modality() -> None:
     assert "two modalities" in load("strategy", "cross_attention").unsuitable(setting_of(task_of(("vector",))))
+
+
+@pytest.mark.parametrize(("strategy", "unit"), [("concat_wide", 2 * WIDTH + 1 + 3), ("unimodal_wide", WIDTH + 1 + 3)])
+def test_a_wide_baseline_has_as_many_parameters_in_all_as_it_is_given(strategy: str, unit: int) -> None:
+    options = {"modality": "m1"} if strategy == "unimodal_wide" else {}
+    for parameters in (200, 12_345):
+        module = load("strategy", strategy)(setting_of(PAIR), parameters=parameters, **options)
+        assert abs(sum(p.numel() for p in module.parameters()) - parameters) <= unit / 2
 
 
 def test_chance_is_uniform_before_any_data_and_smoothed_after() -> None:

@@ -1,0 +1,119 @@
+"""A page for each strategy, made of its docstring and its class facts: `list strategies --long`, docs/strategies.md."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from fusionbench.core.catalogue import Plugin
+from fusionbench.core.options import Option
+
+FAMILIES = {
+    "baseline": "Baselines",
+    "input": "Input",
+    "feature": "Features",
+    "bilinear": "Bilinear forms",
+    "token": "Tokens",
+    "sequential": "In sequence",
+    "decision": "Decisions",
+    "missing": "Made for missing modalities",
+    "coordinated": "Coordinated representations",
+    "training": "Training",
+}
+"""A strategy's fact `family`, and its heading; in the order of the pages."""
+HEAD = """\
+# Strategies
+
+One page for each, made from its file by `python docs/readme.py`; `fusionbench list strategies --long` prints the same.
+
+Letters: B samples of a batch, M modalities, T steps, D width of the encodings, H hidden units, C classes, W hidden
+units of the MLP head, as wide as the encodings or as a track of matched parameters asks. An MLP is a linear layer to W
+units, ReLU, dropout, and a linear layer to the classes. Formulas of counts are Python, and tests evaluate them.
+
+- **Interaction**: what the label may depend on. *none* adds up what each modality says and stays at chance on XOR;
+  *limited* gets at most three of XOR's four cells; *full* learns it. Tests train every strategy on that.
+- **Fidelity**: *faithful* is the paper's formula on the paper's inputs, tested against an independent implementation;
+  *adapted* is the same mechanism at another place; *inspired* is the idea alone.
+"""
+FACTS = (("stage", "feature"), ("flow", "parallel"), ("representation", "joint"), ("interaction", "full"))
+"""What stands in the table of each page, and what a class inherits where its source does not say."""
+PART = re.compile(
+    r"^(Parameters|FLOPs|Source|Use): (.*(?:\n(?!Parameters: |FLOPs: |Source: |Use: |\n).*)*)", re.MULTILINE
+)
+
+
+def pages(plugins: Iterable[Plugin]) -> str:
+    """All pages as Markdown, family by family, with a list of them before."""
+    found = sorted(plugins, key=lambda plugin: (list(FAMILIES).index(family(plugin)), plugin.name))
+    families = {name: [p for p in found if family(p) == name] for name in FAMILIES}
+    contents = [
+        f"- {heading}: " + ", ".join(f"[{plugin.name}](#{plugin.name})" for plugin in families[name])
+        for name, heading in FAMILIES.items()
+        if families[name]
+    ]
+    parts = [HEAD, "\n".join(contents) + "\n"]
+    for name, heading in FAMILIES.items():
+        parts += [f"## {heading}\n"] * bool(families[name]) + [page(plugin) for plugin in families[name]]
+    return "\n".join(parts)
+
+
+def family(plugin: Plugin) -> str:
+    """Its fact; a user's own strategy that states none is taken by its stage."""
+    stated = str(plugin.facts.get("family", plugin.facts.get("stage", "feature")))
+    return stated if stated in FAMILIES else "feature"
+
+
+def page(plugin: Plugin) -> str:
+    """One strategy: what it does, facts, formula with shapes, counts, source, departures, when to use it."""
+    parts = {found[1]: " ".join(found[2].split()) for found in PART.finditer(plugin.doc)}
+    body = PART.sub("", plugin.doc).partition("\n\n")[2].strip("\n")
+    facts = plugin.facts
+    paper = str(facts.get("paper", ""))
+    lines = [f"### {plugin.name}", "", sentence(plugin), "", *_facts(plugin), "", *_prose(body.split("\n")), ""]
+    stated = [
+        ("Options", _options(plugin.options)),
+        ("Parameters", _code(parts.get("Parameters"))),
+        ("FLOPs a sample", _code(parts.get("FLOPs"))),
+        ("Source", (parts.get("Source") or "") + (f" [{paper}]" if paper else "")),
+        ("Departures", _closed(str(facts.get("departure", "")))),
+        ("Over several devices", _closed(str(facts.get("batch_level", "")))),
+        ("When to use it", parts.get("Use", "")),
+    ]
+    lines += [f"- **{name}**: {text}" for name, text in stated if text]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)) + "\n"
+
+
+def sentence(plugin: Plugin) -> str:
+    """The first paragraph without the name that it opens with, as a sentence."""
+    text = plugin.summary.partition(": ")[2] or plugin.summary
+    return _closed(text[:1].upper() + text[1:])
+
+
+def _facts(plugin: Plugin) -> Iterator[str]:
+    facts: Mapping[str, object] = plugin.facts
+    fidelity = str(facts.get("fidelity", "faithful")) if facts.get("paper") else "no paper"
+    cells = [("family", family(plugin)), *((name, facts.get(name, usual)) for name, usual in FACTS)]
+    cells += [("fidelity", fidelity)]
+    yield "| " + " | ".join(str(name) for name, _ in cells) + " |"
+    yield "|" + " :-- |" * len(cells)
+    yield "| " + " | ".join(str(value) for _, value in cells) + " |"
+
+
+def _prose(lines: Sequence[str]) -> Iterator[str]:
+    """As Markdown: the indented formulas are code there already, and what is outside of them is escaped."""
+    for line in lines:
+        yield line if line.startswith("    ") else re.sub(r"([*_<>|])", r"\\\1", line)
+
+
+def _options(options: Mapping[str, Option]) -> str:
+    stated = (f"`{name}`" if option.required else f"`{name}={option.default}`" for name, option in options.items())
+    return ", ".join(stated)
+
+
+def _code(text: str | None) -> str:
+    return f"`{text}`" if text else ""
+
+
+def _closed(text: str) -> str:
+    text = text[:1].upper() + text[1:]
+    return text if not text or text.endswith(".") else f"{text}."
