@@ -111,8 +111,9 @@ def load(kind: PluginKind, name: str) -> Any:
     plugin = describe(kind, name)
     try:
         return getattr(importlib.import_module(plugin.module), plugin.attribute)
-    except ImportError as error:
-        raise UserError(f"{kind} '{name}': {plugin.module} cannot be imported: {error}") from error
+    except Exception as error:  # Whatever the file's own code raises.
+        what = str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
+        raise UserError(f"{kind} '{name}': {plugin.module} cannot be imported: {' '.join(what.split())}") from error
 
 
 def checked_options(plugin: Plugin, given: Mapping[str, Any], place: Callable[..., str]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +16,7 @@ from fusionbench.records.store import Store
 from fusionbench.report.csvs import seeds_csv, table_csv
 from fusionbench.report.latex import latex
 from fusionbench.report.layout import markdown, narrow
+from fusionbench.report.overview import overview, overview_csv
 from fusionbench.report.plots import pictures
 from fusionbench.report.tables import Table, tables
 
@@ -27,6 +28,8 @@ def write_report(suite: Suite, store: Store) -> list[Path]:
 
     A suite of several tracks has one set of files for each, named `table-<track>.md` and so on. Without a latency
     session the picture is accuracy_parameters instead of accuracy_latency.
+
+    A suite of several datasets also has an overview of them all.
 
     Returns:
         The paths, in the order of the suite's datasets.
@@ -41,7 +44,11 @@ def write_report(suite: Suite, store: Store) -> list[Path]:
             f"{store.root}: no records of suite '{suite.name}' yet; `fusionbench run {suite.name}` makes them"
         )
     # All are made before the first is written: a suite's files are never half of one report, half of another.
-    files = [file for table in found for file in _files(table, store.folder(table.dataset), len(suite.tracks) > 1)]
+    by_track = len(suite.tracks) > 1
+    files = [file for table in found for file in _files(table, store.folder(table.dataset), by_track)]
+    if len(suite.datasets) > 1:
+        files += [file for track in suite.tracks for file in _across([t for t in found if t.track == track], by_track)]
+    files = [(store.root / path, content) for path, content in files]
     for path, content in files:
         write_over(path, content)
     return [path for path, _ in files]
@@ -82,6 +89,12 @@ def printed(suite: Suite, store: Store, form: Form) -> str:
             return "\n".join(latex(table) for table in found)
         case "md":
             return "\n".join(markdown(table) for table in found)
+
+
+def _across(found: Sequence[Table], by_track: bool) -> Iterator[tuple[Path, bytes]]:
+    suffix = f"-{track_label(found[0].track)}" if by_track else ""
+    yield Path(f"overview{suffix}.md"), overview(found).encode()
+    yield Path(f"overview{suffix}.csv"), overview_csv(found).encode()
 
 
 def _files(table: Table, folder: Path, by_track: bool) -> Iterator[tuple[Path, bytes]]:

@@ -160,6 +160,12 @@ def test_an_import_that_fails_names_the_module(own: Path) -> None:
         load("strategy", "own_plugins.mine")
 
 
+def test_an_import_that_raises_anything_is_one_line(own: Path) -> None:
+    (own / "mine.py").write_text("class FusionModule: ...\n" + STRATEGY + "raise ValueError('two\\nlines')\n")
+    with pytest.raises(UserError, match=r"^strategy 'own_plugins.mine': own_plugins.mine .* ValueError: two lines$"):
+        load("strategy", "own_plugins.mine")
+
+
 def test_facts_are_literals_in_any_spelling() -> None:
     body = ast.parse("a = 1\nb: int = 2\nc, d = 'x', (1, 2)\ne: int\nf = g()\nh, i = 1, g()\nj, k = f()").body
     assert dict(catalogue._facts(body)) == {"a": 1, "b": 2, "c": "x", "d": (1, 2), "h": 1}
