@@ -18,7 +18,7 @@ from fusionbench.core.seat import Seat
 from fusionbench.core.task import ModalitySpec, TaskSpec
 from fusionbench.data.base import MultimodalData
 from fusionbench.data.imdb import IMDB
-from fusionbench.data.splits import Split
+from fusionbench.data.splits import Rows, Split
 from fusionbench.fusion.base import FusionModule, Optimiser, Prediction, Setting
 from fusionbench.fusion.concat import ConcatFusion
 from fusionbench.plan.load import slug, suite_of
@@ -57,6 +57,23 @@ class Tags(MultimodalData):
     def split(self) -> Split:
         rows = np.arange(361)
         return Split(rows[:200], rows[200:271], rows[271:])
+
+
+class Gaps(Tags):
+    """The same vectors, one of five classes of very different size; two samples of three are not heard."""
+
+    @property
+    def task(self) -> TaskSpec:
+        return replace(super().task, classes=5, kind="multiclass", metric="accuracy")
+
+    def convert(self, folder: Path) -> None:
+        super().convert(folder)
+        tags = np.load(folder / "targets.npy")[:, :4]
+        np.save(folder / "targets.npy", np.where(tags.any(1), tags.argmax(1), 4).astype(np.int64))
+
+    def batch(self, rows: Rows) -> MultimodalBatch:
+        whole = super().batch(rows)
+        return replace(whole, present=whole.present | {"heard": whole.ids % 3 == 0})
 
 
 class Partly(ConcatFusion):
@@ -114,6 +131,20 @@ def tags_scores(seat: Seat, folder: Path) -> Scores:
     data.setup()
     encoders = {name: Choice("mlp", {"width": 16, "depth": 1}) for name in data.task.names}
     return {"gated": _scores(_gated(data, encoders), data, seat, Budget(3, 32, 3e-3, dropout=0.3))}
+
+
+def gaps_scores(seat: Seat, folder: Path, strategies: tuple[str, ...]) -> Scores:
+    """Some strategies where modalities are missing and devices have other numbers of them."""
+    data = Gaps(folder, 0, batch_size=32)
+    data.prepare_data()
+    data.setup()
+    encoders = {name: Choice("mlp", {"width": 16, "depth": 1}) for name in data.task.names}
+    found = {}
+    for name in strategies:
+        with seeded(0, "fusion"):
+            module: FusionModule = load("strategy", name)(Setting(data.task, encoders, 16, 16, 0.3))
+        found[name] = _scores(module, data, seat, Budget(3, 32, 3e-3, dropout=0.3))
+    return found
 
 
 def review_scores(seat: Seat, folder: Path) -> Scores:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from imdb_folder import lay_out, made, ready, small
-from shared_training import Scores, digits_scores, own_scores, review_scores, tags_scores
+from shared_training import Scores, digits_scores, gaps_scores, own_scores, review_scores, tags_scores
 from two_processes import together
 
 from fusionbench.core.catalogue import describe, names
@@ -69,6 +69,13 @@ def test_every_multilabel_score_is_exact_on_two_devices(tmp_path: Path) -> None:
     two, _ = together(tags_scores, tmp_path)
     assert {f"test/{name}" for name in ("gap20", "map_top20", "map_full", "perr", "hit1", "nll")} <= one["gated"].keys()
     assert differences(one, two)["gated"] <= BOUND
+
+
+def test_what_balances_modalities_counts_those_of_all_devices(tmp_path: Path) -> None:
+    balancing = ("ogm_ge", "agm", "pmr")
+    one = gaps_scores(Seat(), tmp_path, balancing)
+    two, _ = together(gaps_scores, tmp_path, balancing)
+    assert max(differences(one, two).values()) <= BOUND
 
 
 def test_batches_of_like_length_are_padded_and_dropped_out_as_on_one_device(
