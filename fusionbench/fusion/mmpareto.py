@@ -63,6 +63,16 @@ class MMPareto(FusionModule):
             return "it changes how encoders are trained; encoders that were trained beforehand stay as they are"
         return ""
 
+    def on_train_start(self) -> None:
+        """Refuse a trainer that would mix the gradients of several batches before they are combined.
+
+        Raises:
+            UserError: it accumulates gradients.
+        """
+        batches = self.trainer.accumulate_grad_batches
+        if batches != 1:
+            raise UserError(f"strategy 'mmpareto': accumulate_grad_batches is {batches}; it must be 1 here")
+
     def fuse(self, encoded: dict[str, Encoded]) -> Prediction:
         """(B, D) of each -> (B, C); in training also each modality's own logits."""
         prediction: Prediction = self.heads(encoded, with_own=self.training)

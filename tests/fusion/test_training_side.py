@@ -199,6 +199,15 @@ def test_mmpareto_refuses_a_gamma_that_shortens() -> None:
         load("strategy", "mmpareto")(setting_of(task_of(("vector",))), gamma=0.5)
 
 
+def test_mmpareto_refuses_to_mix_the_gradients_of_several_batches() -> None:
+    task = task_of(("vector", "vector"))
+    batches = loader([batch_of(task)] * 4)
+    trainer = quiet_trainer(1, limit_val_batches=0)
+    trainer.accumulate_grad_batches = 2
+    with pytest.raises(UserError, match="accumulate_grad_batches is 2; it must be 1 here"):
+        trainer.fit(built("mmpareto", task), batches, batches)
+
+
 # --- Alternating -------------------------------------------------------------------------------------------------
 
 
@@ -579,7 +588,7 @@ def test_several_devices_train_what_one_does_where_modalities_are_missing_uneven
     first, second = together(patchy_scores, tmp_path)
     for name in NAMES:
         for curve, values in one[name][0].items():
-            assert first[name][0][curve] == pytest.approx(values, abs=2e-6), f"{name}: {curve}"
+            assert first[name][0][curve] == pytest.approx(values, abs=1e-5), f"{name}: {curve}"
         for key in ("projection", "features", "blend", "then"):
             if key in one[name][1]:
                 np.testing.assert_allclose(first[name][1][key], one[name][1][key], rtol=1e-3, atol=1e-5)
