@@ -1,0 +1,143 @@
+"""Gradient blending: the joint loss and each modality's own count as much as they generalise, and less if they overfit.
+
+    L_0 = CE(MLP([x_1; ...; x_M]))        the joint loss, of the prediction; logits (B, C)
+    L_m = CE(MLP_m(x_m))                  a modality's own loss, through a head that only training needs
+    L   = sum_k w_k L_k                   k = 0 .. M; equal weights at first, 1/(M+1)
+
+After the first epoch, and then every `super_epoch` epochs, the weights are estimated anew from what has become of every
+loss since the last time, T on the training and V on the validation rows:
+
+    G_k = V_k(then) - V_k(now)                              what it has generalised
+    O_k = (V_k(now) - T_k(now)) - (V_k(then) - T_k(then))   how much more it overfits
+    w_k = |G_k| / O_k^2, divided by their sum               for the next `super_epoch` epochs
+
+The first time there is nothing to compare with, so nothing changes before epoch super_epoch + 1 is over. O_k^2 is at
+least 1e-8, else a loss that overfits not at all would take all weight.
+
+V comes from the validation loop that runs after every epoch: validation rows, which choose the best epoch as well,
+never test rows, and no gradient ever comes from them. Without validation (`limit_val_batches=0`) the weights stay
+equal. T is the mean over the epoch while it trains, with dropout.
+
+Parameters: (M*D+1)*W + (W+1)*C + M*((D+1)*W + (W+1)*C)
+FLOPs: 2*(M*D*W + W*C)
+Source: Wang et al. 2020, "What Makes Training Multi-modal Classification Networks Hard?", arXiv:1905.12681 (online
+G-Blend). The absolute value is that of the implementations in MultiBench and BalanceBenchmark; a super-epoch of 10
+epochs is unverified.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from fusionbench.core.batch import Encoded, MultimodalBatch
+from fusionbench.fusion._blocks import at_least
+from fusionbench.fusion._objectives import JointAndOwnHeads, added_up, counted_means, loss_table, over_devices
+from fusionbench.fusion.base import FusionModule, Prediction, Setting
+
+LEAST_OVERFITTING = 1e-4
+"""|O_k| is at least this."""
+
+
+class GradientBlend(FusionModule):
+    """Concatenation, with losses blended by their overfitting-to-generalisation ratios (online G-Blend)."""
+
+    paper, stage, interaction, fidelity = "wang2020what", "training", "full", "adapted"
+    departure = (
+        "ratios are measured on the one model that trains, over the epochs before; the paper trains a copy for every "
+        "loss alone, over the epochs to come. Training losses are means over a running epoch; held-out losses are "
+        "those of the validation rows; our common MLP heads; a sample that lacks a modality does not count in its loss"
+    )
+
+    blend: Tensor
+    """w, (1+M,): the joint loss first."""
+    then: Tensor
+    """(2, 1+M): training and validation losses when the weights were last estimated."""
+    since: Tensor
+    """The epoch of that, from 0; -1: never yet."""
+
+    def __init__(self, setting: Setting, *, super_epoch: int = 10) -> None:
+        """`super_epoch` is the number of epochs from one estimate to the next."""
+        at_least("gradient_blend", "super_epoch", super_epoch, 1)
+        super().__init__(setting)
+        self.super_epoch, losses = super_epoch, 1 + len(setting.task.names)
+        self.heads = JointAndOwnHeads(setting)
+        self.register_buffer("blend", torch.full((losses,), 1 / losses))
+        self.register_buffer("then", torch.zeros(2, losses))
+        self.register_buffer("since", torch.tensor(-1))
+        # Sums of losses, and of how many they are, (2, 1+M), in the epoch that runs.
+        self._training: Tensor | None = None
+        self._validation: Tensor | None = None
+
+    @classmethod
+    def unsuitable(cls, setting: Setting) -> str:
+        """No encoder that learns, so that the losses have nothing in common."""
+        if all(choice.pretrain for choice in setting.encoders.values()):
+            return (
+                "it weighs what losses do to encoders; all encoders here were trained beforehand and stay as they are"
+            )
+        return ""
+
+    def fuse(self, encoded: dict[str, Encoded]) -> Prediction:
+        """(B, D) of each -> (B, C); in training also each modality's own logits."""
+        prediction: Prediction = self.heads(encoded, with_own=self.training)
+        return prediction
+
+    def loss(self, prediction: Prediction, batch: MultimodalBatch) -> Tensor:
+        """All losses by their weights."""
+        return self._blended(*loss_table(prediction, batch, self.task))
+
+    def _blended(self, losses: Tensor, counted: Tensor) -> Tensor:
+        # No product of matrices: autocast would take bfloat16 for that.
+        return (self.blend * counted_means(self, losses, counted)).sum()
+
+    def training_step(self, batch: MultimodalBatch, batch_index: int) -> Tensor:
+        """The blended loss; every single one is summed up."""
+        losses, counted = loss_table(self.predict(batch), batch, self.task)
+        self._training = summed(self._training, losses, counted)
+        return added_up(self, self._blended(losses, counted))
+
+    def validation_step(self, batch: MultimodalBatch, batch_index: int) -> None:
+        """Update the validation scores, and sum up every loss."""
+        prediction: Prediction = self.heads(self.encode(batch), with_own=True)
+        self.validation_scores.update(prediction.logits.float(), batch.targets)
+        self._validation = summed(self._validation, *loss_table(prediction, batch, self.task))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the scores; after an epoch of training, take up its losses."""
+        super().on_validation_epoch_end()
+        training, self._training = self._training, None
+        validation, self._validation = self._validation, None
+        if training is not None and validation is not None:  # Not in a sanity check, nor by trainer.validate.
+            self._take_up(torch.stack([over_devices(self, sums) for sums in (training, validation)]))
+
+    def _take_up(self, sums: Tensor) -> None:
+        """Estimate the weights anew if a super-epoch is over: (2, 2, 1+M)."""
+        now, since = (sums[:, 0] / sums[:, 1].clamp(min=1e-6)), int(self.since)
+        if 0 <= since > self.current_epoch - self.super_epoch:
+            return
+        if since >= 0:
+            self.blend.copy_(blend_weights(self.then, now))
+        self.then.copy_(now)
+        self.since.fill_(self.current_epoch)
+
+    def on_train_epoch_end(self) -> None:
+        """Log the epoch's mean loss; what was summed up belongs to this epoch alone."""
+        super().on_train_epoch_end()
+        self._training = None
+
+
+def summed(before: Tensor | None, losses: Tensor, counted: Tensor) -> Tensor:
+    """Sums of the losses that count, and how many: (B, 1+M), bool (B, 1+M) -> (2, 1+M)."""
+    found = torch.stack([(losses.detach() * counted).sum(0), counted.sum(0)])
+    return found if before is None else before + found
+
+
+def blend_weights(then: Tensor, now: Tensor) -> Tensor:
+    """The weights by training and validation losses, (2, 1+M) each, of two epochs -> (1+M,), with the sum 1."""
+    generalised = (then[1] - now[1]).abs()
+    overfitted = (now[1] - now[0]) - (then[1] - then[0])
+    weights = generalised / overfitted.abs().clamp(min=LEAST_OVERFITTING).square()
+    total = weights.sum()
+    # Nothing has changed at all: equal weights.
+    return torch.where(total > 0, weights / total.clamp(min=torch.finfo(total.dtype).tiny), 1 / len(weights))
