@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from fusionbench.core.catalogue import names
+from fusionbench.core.catalogue import describe, names
 from fusionbench.core.errors import UserError
 from fusionbench.core.task import TaskKind
 from fusionbench.fusion.layer import layer
@@ -18,7 +18,7 @@ ONE_TRUE_CLASS = ("evidential", "pmr", "quality_aware")
 
 
 def options_for(strategy: str) -> dict[str, str]:
-    return {"modality": "image"} if strategy == "unimodal" else {}
+    return {"modality": "image"} if "modality" in describe("strategy", strategy).options else {}
 
 
 @pytest.mark.parametrize("strategy", names("strategy"))
