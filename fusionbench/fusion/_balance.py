@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor
 
 from fusionbench.core.errors import UserError
 from fusionbench.core.task import TaskSpec
-from fusionbench.fusion.base import FusionModule, Setting
+from fusionbench.fusion.base import Setting
 
 
 def frozen_encoders(setting: Setting, what: str) -> str:
@@ -25,19 +25,6 @@ def not_negative(strategy: str, option: str, value: float) -> None:
     """
     if not 0 <= value < float("inf"):
         raise UserError(f"strategy '{strategy}': {option} is {value}; it must be a finite number from 0 on")
-
-
-def devices(module: FusionModule) -> int:
-    """How many train the module together; 1 without a Trainer."""
-    return 1 if module._trainer is None else module.trainer.world_size
-
-
-def over_devices(module: FusionModule, values: Tensor) -> Tensor:
-    """The sum of a tensor over all devices that train the module together; the same on each of them."""
-    total = values.detach().clone()
-    if devices(module) > 1:
-        distributed.all_reduce(total)
-    return total
 
 
 def true_probability(logits: Tensor, targets: Tensor, task: TaskSpec) -> tuple[Tensor, Tensor]:

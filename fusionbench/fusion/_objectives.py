@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from fusionbench.core.batch import Encoded, MultimodalBatch
 from fusionbench.core.task import TaskSpec
 from fusionbench.fusion._blocks import mlp_head, stacked
+from fusionbench.fusion._devices import mean_over_devices
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
 
 
@@ -53,7 +54,7 @@ def loss_table(prediction: Prediction, batch: MultimodalBatch, task: TaskSpec) -
 
 def counted_means(module: FusionModule, losses: Tensor, counted: Tensor) -> Tensor:
     """The mean of those losses that count: (B, X), bool (B, X) -> (X,); averaged over devices it is exact."""
-    numbers = over_devices(module, counted.sum(0).to(losses.dtype))
+    numbers = mean_over_devices(module, counted.sum(0).to(losses.dtype))
     return (losses * counted).sum(0) / numbers.clamp(min=1e-6)  # None counts on any device: 0.
 
 
@@ -63,12 +64,3 @@ def added_up(module: FusionModule, loss: Tensor) -> Tensor:
     module._train_loss = now if module._train_loss is None else module._train_loss + now
     module._train_steps += 1
     return loss
-
-
-def over_devices(module: FusionModule, values: Tensor) -> Tensor:
-    """The mean over devices of what each has; the values themselves where there is one device, or no trainer."""
-    if module._trainer is None or module.trainer.world_size == 1:
-        return values
-    mean = module.trainer.strategy.reduce(values.detach().clone(), reduce_op="mean")
-    assert isinstance(mean, Tensor)
-    return mean

@@ -37,8 +37,9 @@ import torch
 from torch import Tensor
 
 from fusionbench.core.batch import Encoded, MultimodalBatch
-from fusionbench.fusion._balance import frozen_encoders, not_negative, over_devices, sums_and_counts, true_probability
+from fusionbench.fusion._balance import frozen_encoders, not_negative, sums_and_counts, true_probability
 from fusionbench.fusion._blocks import mlp_head, stacked
+from fusionbench.fusion._devices import sum_over_devices
 from fusionbench.fusion.base import FusionModule, Prediction, Setting, task_loss
 
 MOST = 10
@@ -118,7 +119,7 @@ class AgmFusion(FusionModule):
         """The coefficients of this step, (M,), from (B, M, C) and bool (B, M); then the step counts as one before."""
         probability, has_label = true_probability(shares, batch.targets, self.task)
         losses = -probability.clamp(min=LEAST_PROBABILITY).log()
-        sums, counts = over_devices(self, sums_and_counts(losses, present & has_label[:, None]))
+        sums, counts = sum_over_devices(self, sums_and_counts(losses, present & has_label[:, None]))
         scores = torch.where(counts > 0, sums / counts.clamp(min=1), self.usual)
         found = coefficients(scores, self.usual, self.alpha)
         self.steps += 1

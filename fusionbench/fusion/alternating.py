@@ -33,8 +33,10 @@ from torch.nn import functional as F
 
 from fusionbench.core.batch import Encoded, MultimodalBatch
 from fusionbench.core.task import TaskSpec
+from fusionbench.fusion._balance import frozen_encoders
 from fusionbench.fusion._blocks import class_layer, present_softmax, stacked
-from fusionbench.fusion._objectives import added_up, counted_means, over_devices, sample_losses
+from fusionbench.fusion._devices import mean_over_devices
+from fusionbench.fusion._objectives import added_up, counted_means, sample_losses
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
 
 
@@ -67,9 +69,7 @@ class AlternatingFusion(FusionModule):
     @classmethod
     def unsuitable(cls, setting: Setting) -> str:
         """An encoder that stays as it is."""
-        if any(choice.pretrain for choice in setting.encoders.values()):
-            return "it trains one encoder after the other; encoders that were trained beforehand stay as they are"
-        return ""
+        return frozen_encoders(setting, "it trains one encoder after the other")
 
     def fuse(self, encoded: dict[str, Encoded]) -> Prediction:
         """(B, D) of each -> (B, C) of each -> their sum by certainty (B, C)."""
@@ -120,7 +120,7 @@ class AlternatingFusion(FusionModule):
 
     def _remember(self, hidden: Tensor, present: Tensor) -> None:
         """The mean features over all devices' samples that have the modality: (B, W), bool (B,) -> (W,)."""
-        sums = over_devices(self, torch.cat([(hidden * present[:, None]).sum(0), present.sum()[None].float()]))
+        sums = mean_over_devices(self, torch.cat([(hidden * present[:, None]).sum(0), present.sum()[None].float()]))
         self.features.copy_(sums[:-1] / sums[-1].clamp(min=1e-6))
 
 

@@ -32,7 +32,8 @@ from torch import Tensor
 
 from fusionbench.core.batch import Encoded, MultimodalBatch
 from fusionbench.fusion._blocks import at_least
-from fusionbench.fusion._objectives import JointAndOwnHeads, added_up, counted_means, loss_table, over_devices
+from fusionbench.fusion._devices import mean_over_devices
+from fusionbench.fusion._objectives import JointAndOwnHeads, added_up, counted_means, loss_table
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
 
 LEAST_OVERFITTING = 1e-4
@@ -109,7 +110,7 @@ class GradientBlend(FusionModule):
         training, self._training = self._training, None
         validation, self._validation = self._validation, None
         if training is not None and validation is not None:  # Not in a sanity check, nor by trainer.validate.
-            self._take_up(torch.stack([over_devices(self, sums) for sums in (training, validation)]))
+            self._take_up(torch.stack([mean_over_devices(self, sums) for sums in (training, validation)]))
 
     def _take_up(self, sums: Tensor) -> None:
         """Estimate the weights anew if a super-epoch is over: (2, 2, 1+M)."""

@@ -29,7 +29,9 @@ from torch import Tensor
 
 from fusionbench.core.batch import Encoded, MultimodalBatch
 from fusionbench.core.errors import UserError
-from fusionbench.fusion._objectives import JointAndOwnHeads, added_up, counted_means, loss_table, over_devices
+from fusionbench.fusion._balance import frozen_encoders
+from fusionbench.fusion._devices import mean_over_devices
+from fusionbench.fusion._objectives import JointAndOwnHeads, added_up, counted_means, loss_table
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
 
 
@@ -59,9 +61,7 @@ class MMPareto(FusionModule):
     @classmethod
     def unsuitable(cls, setting: Setting) -> str:
         """An encoder that stays as it is."""
-        if any(choice.pretrain for choice in setting.encoders.values()):
-            return "it changes how encoders are trained; encoders that were trained beforehand stay as they are"
-        return ""
+        return frozen_encoders(setting, "it combines the gradients of encoders")
 
     def on_train_start(self) -> None:
         """Refuse a trainer that would mix the gradients of several batches before they are combined.
@@ -108,7 +108,7 @@ class MMPareto(FusionModule):
         assert own is not None
         # All own losses at once: each depends on one encoder only. DDP does not see this pass.
         found = torch.autograd.grad(own, parameters, retain_graph=True, materialize_grads=True)
-        whole = over_devices(self, torch.cat([gradient.flatten() for gradient in found]))
+        whole = mean_over_devices(self, torch.cat([gradient.flatten() for gradient in found]))
         parts = torch.split(whole, [parameter.numel() for parameter in parameters])
         return {parameter: part.view_as(parameter) for parameter, part in zip(parameters, parts, strict=True)}
 

@@ -35,8 +35,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from fusionbench.core.batch import Encoded, MultimodalBatch
-from fusionbench.fusion._balance import frozen_encoders, not_negative, over_devices, sums_and_counts, true_probability
+from fusionbench.fusion._balance import frozen_encoders, not_negative, sums_and_counts, true_probability
 from fusionbench.fusion._blocks import at_least, class_layer
+from fusionbench.fusion._devices import sum_over_devices
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
 
 
@@ -91,7 +92,7 @@ class OgmGeFusion(FusionModule):
         """Change the gradients; here they have been averaged over all devices already."""
         if self._sums is None:
             return
-        sums, counts = over_devices(self, self._sums)
+        sums, counts = sum_over_devices(self, self._sums)
         self._sums = None
         factors = coefficients(sums / counts.clamp(min=1), counts > 0, self.alpha)
         for name, factor in zip(self.task.names, factors, strict=True):

@@ -38,14 +38,13 @@ from torch.nn import functional as F
 from fusionbench.core.batch import Encoded, MultimodalBatch
 from fusionbench.core.errors import UserError
 from fusionbench.fusion._balance import (
-    devices,
     frozen_encoders,
     not_negative,
-    over_devices,
     sums_and_counts,
     true_probability,
 )
 from fusionbench.fusion._blocks import at_least, mlp_head, stacked
+from fusionbench.fusion._devices import device_count, sum_over_devices
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
 
 PART = 10
@@ -118,7 +117,7 @@ class PmrFusion(FusionModule):
         present = torch.stack([batch.present[name] for name in prediction.unimodal], 1)
         counted = present & (self.seen.T[batch.targets] > 0)  # (B, M)
         probability, _ = true_probability(near.detach(), batch.targets, self.task)
-        sums, counts = over_devices(self, sums_and_counts(probability, counted))
+        sums, counts = sum_over_devices(self, sums_and_counts(probability, counted))
         behind, ahead = coefficients(sums / counts.clamp(min=1), counts > 0)
         logs = near.log_softmax(2)
         own = -logs.gather(2, batch.targets[:, None, None].expand(-1, logs.shape[1], 1)).squeeze(2)  # (B, M)
@@ -126,7 +125,7 @@ class PmrFusion(FusionModule):
         weight = self.mu if self.current_epoch < self.early else 0.0
         terms = (self.alpha * behind * own - weight * ahead * entropy) * counted
         # Each device's part of a mean over all devices' samples, of which DDP takes the mean over devices.
-        return (terms.sum(0) * devices(self) / counts.clamp(min=1)).sum()
+        return (terms.sum(0) * device_count(self) / counts.clamp(min=1)).sum()
 
     def on_train_epoch_start(self) -> None:
         """New prototypes, from the first batches of the training data."""
@@ -147,7 +146,7 @@ class PmrFusion(FusionModule):
             pooled, present = stacked(self.encode(batch))
             counted = F.pad(pooled.float(), (0, 1), value=1.0) * present[..., None]  # (B, M, D+1)
             sums.index_add_(1, batch.targets, counted.transpose(0, 1))
-        sums = over_devices(self, sums)
+        sums = sum_over_devices(self, sums)
         counts = sums[..., -1:]
         kept = self.momentum * self.seen[..., None]  # A class's first prototype is not mixed with nothing.
         moved = kept * self.prototypes + (1 - kept) * sums[..., :-1] / counts.clamp(min=1)

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from fusionbench.core.batch import Encoded, MultimodalBatch
 from fusionbench.fusion._blocks import mlp_head, stacked
+from fusionbench.fusion._objectives import sample_losses
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
 
 
@@ -49,10 +50,7 @@ class UnimodalEnsemble(FusionModule):
         ).sum()
 
     def _own_loss(self, logits: Tensor, targets: Tensor, present: Tensor) -> Tensor:
-        if self.task.kind == "multiclass":
-            losses = F.cross_entropy(logits, targets, reduction="none")
-        else:
-            losses = F.binary_cross_entropy_with_logits(logits, targets, reduction="none").sum(1)
+        losses = sample_losses(logits, targets, self.task)
         return (losses * present).sum() / present.sum().clamp(min=1)
 
 
