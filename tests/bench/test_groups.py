@@ -26,9 +26,14 @@ SMALL = {"image": {"name": "mlp", "options": {"width": 16}}}
 def scores(bench: Bench, results: str) -> dict[str, dict[str, float]]:
     """By strategy and seed, what the records say of test and validation."""
     return {
-        f"{record['spec']['strategy']['name']} {record['spec']['seed']}": record["scores"] | record["validation"]
+        f"{name_of(record['spec'])} {record['spec']['seed']}": record["scores"] | record["validation"]
         for record in bench.records(results).values()
     }
+
+
+def name_of(spec: dict[str, Any]) -> str:
+    rate = f" at {spec['budget']['learning_rate']}" if spec["role"] == "trial" else ""
+    return f"{spec['strategy']['name']}{rate}"
 
 
 def devices(bench: Bench, results: str) -> dict[str, int]:
@@ -191,6 +196,17 @@ def test_torchrun_trains_the_suite_as_one_device_does(bench: Bench) -> None:
     assert "Traceback" not in done.stdout
     assert done.stdout.count("concat, seed 0: done") == 1
     assert left_behind(bench) == []
+
+
+def test_under_torchrun_trials_come_before_the_runs_that_take_over_from_them(bench: Bench) -> None:
+    track = {"name": "matched_parameters", "options": {"target": 5000, "learning_rates": [1e-4, 1e-2]}}
+    suite = bench.suite(strategies=["concat"], seeds=1, tracks=[track], budget=BUDGET, encoders=SMALL)
+    assert bench.run(suite, results="one") == 0
+    assert torchrun(bench, suite).returncode == 0
+    assert len(scores(bench, "results")) == 3
+    assert_equal(scores(bench, "results"), scores(bench, "one"))
+    (chosen,) = {record["options"].get("learning_rate") for record in bench.records().values()} - {None}
+    assert chosen == 0.01
 
 
 def test_the_first_process_of_torchrun_is_told_by_its_environment() -> None:
