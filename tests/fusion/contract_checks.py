@@ -213,15 +213,25 @@ def check_missing_modalities(module: FusionModule, batch: MultimodalBatch) -> No
 
 def check_size(module: FusionModule, doc: str, options: Mapping[str, Any], batch: MultimodalBatch) -> None:
     """Point 6: parameters are as many as the docstring's formula says, FLOPs within 1 % of it."""
-    task = module.task
-    letters = {"M": len(module.modalities_used()), "D": WIDTH, "W": HEAD_WIDTH, "C": task.classes}
-    letters["T"] = STEPS if task.modalities[0].kind in ("image", *WITH_STEPS) else 1
+    letters = letters_of(module)
     found = measure(module, batch)
     parameters = evaluated(doc, "Parameters", letters | dict(options))
     assert found["fusion_parameters"] == parameters, f"{found['fusion_parameters']} parameters, formula {parameters}"
     flops = evaluated(doc, "FLOPs", letters | dict(options))
     counted = found["fusion_flops_per_sample"]
     assert abs(counted - flops) <= 0.01 * flops, f"{counted} FLOPs per sample, formula {flops}"
+
+
+def letters_of(module: FusionModule) -> dict[str, int]:
+    """What the letters of formulas stand for; all modalities are of one kind and have encoders that are alike."""
+    spec = module.task.modalities[0]
+    letters = {"M": len(module.modalities_used()), "D": WIDTH, "W": HEAD_WIDTH, "C": module.task.classes}
+    steps = STEPS if spec.kind in ("image", *WITH_STEPS) else 1
+    letters |= {"T": steps, "P": 0 if spec.kind == "bag" else steps}  # P: steps that have a place in an order.
+    if spec.name in module.encoders:
+        widths: Any = module.encoders[spec.name].stage_widths
+        letters |= {"S": len(widths), "K": widths[-1]}  # S stages with K channels each.
+    return letters
 
 
 def evaluated(doc: str, word: str, letters: Mapping[str, Any]) -> float:
