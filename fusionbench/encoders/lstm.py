@@ -91,7 +91,7 @@ class LSTM(Encoder):
         on_cpu = steps.device.type == "cpu"
         # Of a frozen layer (eval mode) cuDNN knows no gradient, which a fusion before the layer needs.
         frozen = not on_cpu and not self.training and steps.requires_grad
-        off = torch.backends.cudnn.flags(enabled=False) if frozen else nullcontext()  # type: ignore[no-untyped-call]
+        off = torch.backends.cudnn.flags(enabled=False) if frozen else nullcontext()
         with torch.autocast("cpu", enabled=False) if on_cpu else off:
             steps = steps.to(self.project.weight.dtype) if on_cpu else steps
             ahead = self.forwards[layer](steps)[0]

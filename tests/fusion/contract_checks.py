@@ -49,6 +49,7 @@ TINY = {
     "rank": 3,
     "heads": 2,
     "layers": 2,
+    "own_layers": 3,
     "factors": 4,
     "order": 2,
     "blocks": 5,
