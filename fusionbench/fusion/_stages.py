@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from fusionbench.core.batch import Encoded, MultimodalBatch
+from fusionbench.core.errors import UserError
 from fusionbench.encoders.base import Encoder, Hidden
 
 Between = Callable[[int, dict[str, Hidden]], dict[str, Hidden]]
@@ -21,8 +22,14 @@ Between = Callable[[int, dict[str, Hidden]], dict[str, Hidden]]
 
 
 def level_widths(encoders: nn.ModuleDict) -> list[dict[str, int]]:
-    """The channels of each modality's map, by level."""
+    """The channels of each modality's map, by level.
+
+    Raises:
+        UserError: an encoder has no layer at all.
+    """
     widths = {name: encoder.stage_widths for name, encoder in _named(encoders).items()}
+    for name in (name for name, one in widths.items() if not one):
+        raise UserError(f"the encoder of '{name}' has no layer for a fusion between layers; give it one")
     levels = min(len(one) for one in widths.values())
     return [{name: one[len(one) - levels + level] for name, one in widths.items()} for level in range(levels)]
 

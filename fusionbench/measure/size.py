@@ -47,9 +47,9 @@ def measure(module: FusionModule, batch: MultimodalBatch) -> dict[str, Any]:
 
 
 def _between_layers(module: FusionModule, batch: MultimodalBatch) -> int:
-    """FLOPs that a strategy adds while the modalities are encoded."""
-    if module.stage == "input" or type(module).encode is FusionModule.encode:
-        return 0  # A joint input's encoder is an encoder.
+    """FLOPs that a strategy adds while each modality is encoded; an encoder of a joint input is but an encoder."""
+    if type(module).encode is FusionModule.encode or not set(module.encoders) <= set(batch.inputs):
+        return 0
     alone = count_flops(lambda: FusionModule.encode(module, batch))
     return count_flops(lambda: module.encode(batch)) - alone
 

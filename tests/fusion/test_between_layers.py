@@ -255,6 +255,14 @@ def test_what_is_the_fusions_own_is_trained_around_frozen_encoders(strategy: str
         assert parameter.grad is None or bool(parameter.grad.any()), path
 
 
+@pytest.mark.parametrize("strategy", BETWEEN)
+def test_an_encoder_without_any_layer_is_refused_by_name(strategy: str) -> None:
+    setting = deep_setting()
+    bare = {**setting.encoders, "m1": Choice("mlp", {"width": 5, "depth": 0})}
+    with pytest.raises(UserError, match="the encoder of 'm1' has no layer"):
+        load("strategy", strategy)(replace(setting, encoders=bare))
+
+
 @pytest.mark.parametrize(
     ("strategy", "options", "words"),
     [
