@@ -19,7 +19,8 @@ FLOPs: M*own_layers*(24*(1+T)*D*D + 4*(1+T)*(1+T)*D)
     + M*((24+4*(T+bottlenecks))*D*D + 4*(1+T+bottlenecks)*D) + M*2*(D*W + W*C)
 Source: Nagrani et al. 2021, "Attention Bottlenecks for Multimodal Fusion", arXiv:2107.00135. Blocks for each modality,
 the mean of the bottlenecks, their number, all starts, positions, and one classifier for all class tokens, whose logits
-are averaged, as in the authors' code, google-research/scenic.
+are averaged, as in the authors' code, google-research/scenic. That code trains class tokens by each modality's loss,
+where the paper's average is trained here, and its released settings average steps in place of reading class tokens.
 """
 
 from __future__ import annotations
