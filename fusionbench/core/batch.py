@@ -61,4 +61,5 @@ class Encoded:
     present: Tensor
     """bool (B,)."""
     stages: tuple[Tensor, ...] = ()
-    """Hidden maps, for fusion between layers."""
+    """Hidden maps, for fusion between layers: (B, X), steps (B, T, X) or a picture's (B, X, H, W); none of an encoder
+    that is one layer. Zeros in the padding; where the modality is absent, what its encoder makes of zeros."""

@@ -1,9 +1,18 @@
-"""What every encoder is: one modality in, one vector and its steps out."""
+"""What every encoder is: one modality in, one vector and its steps out, in one go or stage by stage.
+
+Stage by stage, a fusion can act between the layers of several encoders:
+
+    hidden = encoder.begin(x, mask, present)
+    hidden = encoder.stage(i, hidden)              for each stage i: hidden.map has stage_widths[i] channels
+    encoded = encoder.finish(hidden)               equal to encoder(x, mask, present), but for its `stages`
+"""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from fusionbench.core.batch import Encoded
@@ -11,10 +20,31 @@ from fusionbench.core.errors import UserError
 from fusionbench.core.task import ModalitySpec
 
 
+@dataclass(frozen=True)
+class Hidden:
+    """A modality on its way through its encoder."""
+
+    map: Tensor
+    """(B, X), steps (B, T, X), or a picture's (B, X, H, W)."""
+    mask: Tensor | None
+    """bool (B, T): which steps are real; None of a vector or a picture."""
+    present: Tensor
+    """bool (B,)."""
+    kept: Any = None
+    """What only the encoder itself reads."""
+
+    def clean(self) -> Tensor:
+        """The map with zeros in its padding, whatever stood there."""
+        if self.mask is None:  # Where absent, it is what comes of zeros: a copy would take time in every training step.
+            return self.map
+        return torch.where((self.mask & self.present[:, None])[..., None], self.map, torch.zeros_like(self.map))
+
+
 class Encoder(nn.Module):
     """Maps a modality to `Encoded` of a width D; a subclass lists the kinds it can read.
 
-    A subclass takes the modality's spec and `dropout` in place, and its options keyword-only, `width` among them.
+    A subclass takes the modality's spec and `dropout` in place, and its options keyword-only, `width` among them. It
+    overrides `forward`; or, if it has hidden layers, `begin`, `stage` and `finish`, and sets `stage_widths`.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ()
@@ -26,6 +56,8 @@ class Encoder(nn.Module):
             name = type(self).__module__.rpartition(".")[2]
             raise UserError(f"encoder '{name}' reads {' or '.join(self.kinds)}; '{spec.name}' is of kind {spec.kind}")
         self.spec, self.width = spec, width
+        self.stage_widths: tuple[int, ...] = (width,)
+        """The channels of each stage's map."""
 
     def forward(self, x: Tensor, mask: Tensor | None, present: Tensor) -> Encoded:
         """Encode B samples.
@@ -35,4 +67,26 @@ class Encoder(nn.Module):
             mask: bool (B, T), which steps are real; None where all are.
             present: bool (B,), handed on.
         """
-        raise TypeError(f"{type(self).__name__} overrides forward(x, mask, present) -> Encoded")
+        if type(self).stage is Encoder.stage:
+            raise TypeError(f"{type(self).__name__} overrides forward(x, mask, present) -> Encoded")
+        hidden, maps = self.begin(x, mask, present), []
+        for number in range(len(self.stage_widths)):
+            hidden = self.stage(number, hidden)
+            maps.append(hidden.clean())
+        return replace(self.finish(hidden), stages=tuple(maps))
+
+    # An encoder without layers to stop between is one stage, its vector: what changes that leaves its steps alone.
+
+    def begin(self, x: Tensor, mask: Tensor | None, present: Tensor) -> Hidden:
+        """The input, ready for the first stage."""
+        return Hidden(x, mask, present)
+
+    def stage(self, number: int, hidden: Hidden) -> Hidden:
+        """One stage further."""
+        encoded = self.forward(hidden.map, hidden.mask, hidden.present)
+        return Hidden(encoded.pooled, None, hidden.present, encoded)
+
+    def finish(self, hidden: Hidden) -> Encoded:
+        """What the last stage's map is as a vector and steps."""
+        encoded: Encoded = hidden.kept
+        return replace(encoded, pooled=hidden.map)

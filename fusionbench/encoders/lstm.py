@@ -18,6 +18,7 @@ Source: Hochreiter & Schmidhuber 1997, "Long Short-Term Memory", Neural Computat
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -26,7 +27,7 @@ from torch import Tensor, nn
 from fusionbench.core.batch import Encoded
 from fusionbench.core.task import ModalitySpec
 from fusionbench.encoders._steps import at_least_one, cleared, embedding, max_over, real_steps
-from fusionbench.encoders.base import Encoder
+from fusionbench.encoders.base import Encoder, Hidden
 
 CELLS: dict[str, type[nn.RNN | nn.GRU | nn.LSTM]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
@@ -62,24 +63,36 @@ class LSTM(Encoder):
         self.dropout = nn.Dropout(dropout)
         self.project = nn.Linear(directions * hidden, width)
         self.hidden, self.pool = hidden, pool
+        self.stage_widths = (directions * hidden,) * layers
 
-    def forward(self, x: Tensor, mask: Tensor | None, present: Tensor) -> Encoded:
-        """Ids (B, T) or steps (B, T, F) -> pooled (B, D), tokens (B, T, D)."""
+    def begin(self, x: Tensor, mask: Tensor | None, present: Tensor) -> Hidden:
+        """Ids (B, T) or steps (B, T, F) -> (B, T, E)."""
         mask = real_steps(x, mask)
         place = torch.arange(mask.shape[1], device=x.device)
         length = ((place + 1) * mask).amax(1, keepdim=True)  # (B, 1): up to the last real step
         turned = torch.where(place < length, length - 1 - place, place)  # (B, T): the same steps from last to first
-        steps = self.embed(cleared(x, mask))
-        for layer in range(len(self.forwards)):
-            steps = self._layer(layer, self.dropout(steps), turned)  # (B, T, d*H)
-        steps = self.dropout(steps)
+        return Hidden(self.embed(cleared(x, mask)), mask, present, (length, turned))
+
+    def stage(self, number: int, hidden: Hidden) -> Hidden:
+        """One layer, both directions: (B, T, d*H)."""
+        _, turned = hidden.kept
+        return replace(hidden, map=self._layer(number, self.dropout(hidden.map), turned))
+
+    def finish(self, hidden: Hidden) -> Encoded:
+        """(B, T, d*H) -> pooled (B, D), tokens (B, T, D)."""
+        mask, (length, _) = hidden.mask, hidden.kept
+        assert mask is not None
+        steps = self.dropout(hidden.map)
         pooled = max_over(steps, mask) if self.pool == "max" else self._last(steps, length)
-        return Encoded(self.project(pooled), self.project(steps) * mask[..., None], mask, present)
+        return Encoded(self.project(pooled), self.project(steps) * mask[..., None], mask, hidden.present)
 
     def _layer(self, layer: int, steps: Tensor, turned: Tensor) -> Tensor:
         # torch has recurrences in bfloat16 only for processors that compute in it, and an error on the others.
         on_cpu = steps.device.type == "cpu"
-        with torch.autocast("cpu", enabled=False) if on_cpu else nullcontext():
+        # Of a frozen layer (eval mode) cuDNN knows no gradient, which a fusion before the layer needs.
+        frozen = not on_cpu and not self.training and steps.requires_grad
+        off = torch.backends.cudnn.flags(enabled=False) if frozen else nullcontext()
+        with torch.autocast("cpu", enabled=False) if on_cpu else off:
             steps = steps.to(self.project.weight.dtype) if on_cpu else steps
             ahead = self.forwards[layer](steps)[0]
             if not self.backwards:

@@ -10,6 +10,7 @@ Source: Rumelhart, Hinton, Williams 1986, "Learning representations by back-prop
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 
 from fusionbench.core.batch import Encoded
 from fusionbench.core.task import ModalitySpec
-from fusionbench.encoders.base import Encoder
+from fusionbench.encoders.base import Encoder, Hidden
 
 
 class MLP(Encoder):
@@ -32,14 +33,24 @@ class MLP(Encoder):
         self.layers = nn.Sequential(
             *(nn.Sequential(nn.Linear(a, b), nn.ReLU(), nn.Dropout(dropout)) for a, b in pairwise(sizes))
         )
+        self.stage_widths = (width,) * depth
 
-    def forward(self, x: Tensor, mask: Tensor | None, present: Tensor) -> Encoded:
-        """(B, F), (B, T, F) or (B, C, H, W) -> pooled (B, D); tokens (B, T, D), T = 1 but for a sequence."""
+    def begin(self, x: Tensor, mask: Tensor | None, present: Tensor) -> Hidden:
+        """(B, F) or (B, C, H, W) -> (B, F); (B, T, F) as it is, with zeros in the padding."""
         if self.spec.kind != "sequence":
-            pooled = self.layers(x.flatten(1))
-            return Encoded(pooled, pooled[:, None], present[:, None], present)
+            return Hidden(x.flatten(1), None, present)
         if mask is None:
             mask = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
-        tokens = self.layers(torch.where(mask[..., None], x, torch.zeros_like(x))) * mask[..., None]
-        pooled = tokens.sum(1) / mask.sum(1, keepdim=True).clamp(min=1)
-        return Encoded(pooled, tokens, mask, present)
+        return Hidden(torch.where(mask[..., None], x, torch.zeros_like(x)), mask, present)
+
+    def stage(self, number: int, hidden: Hidden) -> Hidden:
+        """One layer: (B, X) -> (B, D), or (B, T, X) -> (B, T, D)."""
+        return replace(hidden, map=self.layers[number](hidden.map))
+
+    def finish(self, hidden: Hidden) -> Encoded:
+        """(B, D) or (B, T, D) -> pooled (B, D); tokens (B, T, D), T = 1 but for a sequence."""
+        if hidden.mask is None:
+            return Encoded(hidden.map, hidden.map[:, None], hidden.present[:, None], hidden.present)
+        tokens = hidden.map * hidden.mask[..., None]
+        pooled = tokens.sum(1) / hidden.mask.sum(1, keepdim=True).clamp(min=1)
+        return Encoded(pooled, tokens, hidden.mask, hidden.present)

@@ -15,6 +15,7 @@ Source: Wu & He 2018, "Group Normalization", arXiv:1803.08494.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import torch
@@ -23,7 +24,7 @@ from torch.nn import functional as F
 
 from fusionbench.core.batch import Encoded
 from fusionbench.core.task import ModalitySpec
-from fusionbench.encoders.base import Encoder
+from fusionbench.encoders.base import Encoder, Hidden
 
 SMALLEST = 4
 """A map is halved only while both its sides are at least this long."""
@@ -50,18 +51,23 @@ class SmallCNN(Encoder):
         self.norms = nn.ModuleList(nn.GroupNorm(math.gcd(groups, b), b) for b in channels)
         self.dropout = nn.Dropout(dropout)
         self.project = nn.Linear(channels[-1], width)
+        self.stage_widths = channels
         self.to(memory_format=torch.channels_last)
 
-    def forward(self, x: Tensor, mask: Tensor | None, present: Tensor) -> Encoded:
-        """(B, C, H, W) -> pooled (B, D), tokens (B, T, D), stages: every map (B, C_l, H_l, W_l)."""
-        stages = []
-        x = x.contiguous(memory_format=torch.channels_last)
-        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-            x = F.relu(norm(convolution(x)))
-            if min(x.shape[-2:]) >= SMALLEST:
-                x = F.max_pool2d(x, 2)
-            stages.append(x)
-        steps = self.dropout(x.flatten(2).transpose(1, 2))  # (B, C, H, W) -> (B, T, C)
+    def begin(self, x: Tensor, mask: Tensor | None, present: Tensor) -> Hidden:
+        """(B, C, H, W), channels last in memory."""
+        return Hidden(x.contiguous(memory_format=torch.channels_last), None, present)
+
+    def stage(self, number: int, hidden: Hidden) -> Hidden:
+        """One convolution and what follows it: (B, C_l, H_l, W_l)."""
+        x = F.relu(self.norms[number](self.convolutions[number](hidden.map)))
+        if min(x.shape[-2:]) >= SMALLEST:
+            x = F.max_pool2d(x, 2)
+        return replace(hidden, map=x)
+
+    def finish(self, hidden: Hidden) -> Encoded:
+        """(B, C, H, W) -> pooled (B, D), tokens (B, T, D)."""
+        steps = self.dropout(hidden.map.flatten(2).transpose(1, 2))  # (B, C, H, W) -> (B, T, C)
         tokens = self.project(steps)
-        mask = present[:, None].expand(tokens.shape[:2])
-        return Encoded(self.project(steps.amax(1)), tokens, mask, present, tuple(stages))
+        mask = hidden.present[:, None].expand(tokens.shape[:2])
+        return Encoded(self.project(steps.amax(1)), tokens, mask, hidden.present)

@@ -33,7 +33,7 @@ from torch.nn import functional as F
 from fusionbench.core.batch import Encoded
 from fusionbench.core.errors import UserError, nearest, shown
 from fusionbench.core.task import ModalitySpec
-from fusionbench.encoders.base import Encoder
+from fusionbench.encoders.base import Encoder, Hidden
 
 SMALLEST = 64
 """Pixels of a short side: after five halvings 2 x 2 positions are left."""
@@ -67,6 +67,7 @@ class Timm(Encoder):
         features: Any = getattr(self.trunk, "head_hidden_size", None) or self.trunk.num_features
         self.dropout = nn.Dropout(dropout)
         self.project = nn.Linear(features, width)
+        self.stage_widths = (features,)  # The trunk's last map: where to stop within differs from network to network.
         self.train()
 
     def train(self, mode: bool = True) -> Self:
@@ -79,16 +80,23 @@ class Timm(Encoder):
                 part.eval()
         return self
 
-    def forward(self, x: Tensor, mask: Tensor | None, present: Tensor) -> Encoded:
-        """(B, C, H, W) -> pooled (B, D), tokens (B, T, D)."""
+    def begin(self, x: Tensor, mask: Tensor | None, present: Tensor) -> Hidden:
+        """(B, C, H, W), of the height and width that the trunk gets, channels last in memory."""
         if tuple(x.shape[-2:]) != self.scaled:
             x = F.interpolate(x, self.scaled, mode="bilinear", align_corners=False)
-        x = x.contiguous(memory_format=torch.channels_last)  # Processors and GPUs convolve it faster.
+        return Hidden(x.contiguous(memory_format=torch.channels_last), None, present)  # Convolved faster so.
+
+    def stage(self, number: int, hidden: Hidden) -> Hidden:
+        """The whole trunk: (B, T, F)."""
         with torch.no_grad() if self.frozen else nullcontext():
-            steps = _positions(self.trunk(x), self.trunk)
-        tokens = self.project(self.dropout(steps))
-        mask = present[:, None].expand(tokens.shape[:2])
-        return Encoded(tokens.mean(1), tokens, mask, present)
+            steps = _positions(self.trunk(hidden.map), self.trunk)
+        return Hidden(steps, hidden.present[:, None].expand(steps.shape[:2]), hidden.present)
+
+    def finish(self, hidden: Hidden) -> Encoded:
+        """(B, T, F) -> pooled (B, D), tokens (B, T, D)."""
+        assert hidden.mask is not None
+        tokens = self.project(self.dropout(hidden.map))
+        return Encoded(tokens.mean(1), tokens, hidden.mask, hidden.present)
 
 
 def _trunk(spec: ModalitySpec, model: str, pretrained: bool, size: int) -> tuple[nn.Module, tuple[int, int]]:

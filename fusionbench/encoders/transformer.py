@@ -17,6 +17,7 @@ trains without a long warm-up.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -26,7 +27,7 @@ from fusionbench.core.batch import Encoded
 from fusionbench.core.errors import UserError
 from fusionbench.core.task import ModalitySpec
 from fusionbench.encoders._steps import at_least_one, cleared, embedding, mean_over, real_steps
-from fusionbench.encoders.base import Encoder
+from fusionbench.encoders.base import Encoder, Hidden
 
 SLOWEST = 10_000.0
 """Steps in the longest wave of the positions, over 2 pi."""
@@ -60,23 +61,33 @@ class Transformer(Encoder):
             width, heads, hidden, dropout, activation="gelu", batch_first=True, norm_first=True
         )
         self.layers = nn.TransformerEncoder(layer, layers, nn.LayerNorm(width), enable_nested_tensor=False)
+        self.stage_widths = (width,) * layers
         for parameter in self.layers.parameters():
             if parameter.dim() > 1:  # The layers are copies of one: without this all would start alike.
                 nn.init.xavier_uniform_(parameter)
 
-    def forward(self, x: Tensor, mask: Tensor | None, present: Tensor) -> Encoded:
-        """Ids (B, T) or steps (B, T, F) -> pooled (B, D), tokens (B, T, D)."""
+    def begin(self, x: Tensor, mask: Tensor | None, present: Tensor) -> Hidden:
+        """Ids (B, T) or steps (B, T, F) -> (B, T, D), with positions."""
         mask = real_steps(x, mask)
         steps = self.embed(cleared(x, mask))
         if self.positions is not None:
             place = self.positions[: mask.shape[1]]
         else:
             place = sinusoids(mask.shape[1], self.width, x.device)
-        # A softmax over nothing is NaN: where no step is real all are let in, and the result is dropped below.
-        hidden = ~(mask | ~mask.any(1, keepdim=True))  # (B, T)
-        tokens = self.layers(self.dropout(steps + place), src_key_padding_mask=hidden)
-        tokens = cleared(tokens, mask)
-        return Encoded(mean_over(tokens, mask), tokens, mask, present)
+        # A softmax over nothing is NaN: where no step is real all are let in, and the result is dropped at the end.
+        unseen = ~(mask | ~mask.any(1, keepdim=True))  # (B, T)
+        return Hidden(self.dropout(steps + place), mask, present, unseen)
+
+    def stage(self, number: int, hidden: Hidden) -> Hidden:
+        """One layer, before the last norm: (B, T, D)."""
+        return replace(hidden, map=self.layers.layers[number](hidden.map, src_key_padding_mask=hidden.kept))
+
+    def finish(self, hidden: Hidden) -> Encoded:
+        """(B, T, D) -> pooled (B, D), tokens (B, T, D)."""
+        assert self.layers.norm is not None
+        assert hidden.mask is not None
+        tokens = cleared(self.layers.norm(hidden.map), hidden.mask)
+        return Encoded(mean_over(tokens, hidden.mask), tokens, hidden.mask, hidden.present)
 
 
 def sinusoids(steps: int, width: int, device: torch.device | None = None) -> Tensor:

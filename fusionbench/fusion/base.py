@@ -1,14 +1,14 @@
 """What every strategy is: a LightningModule that owns encoders, loss, metrics and optimiser.
 
-A strategy overrides `fuse` (nearly all), `encode` (input-stage fusion) or `loss`; training-side methods use Lightning's
-own hooks besides.
+A strategy overrides `fuse` (nearly all), `encode` (fusion of inputs, or between the layers of encoders) or `loss`;
+training-side methods use Lightning's own hooks besides.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal, Self
 
 import torch
@@ -23,6 +23,7 @@ from fusionbench.core.canonical import derived_seed
 from fusionbench.core.catalogue import load
 from fusionbench.core.task import ModalitySpec, TaskSpec
 from fusionbench.encoders.base import Encoder
+from fusionbench.fusion._stages import given, without_absent
 from fusionbench.metrics.scores import score_metrics
 from fusionbench.plan.suite import Choice
 
@@ -169,15 +170,7 @@ class FusionModule(LightningModule):
         return self.predict(MultimodalBatch(inputs, masks or {}, there, blank, blank)).logits
 
     def _encode(self, name: str, batch: MultimodalBatch) -> Encoded:
-        x, present = batch.inputs[name], batch.present[name]
-        x = torch.where(present.view(-1, *[1] * (x.dim() - 1)), x, torch.zeros_like(x))
-        encoded: Encoded = self.encoders[name](x, batch.masks.get(name), present)
-        return replace(
-            encoded,
-            pooled=encoded.pooled * present[:, None],
-            tokens=encoded.tokens * present[:, None, None],
-            mask=encoded.mask & present[:, None],
-        )
+        return without_absent(self.encoders[name](*given(name, batch)))
 
     # --- Lightning -----------------------------------------------------------------------------------------------
 

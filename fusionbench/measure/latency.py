@@ -2,7 +2,7 @@
 
 Every cell (strategy, scope, batch size, threads) is visited once per round, in an order drawn anew; a visit warms up,
 then times single calls. Scope "fusion" starts from stored encodings; "end_to_end" runs encoders and fusion. A strategy
-that cannot run on stored encodings (input-stage fusion) has no "fusion" rows.
+that cannot run on stored encodings (fusion of inputs, or between the layers of encoders) has no "fusion" rows.
 
     p10, median, p90: over all timed calls of all rounds
     spread: (largest - smallest median of a round) / median

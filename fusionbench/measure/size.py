@@ -1,6 +1,7 @@
 """Size: parameters of the fusion and of the encoders, and floating-point operations per sample.
 
     FLOPs: 2 for each multiply-add of matrix products, convolutions and attention; element-wise work is not counted.
+    Those of the fusion: after the encoders, and between their layers what is not the encoders' own.
 
 torch's counter sees operators, so paths that hide them are turned off for the count: the fused attention of
 `nn.MultiheadAttention` in eval mode and mkldnn report 0 otherwise.
@@ -33,7 +34,7 @@ def measure(module: FusionModule, batch: MultimodalBatch) -> dict[str, Any]:
     with torch.inference_mode():
         encoded = module.encode(batch)
     flops = count_flops(lambda: module.predict(batch))
-    fusion_flops = count_flops(lambda: module.fuse(encoded))
+    fusion_flops = count_flops(lambda: module.fuse(encoded)) + _between_layers(module, batch)
     module.train(training)
     return {
         "fusion_parameters": fusion_parameters(module),
@@ -48,6 +49,14 @@ def fusion_parameters(module: FusionModule) -> int:
     """The parameters of all that is not an encoder."""
     total = sum(parameter.numel() for parameter in module.parameters())
     return total - sum(parameter.numel() for parameter in module.encoders.parameters())
+
+
+def _between_layers(module: FusionModule, batch: MultimodalBatch) -> int:
+    """FLOPs that a strategy adds while each modality is encoded; an encoder of a joint input is but an encoder."""
+    if type(module).encode is FusionModule.encode or not set(module.encoders) <= set(batch.inputs):
+        return 0
+    alone = count_flops(lambda: FusionModule.encode(module, batch))
+    return count_flops(lambda: module.encode(batch)) - alone
 
 
 def count_flops(call: Callable[[], object]) -> int:

@@ -50,6 +50,7 @@ TINY = {
     "rank": 3,
     "heads": 2,
     "layers": 2,
+    "own_layers": 3,
     "factors": 4,
     "order": 2,
     "blocks": 5,
@@ -214,9 +215,7 @@ def check_missing_modalities(module: FusionModule, batch: MultimodalBatch) -> No
 
 def check_size(module: FusionModule, doc: str, options: Mapping[str, Any], batch: MultimodalBatch) -> None:
     """Point 6: parameters are as many as the docstring's formula says, FLOPs within 1 % of it."""
-    task = module.task
-    letters = {"M": len(module.modalities_used()), "D": WIDTH, "W": HEAD_WIDTH, "C": task.classes}
-    letters["T"] = STEPS if task.modalities[0].kind in ("image", *WITH_STEPS) else 1
+    letters = letters_of(module)
     found = measure(module, batch)
     parameters = evaluated(doc, "Parameters", letters | dict(options))
     assert found["fusion_parameters"] == parameters, f"{found['fusion_parameters']} parameters, formula {parameters}"
@@ -226,7 +225,7 @@ def check_size(module: FusionModule, doc: str, options: Mapping[str, Any], batch
 
 
 def check_matching(
-    make: Callable[[Setting], FusionModule], doc: str, options: Mapping[str, Any], setting: Setting, count: int
+    make: Callable[[Setting], FusionModule], doc: str, options: Mapping[str, Any], setting: Setting
 ) -> None:
     """Point 9: the head's width gives any number of parameters within 5 %, or a reason that names the range.
 
@@ -235,9 +234,8 @@ def check_matching(
         doc: its docstring, whose formula says what each width gives.
         options: those of its that the formula names.
         setting: with any head width.
-        count: modalities that it uses.
     """
-    letters = {"M": count, "D": WIDTH, "C": setting.task.classes, **dict(options)}
+    letters = letters_of(make(setting)) | dict(options)
     formula = {width: round(evaluated(doc, "Parameters", letters | {"W": width})) for width in (1, 50, 400)}
     assert formula[1] < formula[50] < formula[400], "the width of the head changes nothing"
     for target in (round(1.04 * formula[50]), round(0.97 * formula[400])):
@@ -249,6 +247,18 @@ def check_matching(
         assert abs(found - target) <= 0.05 * target, f"{found} parameters for a target of {target}"
     small = matched(make, setting, formula[1] // 2)
     assert f"{formula[1]:,} to " in small.problem, f"{small.target} is out of reach, yet the range is not named"
+
+
+def letters_of(module: FusionModule) -> dict[str, int]:
+    """What the letters of formulas stand for; all modalities are of one kind and have encoders that are alike."""
+    spec = module.task.modalities[0]
+    letters = {"M": len(module.modalities_used()), "D": WIDTH, "W": HEAD_WIDTH, "C": module.task.classes}
+    steps = STEPS if spec.kind in ("image", *WITH_STEPS) else 1
+    letters |= {"T": steps, "P": 0 if spec.kind == "bag" else steps}  # P: steps that have a place in an order.
+    if spec.name in module.encoders:
+        widths: Any = module.encoders[spec.name].stage_widths
+        letters |= {"S": len(widths), "K": widths[-1]}  # S stages with K channels each.
+    return letters
 
 
 def evaluated(doc: str, word: str, letters: Mapping[str, Any]) -> float:

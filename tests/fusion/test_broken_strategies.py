@@ -181,7 +181,7 @@ def test_a_sound_strategy_passes_every_check() -> None:
     check_missing_modalities(module, BATCH)
     check_size(module, DOC, {}, BATCH)
     check_learning(module, BATCH)
-    check_matching(Sound, DOC, {}, setting_of(TASK), 2)
+    check_matching(Sound, DOC, {}, setting_of(TASK))
     assert sum(p.numel() for p in module.head.parameters()) == (2 * WIDTH + 1) * HEAD_WIDTH + (HEAD_WIDTH + 1) * 3
 
 
@@ -239,12 +239,12 @@ def test_a_wrong_count_is_found(broken: type[FusionModule], reason: str) -> None
 )
 def test_a_number_of_parameters_that_the_head_does_not_reach_is_found(broken: type[FusionModule], reason: str) -> None:
     with pytest.raises(AssertionError, match=reason):
-        check_matching(broken, DOC, {}, setting_of(TASK), 2)
+        check_matching(broken, DOC, {}, setting_of(TASK))
 
 
 def test_a_formula_without_the_head_is_found() -> None:
     with pytest.raises(AssertionError, match="the width of the head changes nothing"):
-        check_matching(Sound, "Whatever.\n\nParameters: M*D*D\n", {}, setting_of(TASK), 2)
+        check_matching(Sound, "Whatever.\n\nParameters: M*D*D\n", {}, setting_of(TASK))
 
 
 def test_a_missing_formula_is_found() -> None:

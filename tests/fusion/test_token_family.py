@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
-from contract_checks import WIDTH, batch_of, built, setting_of, task_of
+from contract_checks import CLASSES, WIDTH, batch_of, built, setting_of, task_of
 from token_samples import SEQUENCES, encodings, shaken, shaken_module
 from torch import Tensor, nn
 
 from fusionbench.core.batch import Encoded
 from fusionbench.core.catalogue import load
 from fusionbench.core.errors import UserError
+from fusionbench.core.task import ModalityKind, ModalitySpec, TaskSpec
 from fusionbench.fusion._blocks import ClassToken, CrossAttention, FeedForward, TransformerBlock, masked_softmax
 from fusionbench.fusion.bottleneck import BottleneckFusion
 from fusionbench.fusion.early_transformer import EarlyTransformerFusion
@@ -111,43 +112,66 @@ def bottleneck_by_hand(module: BottleneckFusion, encoded: dict[str, Encoded], ro
     """Logits (C,) of one sample, over its own modalities and real steps only: nothing is masked."""
     names = list(encoded)
     here = [name for name in names if encoded[name].present[row]]
-    z = {name: encoded[name].tokens[row][encoded[name].mask[row]][None] for name in here}
+    z = {}
+    for name in here:
+        positions = module.positions[names.index(name)]
+        steps, mask = encoded[name].tokens[row], encoded[name].mask[row]
+        z[name] = torch.cat([positions[:1], (steps + positions[1 : len(steps) + 1])[mask]])[None]
     shared: Tensor = module.bottlenecks
-    for blocks in module.layers:
+    for number, blocks in enumerate(module.layers):
         assert isinstance(blocks, nn.ModuleList)
         told = []
         for name in here:
             block = blocks[names.index(name)]
             assert isinstance(block, TransformerBlock)
+            if number < module.own_layers:
+                z[name] = attended(block, z[name])
+                continue
             both = attended(block, torch.cat([z[name], shared], 1))
             z[name] = both[:, : z[name].shape[1]]
             told.append(both[:, z[name].shape[1] :])
-        shared = torch.stack(told).mean(0)
-    means = torch.stack([module.norm(z[name][0]).mean(0) for name in here])
-    return module.head(means.mean(0))
+        shared = torch.stack(told).mean(0) if told else shared
+    return torch.stack([module.head(module.norm(z[name][0, 0])) for name in here]).mean(0)
 
 
-def test_bottleneck_is_the_loop_written_out_with_the_attention_of_torch() -> None:
-    module, encoded = shaken_module("bottleneck"), encodings()
-    assert isinstance(module, BottleneckFusion)
+def bottleneck(**options: int) -> BottleneckFusion:
+    """Three sequences of up to 5, 3 and 4 steps, as `encodings` has them."""
+    specs = (ModalitySpec(f"m{i}", "sequence", (length, 3)) for i, length in enumerate((5, 3, 4)))
+    module = BottleneckFusion(setting_of(TaskSpec(tuple(specs), CLASSES)), heads=2, **options).eval()
+    shaken(module)
+    return module
+
+
+@pytest.mark.parametrize(("own", "fusing"), [(0, 2), (1, 2), (3, 4)])
+def test_bottleneck_is_the_loop_written_out_with_the_attention_of_torch(own: int, fusing: int) -> None:
+    module, encoded = bottleneck(own_layers=own, layers=fusing), encodings()
     found = module.fuse(encoded).logits
     for row in range(4):
         torch.testing.assert_close(found[row], bottleneck_by_hand(module, encoded, row))
 
 
 def test_nothing_but_the_bottlenecks_lets_one_modality_see_another() -> None:
-    module, encoded = shaken_module("bottleneck"), encodings()
-    assert isinstance(module, BottleneckFusion)
+    module, encoded = bottleneck(), encodings()
     other = encoded | {"m2": replace(encoded["m2"], tokens=-encoded["m2"].tokens)}
     present = torch.stack([one.present for one in encoded.values()], 1)
 
     def moved() -> list[bool]:
-        both = zip(module.streams(encoded, present), module.streams(other, present), strict=True)
-        return [not torch.allclose(z, changed) for z, changed in both]
+        both = module.class_tokens(encoded, present), module.class_tokens(other, present)
+        return [not torch.allclose(z, changed) for z, changed in zip(both[0].unbind(1), both[1].unbind(1), strict=True)]
 
     assert moved() == [True, True, True]
-    module.layers = nn.ModuleList([module.layers[0]])  # One layer: the bottlenecks have told nobody yet.
+    module.layers = module.layers[
+        : module.own_layers + 1
+    ]  # One layer that fuses: the bottlenecks have told nobody yet.
     assert moved() == [False, False, True]
+
+
+def test_bottleneck_has_a_position_for_every_step_that_an_encoder_gives_and_none_for_a_bag() -> None:
+    for kind, places in (("image", 4), ("vector", 1), ("sequence", 4), ("tokens", 4), ("bag", 0)):
+        module = built("bottleneck", task_of((cast(ModalityKind, kind),)))
+        assert isinstance(module, BottleneckFusion)
+        assert [len(one) for one in module.positions] == [1 + places]
+        assert all(part.training for part in module.modules())
 
 
 def perceiver_by_hand(module: PerceiverFusion, encoded: dict[str, Encoded], row: int) -> Tensor:
@@ -195,6 +219,7 @@ def test_a_sample_of_which_nothing_is_there_gives_finite_logits_and_gradients(st
     [
         ("bottleneck", {"bottlenecks": 0}, ["bottlenecks is 0", "at least 1"]),
         ("bottleneck", {"layers": 1}, ["layers is 1", "at least 2"]),
+        ("bottleneck", {"own_layers": -1}, ["own_layers is -1", "at least 0"]),
         ("bottleneck", {"heads": 3}, ["heads is 3", f"width {WIDTH}", "1, 2, 4, 8"]),
         ("late_transformer", {"layers": 0}, ["layers is 0", "at least 1"]),
         ("late_transformer", {"heads": 0}, ["heads is 0", "at least 1"]),
