@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -78,9 +79,21 @@ def film_by_hand(module: FusionModule, x: dict[int, Array]) -> Array:
     return mlp(module, "head", total)
 
 
-def context_gating_by_hand(module: FusionModule, x: dict[int, Array]) -> Array:
+def gated_scores_by_hand(module: FusionModule, x: dict[int, Array]) -> Array:
+    """The scores of a sample's classes, (C,), by context gating with two experts for each."""
     h = affine(module, "features", joined(module, x))
-    return mlp(module, "head", sigmoid(affine(module, "gate", h)) * h)
+    z = sigmoid(affine(module, "gate", h)) * h
+    choice, experts = affine(module, "choice", z).reshape(-1, 3), sigmoid(affine(module, "experts", z)).reshape(-1, 2)
+    p = (softmax(choice)[:, :2] * experts).sum(1)
+    return sigmoid(affine(module, "class_gate", p)) * p
+
+
+def context_gating_by_hand(module: FusionModule, x: dict[int, Array]) -> Array:
+    return np.log(gated_scores_by_hand(module, x))
+
+
+def sum_by_hand(module: FusionModule, x: dict[int, Array]) -> Array:
+    return mlp(module, "head", np.sum([affine(module, f"projections.{m}", v) for m, v in x.items()], axis=0))
 
 
 def softmax_attention_by_hand(module: FusionModule, x: dict[int, Array]) -> Array:
@@ -112,6 +125,8 @@ def joined(module: FusionModule, x: dict[int, Array]) -> Array:
 
 
 BY_HAND: dict[str, Callable[[FusionModule, dict[int, Array]], Array]] = {
+    "concat": concatenated_by_hand,
+    "sum": sum_by_hand,
     "max": max_by_hand,
     "product": product_by_hand,
     "deep_sets": deep_sets_by_hand,
@@ -159,7 +174,7 @@ def encodings(x: Tensor, present: Tensor) -> dict[str, Encoded]:
     return {f"m{m}": Encoded(x[:, m], x[:, m : m + 1], present[:, m : m + 1], present[:, m]) for m in range(x.shape[1])}
 
 
-@pytest.mark.parametrize("strategy", ["max", "product", "deep_sets", "film", "context_gating", "softmax_attention"])
+@pytest.mark.parametrize("strategy", ["max", "product", "deep_sets", "film", "softmax_attention"])
 def test_hidden_below_one_is_refused(strategy: str) -> None:
     with pytest.raises(UserError, match=rf"'{strategy}': hidden is 0; it must be an integer of at least 1"):
         load("strategy", strategy)(setting_of(task_of(VECTORS[:2])), hidden=0)
@@ -171,10 +186,42 @@ def test_hidden_below_one_is_refused_there_too(strategy: str) -> None:
         load("strategy", strategy)(setting_of(task_of(VECTORS[:2])), hidden=-1)
 
 
+def test_mixtures_below_one_are_refused() -> None:
+    with pytest.raises(UserError, match="'context_gating': mixtures is 0; it must be an integer of at least 1"):
+        load("strategy", "context_gating")(setting_of(task_of(VECTORS[:2])), mixtures=0)
+
+
 @pytest.mark.parametrize("drop", [-0.1, 1.0])
 def test_a_probability_of_dropping_out_of_range_is_refused(drop: float) -> None:
     with pytest.raises(UserError, match=rf"'modality_dropout': drop is {drop}; it must be at least 0 and below 1"):
         load("strategy", "modality_dropout")(setting_of(task_of(VECTORS[:2])), drop=drop)
+
+
+def test_context_gating_gives_logits_of_its_scores_where_several_classes_are_true() -> None:
+    task = task_of(VECTORS[:3], "multilabel")
+    module, batch = built("context_gating", task).eval(), batch_of(task)
+    encoded = module.encode(batch)
+    for row, logits in enumerate(numpy_of(module.fuse(encoded).logits)):
+        here = {m: numpy_of(one.pooled[row]) for m, one in enumerate(encoded.values())}
+        np.testing.assert_allclose(sigmoid(logits), gated_scores_by_hand(module, here), rtol=1e-4)
+
+
+@pytest.mark.parametrize("classes", [2, 40, 4000])
+def test_context_gating_starts_near_one_label_a_sample(classes: int) -> None:
+    torch.manual_seed(0)
+    task = replace(task_of(VECTORS[:2], "multilabel"), classes=classes)
+    chances = load("strategy", "context_gating")(setting_of(task)).eval().predict(batch_of(task)).logits.sigmoid()
+    assert 0.3 < chances.mean() * classes < 2
+
+
+@pytest.mark.parametrize("scale", [1e2, 1e4])
+def test_context_gating_is_finite_however_sure_its_experts_are(scale: float) -> None:
+    module = built("context_gating", task_of(VECTORS[:2], "multilabel"))
+    x = scale * torch.randn(4, 2, WIDTH)
+    logits = module.fuse(encodings(x, torch.ones(4, 2, dtype=torch.bool))).logits
+    torch.autograd.backward(logits.sum())
+    assert logits.isfinite().all()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in module.parameters())
 
 
 def test_deep_sets_does_not_know_the_order_of_the_modalities() -> None:
