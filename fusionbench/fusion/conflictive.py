@@ -40,8 +40,8 @@ class ConflictiveFusion(FusionModule):
     paper, stage, representation, interaction = "xu2024reliable", "decision", "single", "limited"
     fidelity = "faithful"
     departure = (
-        "our common MLP heads give the evidence; of more than two modalities all count alike; any may be missing, and is "
-        "then not among those averaged"
+        "our common MLP heads give the evidence; of more than two modalities all count alike; any may be missing, and "
+        "is then not among those averaged"
     )
 
     def __init__(self, setting: Setting, *, annealing: int = 50, conflict: float = 1.0) -> None:

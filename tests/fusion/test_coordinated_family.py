@@ -172,11 +172,11 @@ def test_the_losses_of_misa_are_weighted_as_in_its_code(count: int) -> None:
     shared = module.shared(h).sigmoid()
     here, pairs = present[:, 0], list(combinations(range(count), 2))
     sim = sum(moment_distance(shared[:, m], shared[:, n], here, here) for m, n in pairs) / len(pairs)
-    diff = sum(overlap(shared[:, m], private[:, m], here) for m in range(count))
-    diff = diff + sum(overlap(private[:, m], private[:, n], here) for m, n in pairs)
+    apart = [overlap(shared[:, m], private[:, m], here) for m in range(count)]
+    apart += [overlap(private[:, m], private[:, n], here) for m, n in pairs]
     rebuilt = [decode(private[:, m] + shared[:, m]) for m, decode in enumerate(module.decoders)]
     recon = sum(F.mse_loss(one, h[:, m]) for m, one in enumerate(rebuilt)) / count
-    torch.testing.assert_close(module.losses(h, private, shared, present), sim + 0.3 * diff + recon)
+    torch.testing.assert_close(module.losses(h, private, shared, present), sim + 0.3 * torch.stack(apart).sum() + recon)
 
 
 def test_the_layer_of_misa_is_that_of_torch() -> None:
@@ -236,8 +236,8 @@ def test_gradients_are_finite_whoever_is_missing(strategy: str, here: str, scale
     }
     batch = replace(batch, present={f"m{m}": subset for m, subset in enumerate(subsets[here])})
     for name in batch.inputs:
-        batch.inputs[name] = scale * (batch.inputs[name][:1].expand(6, -1) if here == "all the same" else 1.0)
-        batch.inputs[name] = batch.inputs[name] * torch.ones(6, 5)
+        x = batch.inputs[name]
+        batch.inputs[name] = scale * (x[:1].expand(6, -1) if here == "all the same" else x)
     loss = module.loss(module.predict(batch), batch)
     torch.autograd.backward(loss)
     assert loss.isfinite()

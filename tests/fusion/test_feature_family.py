@@ -63,6 +63,12 @@ def product_by_hand(module: FusionModule, x: dict[int, Array]) -> Array:
     return mlp(module, "head", np.prod(factors, axis=0))
 
 
+def gated_by_one_by_hand(module: FusionModule, x: dict[int, Array]) -> Array:
+    gate = sigmoid(affine(module, "projections.m0", x[0])) if 0 in x else 1
+    others = [affine(module, f"projections.m{m}", v) for m, v in x.items() if m > 0]
+    return mlp(module, "head", gate * (np.sum(others, axis=0) if others else np.ones(7)))
+
+
 def deep_sets_by_hand(module: FusionModule, x: dict[int, Array]) -> Array:
     phi = [affine(module, "element.2", np.maximum(affine(module, "element.0", v), 0)) for v in x.values()]
     return mlp(module, "head", np.sum(phi, axis=0))
@@ -129,6 +135,7 @@ BY_HAND: dict[str, Callable[[FusionModule, dict[int, Array]], Array]] = {
     "sum": sum_by_hand,
     "max": max_by_hand,
     "product": product_by_hand,
+    "gated_by_one": gated_by_one_by_hand,
     "deep_sets": deep_sets_by_hand,
     "film": film_by_hand,
     "context_gating": context_gating_by_hand,
@@ -174,7 +181,7 @@ def encodings(x: Tensor, present: Tensor) -> dict[str, Encoded]:
     return {f"m{m}": Encoded(x[:, m], x[:, m : m + 1], present[:, m : m + 1], present[:, m]) for m in range(x.shape[1])}
 
 
-@pytest.mark.parametrize("strategy", ["max", "product", "deep_sets", "film", "softmax_attention"])
+@pytest.mark.parametrize("strategy", ["max", "product", "gated_by_one", "deep_sets", "film", "softmax_attention"])
 def test_hidden_below_one_is_refused(strategy: str) -> None:
     with pytest.raises(UserError, match=rf"'{strategy}': hidden is 0; it must be an integer of at least 1"):
         load("strategy", strategy)(setting_of(task_of(VECTORS[:2])), hidden=0)
@@ -222,6 +229,24 @@ def test_context_gating_is_finite_however_sure_its_experts_are(scale: float) -> 
     torch.autograd.backward(logits.sum())
     assert logits.isfinite().all()
     assert all(p.grad is None or p.grad.isfinite().all() for p in module.parameters())
+
+
+def test_another_modality_may_be_the_gate() -> None:
+    task = task_of(VECTORS[:2])
+    module = load("strategy", "gated_by_one")(setting_of(task), hidden=7, gate="m1").eval()
+    encoded = module.encode(batch_of(task))
+    for row, logits in enumerate(numpy_of(module.fuse(encoded).logits)):
+        value, gating = (numpy_of(encoded[name].pooled[row]) for name in ("m0", "m1"))
+        gate = sigmoid(affine(module, "projections.m1", gating))
+        expected = mlp(module, "head", gate * affine(module, "projections.m0", value))
+        np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_gate_has_to_be_a_modality_and_to_have_something_to_gate() -> None:
+    plugin = load("strategy", "gated_by_one")
+    with pytest.raises(UserError, match="no modality 'm7'"):
+        plugin(setting_of(task_of(VECTORS[:2])), gate="m7")
+    assert plugin.unsuitable(setting_of(task_of(VECTORS[:1]))) == "one modality gates another; this task has one only"
 
 
 def test_deep_sets_does_not_know_the_order_of_the_modalities() -> None:
