@@ -77,10 +77,13 @@ def correlation(a: Tensor, b: Tensor, here: Tensor, ridge: float) -> Tensor:
     a, b = _centred(a, here), _centred(b, here)
     samples = (here.sum() - 1).clamp(min=1)
     diagonal = ridge * torch.eye(a.shape[1], dtype=a.dtype, device=a.device)
-    whiten_a = torch.linalg.cholesky(a.T @ a / samples + diagonal)
-    whiten_b = torch.linalg.cholesky(b.T @ b / samples + diagonal)
+    # Without errors of their own: what has diverged shall be a loss that is not finite, which ends a training as such.
+    whiten_a, _ = torch.linalg.cholesky_ex(a.T @ a / samples + diagonal)
+    whiten_b, _ = torch.linalg.cholesky_ex(b.T @ b / samples + diagonal)
     left = torch.linalg.solve_triangular(whiten_a, a.T @ b / samples, upper=False)
-    return torch.linalg.svdvals(torch.linalg.solve_triangular(whiten_b, left.T, upper=False)).sum()
+    both = torch.linalg.solve_triangular(whiten_b, left.T, upper=False)
+    finite = both.isfinite().all()
+    return torch.linalg.svdvals(both.where(finite, 0.0)).sum().where(finite, torch.nan)
 
 
 def _centred(values: Tensor, here: Tensor) -> Tensor:
