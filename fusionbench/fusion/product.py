@@ -5,7 +5,7 @@
 
 Every modality is projected, as in the authors' code. The biases start at 1, theirs around 0: a product of M factors
 around 0 vanishes, and its gradient with it; of factors around tanh(1) it starts near a constant plus a linear map of
-every modality plus their products.
+every modality plus their products. With our common head `mlb` is the same formula, from other initial weights.
 
 Parameters: M*(D+1)*hidden + (hidden+1)*W + (W+1)*C
 FLOPs: 2*(M*D*hidden + hidden*W + W*C)

@@ -69,6 +69,15 @@ def gated_by_one_by_hand(module: FusionModule, x: dict[int, Array]) -> Array:
     return mlp(module, "head", gate * (np.sum(others, axis=0) if others else np.ones(7)))
 
 
+def bilinear_by_hand(module: FusionModule, x: dict[int, Array]) -> Array:
+    maps = module.get_submodule("maps")
+    weight, bias = (numpy_of(parameter) for parameter in maps.parameters())
+    count = len(module.task.names)
+    h = [x[m] @ weight[m] + bias[m, 0] if m in x else np.ones(7) for m in range(count)]
+    product = np.einsum(*(part for m in range(count) for part in (h[m], [m])), list(range(count)))
+    return mlp(module, "head", product.flatten())
+
+
 def deep_sets_by_hand(module: FusionModule, x: dict[int, Array]) -> Array:
     phi = [affine(module, "element.2", np.maximum(affine(module, "element.0", v), 0)) for v in x.values()]
     return mlp(module, "head", np.sum(phi, axis=0))
@@ -136,6 +145,7 @@ BY_HAND: dict[str, Callable[[FusionModule, dict[int, Array]], Array]] = {
     "max": max_by_hand,
     "product": product_by_hand,
     "gated_by_one": gated_by_one_by_hand,
+    "bilinear": bilinear_by_hand,
     "deep_sets": deep_sets_by_hand,
     "film": film_by_hand,
     "context_gating": context_gating_by_hand,
