@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import reduce
 from itertools import combinations
 from typing import Any
 
@@ -74,8 +75,7 @@ def bilinear_by_hand(module: FusionModule, x: dict[int, Array]) -> Array:
     weight, bias = (numpy_of(parameter) for parameter in maps.parameters())
     count = len(module.task.names)
     h = [x[m] @ weight[m] + bias[m, 0] if m in x else np.ones(7) for m in range(count)]
-    product = np.einsum(*(part for m in range(count) for part in (h[m], [m])), list(range(count)))
-    return mlp(module, "head", product.flatten())
+    return mlp(module, "head", reduce(np.multiply.outer, h).flatten())
 
 
 def deep_sets_by_hand(module: FusionModule, x: dict[int, Array]) -> Array:
