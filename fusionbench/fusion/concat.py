@@ -6,7 +6,8 @@ A linear map in the MLP's place would be additive and could not see interactions
 
 Parameters: (M*D+1)*W + (W+1)*C
 FLOPs: 2*(M*D*W + W*C)
-Source: Ngiam et al. 2011, "Multimodal Deep Learning", ICML (joint representation by concatenation).
+Source: Kiela et al. 2020, "The Hateful Memes Challenge", arXiv:2005.04790 (Concat BERT: an MLP on the concatenated
+vectors of two encoders that it trains), and the authors' code.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class ConcatFusion(FusionModule):
     """Concatenate, then classify by an MLP."""
 
-    paper, stage, interaction, fidelity = "ngiam2011multimodal", "feature", "full", "adapted"
-    departure = "supervised encoders in place of deep belief networks"
+    paper, stage, interaction, fidelity = "kiela2020hateful", "feature", "full", "faithful"
+    departure = "any number of modalities, an absent one's vector is zero; our common MLP head has one hidden layer"
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)

@@ -33,6 +33,7 @@ from torch.nn import functional as F
 
 from fusionbench.core.batch import Encoded, MultimodalBatch
 from fusionbench.fusion._blocks import at_least, mlp_head, stacked
+from fusionbench.fusion._evidence import annealed, combined, dirichlet_loss, one_true_class
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
 
 
@@ -52,9 +53,7 @@ class EvidentialFusion(FusionModule):
     @classmethod
     def unsuitable(cls, setting: Setting) -> str:
         """Several labels a sample."""
-        if setting.task.kind == "multilabel":
-            return "its Dirichlet shares belief out among classes of which exactly one is true; this task is multilabel"
-        return ""
+        return one_true_class(setting)
 
     def fuse(self, encoded: dict[str, Encoded]) -> Prediction:
         """(B, D) of each -> evidence (B, M, C) -> log alpha (B, C); `unimodal` holds log alpha_m."""
@@ -66,33 +65,8 @@ class EvidentialFusion(FusionModule):
 
     def loss(self, prediction: Prediction, batch: MultimodalBatch) -> Tensor:
         """The paper's: the joint Dirichlet's loss and those of the modalities that are present, a mean over samples."""
-        weight = min(1.0, (self.current_epoch + 1) / self.annealing)
+        weight = annealed(self.current_epoch, self.annealing)
         losses = dirichlet_loss(prediction.logits.exp(), batch.targets, weight)
         for name, log_alpha in prediction.unimodal.items():
             losses = losses + dirichlet_loss(log_alpha.exp(), batch.targets, weight) * batch.present[name]
         return losses.mean()
-
-
-def combined(evidence: Tensor) -> Tensor:
-    """The evidence of all modalities by Dempster's rule: (B, M, C) -> (B, C)."""
-    classes = evidence.shape[-1]
-    # Through logarithms: a product of small evidence would be lost beside the 1.
-    return classes * (evidence / classes).log1p().sum(1).expm1()
-
-
-def dirichlet_loss(alpha: Tensor, targets: Tensor, weight: float) -> Tensor:
-    """Expected cross-entropy under Dir(alpha), and how far the wrong classes' evidence is from none.
-
-    Args:
-        alpha: float32 (B, C), each at least 1.
-        targets: int64 (B,).
-        weight: of the divergence.
-    """
-    right = F.one_hot(targets, alpha.shape[1]).bool()
-    expected = alpha.sum(1).digamma() - (alpha * right).sum(1).digamma()
-    wrong = alpha.masked_fill(right, 1.0)
-    total = wrong.sum(1, keepdim=True)
-    uniform = torch.tensor(float(alpha.shape[1]), device=alpha.device).lgamma()  # log B(1, ..., 1) = -lgamma(C)
-    divergence = total.squeeze(1).lgamma() - wrong.lgamma().sum(1) - uniform
-    divergence = divergence + ((wrong - 1) * (wrong.digamma() - total.digamma())).sum(1)
-    return expected + weight * divergence

@@ -6,7 +6,9 @@ A sum over modalities: no term depends on two of them, so it cannot learn an int
 
 Parameters: M*((D+1)*W + (W+1)*C)
 FLOPs: M*2*(D*W + W*C)
-Source: Kittler et al. 1998, "On Combining Classifiers", IEEE TPAMI 20(3): the product rule, a sum of log-posteriors.
+Source: Kiela et al. 2020, "The Hateful Memes Challenge", arXiv:2005.04790 (Late Fusion: the mean of the scores of two
+classifiers, trained together by the loss of that mean in the authors' code). It is a product rule, a sum of
+log-posteriors, in the words of Kittler et al. 1998, "On Combining Classifiers", IEEE TPAMI 20(3).
 """
 
 from __future__ import annotations
@@ -22,8 +24,9 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class LateFusion(FusionModule):
     """Average the logits of one MLP per modality."""
 
-    paper, stage, representation, interaction = "kittler1998combining", "decision", "single", "none"
-    fidelity, departure = "adapted", "trained jointly; a mean in place of the sum, so that modalities may be missing"
+    paper, stage, representation, interaction = "kiela2020hateful", "decision", "single", "none"
+    fidelity = "faithful"
+    departure = "any number of modalities, any of them missing; our common MLP heads in place of linear classifiers"
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)

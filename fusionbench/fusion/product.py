@@ -3,13 +3,14 @@
     h = prod_m tanh(W_m x_m + b_m)     over the modalities that are present, (B, M, D) -> (B, H)
     y = MLP(h)                         logits, (B, C)
 
-The biases start at 1: a product of M factors around 0 vanishes, and its gradient with it; of factors around tanh(1) it
-starts near a constant plus a linear map of every modality plus their products.
+Every modality is projected, as in the authors' code. The biases start at 1, theirs around 0: a product of M factors
+around 0 vanishes, and its gradient with it; of factors around tanh(1) it starts near a constant plus a linear map of
+every modality plus their products. With our common head `mlb` is the same formula, from other initial weights.
 
 Parameters: M*(D+1)*hidden + (hidden+1)*W + (W+1)*C
 FLOPs: 2*(M*D*hidden + hidden*W + W*C)
-Source: Antol et al. 2015, "VQA: Visual Question Answering", arXiv:1505.00468 (picture and question, both as vectors of
-one length, multiplied element by element, then an MLP).
+Source: Antol et al. 2015, "VQA: Visual Question Answering", arXiv:1505.00468 (deeper LSTM Q + I: picture and question,
+both as vectors of one length, multiplied element by element, then an MLP), and the authors' code VQA_LSTM_CNN.
 """
 
 from __future__ import annotations
@@ -27,8 +28,10 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class ProductFusion(FusionModule):
     """Multiply projections, then classify by an MLP."""
 
-    paper, stage, interaction, fidelity = "antol2015vqa", "feature", "full", "adapted"
-    departure = "every modality is projected, any number of them multiplied; biases start at 1; our common MLP head"
+    paper, stage, interaction, fidelity = "antol2015vqa", "feature", "full", "faithful"
+    departure = (
+        "any number of modalities, any of them missing; biases start at 1; our common MLP head, with its dropout"
+    )
 
     def __init__(self, setting: Setting, *, hidden: int = 128) -> None:
         at_least("product", "hidden", hidden, 1)

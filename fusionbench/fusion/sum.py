@@ -5,7 +5,8 @@
 
 Parameters: M*(D+1)*hidden + (hidden+1)*W + (W+1)*C
 FLOPs: 2*(M*D*hidden + hidden*W + W*C)
-Source: Feichtenhofer et al. 2016, "Convolutional Two-Stream Network Fusion", arXiv:1604.06573 (sum fusion).
+Source: Kiela et al. 2018, "Efficient Large-Scale Multi-Modal Classification", arXiv:1802.02892 (additive fusion: the
+vectors of text and picture, each through a matrix of its own, are added and classified).
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class SumFusion(FusionModule):
     """Add up projections, then classify by an MLP."""
 
-    paper, stage, interaction, fidelity = "feichtenhofer2016convolutional", "feature", "full", "adapted"
-    departure = "sums learned projections of vectors in place of feature maps that lie on one another"
+    paper, stage, interaction, fidelity = "kiela2018efficient", "feature", "full", "faithful"
+    departure = "any number of modalities, any of them missing; our common MLP head in place of its linear classifier"
 
     def __init__(self, setting: Setting, *, hidden: int = 128) -> None:
         at_least("sum", "hidden", hidden, 1)

@@ -23,8 +23,9 @@ from fusionbench.fusion.mlb import MLBFusion
 Array = NDArray[Any]
 LETTERS = "abcdefg"
 VECTORS: tuple[ModalityKind, ...] = ("vector",) * 5
-STRATEGIES = ["tensor", "compact_bilinear", "mlb", "mutan", "mfb", "mfh", "block"]
+STRATEGIES = ["bilinear", "tensor", "compact_bilinear", "mlb", "mutan", "mfb", "mfh", "block"]
 FACTORS = {
+    "bilinear": {"maps"},
     "tensor": {"maps"},
     "compact_bilinear": set[str](),
     "mlb": {"maps"},
@@ -285,6 +286,13 @@ def test_compact_bilinear_transforms_in_float32_under_autocast() -> None:
     torch.testing.assert_close(found, exact)
 
 
+@pytest.mark.parametrize(("count", "hidden"), [(1, 4096), (2, 64), (3, 16), (4, 8), (5, 5), (13, 1)])
+def test_bilinear_takes_the_widest_projections_whose_product_is_affordable(count: int, hidden: int) -> None:
+    module = load("strategy", "bilinear")(setting_of(task_of(VECTORS[:1] * count)))
+    assert module.maps.weight.shape == (count, WIDTH, hidden)
+    assert module.head[0].in_features == hidden**count
+
+
 @pytest.mark.parametrize(("count", "hidden"), [(1, 4095), (2, 63), (3, 15), (4, 7), (5, 4), (12, 1)])
 def test_tensor_takes_the_widest_projections_whose_product_is_affordable(count: int, hidden: int) -> None:
     module = load("strategy", "tensor")(setting_of(task_of(VECTORS[:1] * count)))
@@ -300,6 +308,8 @@ def test_tensor_does_not_take_a_crowd_of_modalities() -> None:
 @pytest.mark.parametrize(
     ("strategy", "options", "words"),
     [
+        ("bilinear", {"hidden": -1}, ["'bilinear'", "hidden is -1", "at least 0"]),
+        ("bilinear", {"hidden": 1025}, ["'bilinear'", "hidden is 1025", "1050625 entries", "1 to 1024"]),
         ("tensor", {"hidden": -1}, ["'tensor'", "hidden is -1", "at least 0"]),
         ("tensor", {"hidden": 1024}, ["'tensor'", "hidden is 1024", "2 modalities", "1050625 entries", "1 to 1023"]),
         ("compact_bilinear", {"sketch": 1}, ["'compact_bilinear'", "sketch is 1", "at least 2"]),

@@ -13,17 +13,28 @@ from numpy.typing import NDArray
 from scipy.special import digamma, expit, gammaln, log_softmax, logsumexp
 from torch import Tensor, nn
 
-from fusionbench.core.batch import Encoded
+from fusionbench.core.batch import Encoded, MultimodalBatch
 from fusionbench.core.catalogue import load
 from fusionbench.core.errors import UserError
 from fusionbench.core.task import ModalityKind, TaskKind
-from fusionbench.fusion.evidential import EvidentialFusion, combined, dirichlet_loss
+from fusionbench.fusion._evidence import combined, dirichlet_loss
+from fusionbench.fusion.conflictive import ConflictiveFusion, conflict_degree
+from fusionbench.fusion.evidential import EvidentialFusion
 from fusionbench.fusion.mixture_of_experts import MixtureOfExperts
+from fusionbench.fusion.pseudo_view import PseudoViewFusion
 from fusionbench.fusion.quality_aware import QualityAwareFusion, ranking_loss
 
 Array = NDArray[Any]
 VECTORS: tuple[ModalityKind, ...] = ("vector",) * 5
-DECISIONS = ("late_learned", "mixture_of_experts", "product_of_experts", "evidential", "quality_aware")
+DECISIONS = (
+    "late_learned",
+    "mixture_of_experts",
+    "product_of_experts",
+    "evidential",
+    "pseudo_view",
+    "conflictive",
+    "quality_aware",
+)
 
 
 def numpy_of(tensor: Tensor) -> Array:
@@ -137,6 +148,93 @@ def test_evidential_logits_are_those_of_the_combined_dirichlet(count: int) -> No
         np.testing.assert_allclose(np.exp(logits[row]), alpha, rtol=1e-4)
 
 
+def pseudo_view_of(count: int) -> tuple[Any, MultimodalBatch, Array, Array, Array]:
+    """A module, a batch in which m1 is partly absent, evidence (B, M, C) and that of all together (B, C), presence."""
+    task = task_of(VECTORS[:count])
+    module, batch = built("pseudo_view", task).eval(), batch_of(task)
+    assert isinstance(module, PseudoViewFusion)
+    batch.present["m1"] = torch.arange(6) % 2 == 0
+    encoded = list(module.encode(batch).values())
+    own = np.stack([numpy_of(head(one.pooled)) for head, one in zip(module.heads, encoded, strict=True)], 1)
+    jointly = numpy_of(module.together(torch.cat([one.pooled for one in encoded], 1)))
+    present = np.stack([one.present.numpy() for one in encoded], 1)
+    return module, batch, np.logaddexp(0, own), np.logaddexp(0, jointly), present
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_the_pseudo_view_is_one_more_source_for_dempsters_rule(count: int) -> None:
+    module, batch, own, jointly, present = pseudo_view_of(count)
+    for row, logits in enumerate(numpy_of(module.predict(batch).logits)):
+        joint = dempster([opinion(one) for one in [*own[row][present[row]], jointly[row]]])
+        alpha = np.array([joint[frozenset([c])] * 3 / joint[frozenset(range(3))] + 1 for c in range(3)])
+        np.testing.assert_allclose(np.exp(logits), alpha, rtol=1e-4)
+
+
+def loss_by_hand(alpha: Array, targets: Tensor, weight: float) -> Array:
+    """The loss of Dirichlets (B, C), which another test holds to its formula."""
+    return numpy_of(dirichlet_loss(torch.tensor(alpha), targets, weight))
+
+
+def test_the_pseudo_view_has_a_loss_of_its_own() -> None:
+    module, batch, own, jointly, present = pseudo_view_of(3)
+    prediction = module.predict(batch)
+    total = loss_by_hand(np.exp(numpy_of(prediction.logits)), batch.targets, 0.02)
+    total = total + loss_by_hand(jointly + 1, batch.targets, 0.02)
+    total = total + sum(loss_by_hand(own[:, m] + 1, batch.targets, 0.02) * present[:, m] for m in range(3))
+    np.testing.assert_allclose(module.loss(prediction, batch).item(), total.mean(), rtol=1e-4)  # Epoch 1 of 50.
+
+
+def test_conflictive_aggregates_two_opinions_by_each_others_uncertainty() -> None:
+    _, logits, own, _, present = predicted("conflictive", 2)
+    for row in range(6):
+        evidence = np.logaddexp(0, own[row])[present[row]]
+        belief, unsure = evidence / (evidence.sum(1, keepdims=True) + 3), 3 / (evidence.sum(1) + 3)
+        if len(evidence) == 2:
+            belief = (belief[0] * unsure[1] + belief[1] * unsure[0])[None] / unsure.sum()
+            unsure = np.array([2 * unsure[0] * unsure[1] / unsure.sum()])
+        np.testing.assert_allclose(np.exp(logits[row]), belief[0] * 3 / unsure[0] + 1, rtol=1e-4)
+
+
+@pytest.mark.parametrize("count", [3, 5])
+def test_conflictive_averages_the_evidence_of_those_present(count: int) -> None:
+    _, logits, own, _, present = predicted("conflictive", count)
+    expected = [np.logaddexp(0, own[row])[present[row]].mean(0) + 1 for row in range(6)]
+    np.testing.assert_allclose(np.exp(logits), expected, rtol=1e-4)
+
+
+def conflict_by_hand(alpha: Array) -> float:
+    """Of the modalities of one sample, (M, C)."""
+    mean, sure = alpha / alpha.sum(1, keepdims=True), 1 - alpha.shape[1] / alpha.sum(1)
+    total = 0.0
+    for m in range(len(alpha)):
+        for n in range(len(alpha)):
+            total += np.abs(mean[m] - mean[n]).sum() / 2 * sure[m] * sure[n]
+    return total / max(1, len(alpha) - 1)
+
+
+def test_conflict_is_how_far_those_that_are_sure_are_apart() -> None:
+    alpha = 1 + 5 * np.random.default_rng(4).exponential(size=(7, 4, 3))
+    present = np.random.default_rng(5).uniform(size=(7, 4)) < 0.6
+    found = conflict_degree(torch.tensor(alpha), torch.tensor(present))
+    expected = [conflict_by_hand(one[here]) if here.any() else 0 for one, here in zip(alpha, present, strict=True)]
+    np.testing.assert_allclose(numpy_of(found), expected, rtol=1e-9, atol=1e-12)
+    agreed = torch.full((2, 3, 4), 5.0)
+    assert conflict_degree(agreed, torch.ones(2, 3, dtype=torch.bool)).eq(0).all()
+
+
+def test_the_conflictive_loss_averages_the_losses_and_adds_the_conflict() -> None:
+    module, logits, own, _, present = predicted("conflictive", 3)
+    assert isinstance(module, ConflictiveFusion)
+    batch = batch_of(module.task)
+    batch.present["m1"] = torch.arange(6) % 2 == 0
+    alpha = np.logaddexp(0, own) + 1
+    total = loss_by_hand(np.exp(logits), batch.targets, 0.02)
+    total = total + sum(loss_by_hand(alpha[:, m], batch.targets, 0.02) * present[:, m] for m in range(3))
+    conflict = [conflict_by_hand(alpha[row][present[row]]) for row in range(6)]
+    expected = (total / (1 + present.sum(1)) + conflict).mean()
+    np.testing.assert_allclose(module.loss(module.predict(batch), batch).item(), expected, rtol=1e-4)
+
+
 @pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
 def test_the_dirichlet_loss_is_expected_cross_entropy_and_divergence(weight: float) -> None:
     alpha = 1 + 5 * np.random.default_rng(1).exponential(size=(6, 4))
@@ -173,7 +271,7 @@ def test_divergence_from_no_evidence_counts_more_with_every_epoch(monkeypatch: p
 
 
 def test_an_absent_modality_adds_no_loss_of_its_own() -> None:
-    for strategy in ("evidential", "quality_aware"):
+    for strategy in ("evidential", "conflictive", "quality_aware"):
         task = task_of(VECTORS[:2])
         module, batch = built(strategy, task), batch_of(task)
         batch.present["m1"] = torch.zeros(6, dtype=torch.bool)
@@ -224,16 +322,22 @@ def test_no_prediction_depends_on_the_history() -> None:
     torch.testing.assert_close(logits_of(module, batch), before, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("strategy", ["evidential", "quality_aware"])
+@pytest.mark.parametrize("strategy", ["evidential", "pseudo_view", "conflictive", "quality_aware"])
 def test_one_true_class_is_needed_and_the_reason_is_said(strategy: str) -> None:
     plugin = load("strategy", strategy)
     assert "multilabel" in plugin.unsuitable(setting_of(task_of(VECTORS[:2], "multilabel")))
     assert plugin.unsuitable(setting_of(task_of(VECTORS[:2]))) == ""
 
 
-def test_annealing_below_one_epoch_is_refused() -> None:
-    with pytest.raises(UserError, match="'evidential': annealing is 0; it must be an integer of at least 1"):
-        load("strategy", "evidential")(setting_of(task_of(VECTORS[:2])), annealing=0)
+@pytest.mark.parametrize("strategy", ["evidential", "pseudo_view", "conflictive"])
+def test_annealing_below_one_epoch_is_refused(strategy: str) -> None:
+    with pytest.raises(UserError, match=f"'{strategy}': annealing is 0; it must be an integer of at least 1"):
+        load("strategy", strategy)(setting_of(task_of(VECTORS[:2])), annealing=0)
+
+
+def test_a_conflict_that_is_rewarded_is_refused() -> None:
+    with pytest.raises(UserError, match=r"'conflictive': conflict is -1\.0; it must be a number of at least 0"):
+        load("strategy", "conflictive")(setting_of(task_of(VECTORS[:2])), conflict=-1.0)
 
 
 def crossed(strategy: str) -> Tensor:
@@ -267,7 +371,7 @@ def test_evidence_is_additive_only_in_the_logarithm_of_what_decides() -> None:
     assert interactions((1 + logits.expm1() / 3).log()) < 1e-5  # log prod_m (1 + e_m / C)
 
 
-@pytest.mark.parametrize("strategy", ["evidential", "softmax_attention", "mixture_of_experts"])
+@pytest.mark.parametrize("strategy", ["evidential", "conflictive", "softmax_attention", "mixture_of_experts"])
 def test_limited_interaction_never_gets_all_four_cells_of_xor(strategy: str) -> None:
     torch.manual_seed(0)
     task = replace(task_of(VECTORS[:2]), classes=2)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import reduce
 from itertools import combinations
 from typing import Any
 
@@ -62,6 +64,20 @@ def product_by_hand(module: FusionModule, x: dict[int, Array]) -> Array:
     return mlp(module, "head", np.prod(factors, axis=0))
 
 
+def gated_by_one_by_hand(module: FusionModule, x: dict[int, Array]) -> Array:
+    gate = sigmoid(affine(module, "projections.m0", x[0])) if 0 in x else 1
+    others = [affine(module, f"projections.m{m}", v) for m, v in x.items() if m > 0]
+    return mlp(module, "head", gate * (np.sum(others, axis=0) if others else np.ones(7)))
+
+
+def bilinear_by_hand(module: FusionModule, x: dict[int, Array]) -> Array:
+    maps = module.get_submodule("maps")
+    weight, bias = (numpy_of(parameter) for parameter in maps.parameters())
+    count = len(module.task.names)
+    h = [x[m] @ weight[m] + bias[m, 0] if m in x else np.ones(7) for m in range(count)]
+    return mlp(module, "head", reduce(np.multiply.outer, h).flatten())
+
+
 def deep_sets_by_hand(module: FusionModule, x: dict[int, Array]) -> Array:
     phi = [affine(module, "element.2", np.maximum(affine(module, "element.0", v), 0)) for v in x.values()]
     return mlp(module, "head", np.sum(phi, axis=0))
@@ -78,9 +94,21 @@ def film_by_hand(module: FusionModule, x: dict[int, Array]) -> Array:
     return mlp(module, "head", total)
 
 
-def context_gating_by_hand(module: FusionModule, x: dict[int, Array]) -> Array:
+def gated_scores_by_hand(module: FusionModule, x: dict[int, Array]) -> Array:
+    """The scores of a sample's classes, (C,), by context gating with two experts for each."""
     h = affine(module, "features", joined(module, x))
-    return mlp(module, "head", sigmoid(affine(module, "gate", h)) * h)
+    z = sigmoid(affine(module, "gate", h)) * h
+    choice, experts = affine(module, "choice", z).reshape(-1, 3), sigmoid(affine(module, "experts", z)).reshape(-1, 2)
+    p = (softmax(choice)[:, :2] * experts).sum(1)
+    return sigmoid(affine(module, "class_gate", p)) * p
+
+
+def context_gating_by_hand(module: FusionModule, x: dict[int, Array]) -> Array:
+    return np.log(gated_scores_by_hand(module, x))
+
+
+def sum_by_hand(module: FusionModule, x: dict[int, Array]) -> Array:
+    return mlp(module, "head", np.sum([affine(module, f"projections.{m}", v) for m, v in x.items()], axis=0))
 
 
 def softmax_attention_by_hand(module: FusionModule, x: dict[int, Array]) -> Array:
@@ -112,8 +140,12 @@ def joined(module: FusionModule, x: dict[int, Array]) -> Array:
 
 
 BY_HAND: dict[str, Callable[[FusionModule, dict[int, Array]], Array]] = {
+    "concat": concatenated_by_hand,
+    "sum": sum_by_hand,
     "max": max_by_hand,
     "product": product_by_hand,
+    "gated_by_one": gated_by_one_by_hand,
+    "bilinear": bilinear_by_hand,
     "deep_sets": deep_sets_by_hand,
     "film": film_by_hand,
     "context_gating": context_gating_by_hand,
@@ -159,7 +191,7 @@ def encodings(x: Tensor, present: Tensor) -> dict[str, Encoded]:
     return {f"m{m}": Encoded(x[:, m], x[:, m : m + 1], present[:, m : m + 1], present[:, m]) for m in range(x.shape[1])}
 
 
-@pytest.mark.parametrize("strategy", ["max", "product", "deep_sets", "film", "context_gating", "softmax_attention"])
+@pytest.mark.parametrize("strategy", ["max", "product", "gated_by_one", "deep_sets", "film", "softmax_attention"])
 def test_hidden_below_one_is_refused(strategy: str) -> None:
     with pytest.raises(UserError, match=rf"'{strategy}': hidden is 0; it must be an integer of at least 1"):
         load("strategy", strategy)(setting_of(task_of(VECTORS[:2])), hidden=0)
@@ -171,10 +203,60 @@ def test_hidden_below_one_is_refused_there_too(strategy: str) -> None:
         load("strategy", strategy)(setting_of(task_of(VECTORS[:2])), hidden=-1)
 
 
+def test_mixtures_below_one_are_refused() -> None:
+    with pytest.raises(UserError, match="'context_gating': mixtures is 0; it must be an integer of at least 1"):
+        load("strategy", "context_gating")(setting_of(task_of(VECTORS[:2])), mixtures=0)
+
+
 @pytest.mark.parametrize("drop", [-0.1, 1.0])
 def test_a_probability_of_dropping_out_of_range_is_refused(drop: float) -> None:
     with pytest.raises(UserError, match=rf"'modality_dropout': drop is {drop}; it must be at least 0 and below 1"):
         load("strategy", "modality_dropout")(setting_of(task_of(VECTORS[:2])), drop=drop)
+
+
+def test_context_gating_gives_logits_of_its_scores_where_several_classes_are_true() -> None:
+    task = task_of(VECTORS[:3], "multilabel")
+    module, batch = built("context_gating", task).eval(), batch_of(task)
+    encoded = module.encode(batch)
+    for row, logits in enumerate(numpy_of(module.fuse(encoded).logits)):
+        here = {m: numpy_of(one.pooled[row]) for m, one in enumerate(encoded.values())}
+        np.testing.assert_allclose(sigmoid(logits), gated_scores_by_hand(module, here), rtol=1e-4)
+
+
+@pytest.mark.parametrize("classes", [2, 40, 4000])
+def test_context_gating_starts_near_one_label_a_sample(classes: int) -> None:
+    torch.manual_seed(0)
+    task = replace(task_of(VECTORS[:2], "multilabel"), classes=classes)
+    chances = load("strategy", "context_gating")(setting_of(task)).eval().predict(batch_of(task)).logits.sigmoid()
+    assert 0.3 < chances.mean() * classes < 2
+
+
+@pytest.mark.parametrize("scale", [1e2, 1e4])
+def test_context_gating_is_finite_however_sure_its_experts_are(scale: float) -> None:
+    module = built("context_gating", task_of(VECTORS[:2], "multilabel"))
+    x = scale * torch.randn(4, 2, WIDTH)
+    logits = module.fuse(encodings(x, torch.ones(4, 2, dtype=torch.bool))).logits
+    torch.autograd.backward(logits.sum())
+    assert logits.isfinite().all()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in module.parameters())
+
+
+def test_another_modality_may_be_the_gate() -> None:
+    task = task_of(VECTORS[:2])
+    module = load("strategy", "gated_by_one")(setting_of(task), hidden=7, gate="m1").eval()
+    encoded = module.encode(batch_of(task))
+    for row, logits in enumerate(numpy_of(module.fuse(encoded).logits)):
+        value, gating = (numpy_of(encoded[name].pooled[row]) for name in ("m0", "m1"))
+        gate = sigmoid(affine(module, "projections.m1", gating))
+        expected = mlp(module, "head", gate * affine(module, "projections.m0", value))
+        np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_gate_has_to_be_a_modality_and_to_have_something_to_gate() -> None:
+    plugin = load("strategy", "gated_by_one")
+    with pytest.raises(UserError, match="no modality 'm7'"):
+        plugin(setting_of(task_of(VECTORS[:2])), gate="m7")
+    assert plugin.unsuitable(setting_of(task_of(VECTORS[:1]))) == "one modality gates another; this task has one only"
 
 
 def test_deep_sets_does_not_know_the_order_of_the_modalities() -> None:

@@ -13,7 +13,7 @@ from fusionbench.core.task import TaskKind
 from fusionbench.fusion.layer import layer
 
 WIDTHS = {"image": 6, "text": 4}
-ONE_TRUE_CLASS = ("evidential", "pmr", "quality_aware")
+ONE_TRUE_CLASS = ("conflictive", "evidential", "pmr", "pseudo_view", "quality_aware")
 """They refuse tasks of several labels a sample."""
 
 

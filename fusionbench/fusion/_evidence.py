@@ -1,0 +1,46 @@
+"""What the evidential strategies share: Dempster's rule, the loss of a Dirichlet distribution, and whom they suit."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from fusionbench.fusion.base import Setting
+
+
+def one_true_class(setting: Setting) -> str:
+    """Why several labels a sample do not suit; empty if there is one."""
+    if setting.task.kind == "multilabel":
+        return "its Dirichlet shares belief out among classes of which exactly one is true; this task is multilabel"
+    return ""
+
+
+def combined(evidence: Tensor) -> Tensor:
+    """The evidence of all modalities by Dempster's rule: (B, M, C) -> (B, C)."""
+    classes = evidence.shape[-1]
+    # Through logarithms: a product of small evidence would be lost beside the 1.
+    return classes * (evidence / classes).log1p().sum(1).expm1()
+
+
+def annealed(epoch: int, annealing: int) -> float:
+    """The weight of the divergence in an epoch, from 0: it rises to 1 over so many epochs."""
+    return min(1.0, (epoch + 1) / annealing)
+
+
+def dirichlet_loss(alpha: Tensor, targets: Tensor, weight: float) -> Tensor:
+    """Expected cross-entropy under Dir(alpha), and how far the wrong classes' evidence is from none.
+
+    Args:
+        alpha: float32 (B, C), each at least 1.
+        targets: int64 (B,).
+        weight: of the divergence.
+    """
+    right = F.one_hot(targets, alpha.shape[1]).bool()
+    expected = alpha.sum(1).digamma() - (alpha * right).sum(1).digamma()
+    wrong = alpha.masked_fill(right, 1.0)
+    total = wrong.sum(1, keepdim=True)
+    uniform = torch.tensor(float(alpha.shape[1]), device=alpha.device).lgamma()  # log B(1, ..., 1) = -lgamma(C)
+    divergence = total.squeeze(1).lgamma() - wrong.lgamma().sum(1) - uniform
+    divergence = divergence + ((wrong - 1) * (wrong.digamma() - total.digamma())).sum(1)
+    return expected + weight * divergence

@@ -1,0 +1,80 @@
+"""Bilinear: the outer product of all modalities' projections, so that the MLP sees nothing but products of features.
+
+    h_m = U_m x_m + b_m           (B, D) -> (B, H)
+    z   = h_1 (x) ... (x) h_M     every product of one number of each, (B, H^M)
+    y   = MLP(z)                  logits, (B, C)
+
+What a modality says alone it says through the biases of the others: `tensor` appends a 1 to each for that, after a
+ReLU. They start at 0, so of many modalities the product starts small; from 1, thousands of entries would start alike,
+and one step of Adam would move them all together. An absent modality's h_m is a vector of ones: what is left is the
+product of the others, repeated.
+
+The product grows fast, so H is small. By default it is the largest with at most 4096 entries: 64, 16, 8, 5 for 2, 3,
+4, 5 modalities. Outer products are not matrix products: they are not counted as FLOPs.
+
+Parameters: M*(D+1)*hidden + (hidden**M + 1)*W + (W+1)*C
+FLOPs: 2*(M*D*hidden + hidden**M*W + W*C)
+Source: Kiela et al. 2018, "Efficient Large-Scale Multi-Modal Classification", arXiv:1802.02892 (bilinear fusion).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from fusionbench.core.batch import Encoded
+from fusionbench.core.errors import UserError
+from fusionbench.fusion._bilinear import Maps
+from fusionbench.fusion._blocks import at_least, mlp_head, stacked
+from fusionbench.fusion.base import FusionModule, Prediction, Setting
+
+USUAL, MOST = 2**12, 2**20
+"""Entries of the outer product: at most this many by default, and at most this many at all."""
+
+
+class BilinearFusion(FusionModule):
+    """The outer product of projections, then an MLP."""
+
+    paper, stage, interaction, fidelity = "kiela2018efficient", "feature", "full", "faithful"
+    departure = (
+        "narrow projections with biases, so that the product is affordable; of more than two modalities the product of "
+        "all; any may be missing; our common MLP head in place of its linear classifier"
+    )
+
+    def __init__(self, setting: Setting, *, hidden: int = 0) -> None:
+        """`hidden` is the width of each modality in the product; 0: the largest with at most 4096 entries.
+
+        Raises:
+            UserError: `hidden` is negative, or the product has too many entries.
+        """
+        at_least("bilinear", "hidden", hidden, 0)
+        count = len(setting.task.names)
+        hidden = hidden or _widest(count, USUAL)
+        if hidden**count > MOST:
+            raise UserError(
+                f"strategy 'bilinear': hidden is {hidden}; the outer product of {count} modalities has "
+                f"{hidden**count} entries then, more than {MOST}; take 1 to {_widest(count, MOST)}"
+            )
+        super().__init__(setting)
+        self.maps = Maps(count, setting.width, hidden)
+        self.head = mlp_head(hidden**count, setting)
+
+    def fuse(self, encoded: dict[str, Encoded]) -> Prediction:
+        """(B, M, D) -> (B, H^M) -> (B, C)."""
+        return Prediction(self.head(self.joint(*stacked(encoded))))
+
+    def joint(self, x: Tensor, present: Tensor) -> Tensor:
+        """The outer product: (B, M, D), bool (B, M) -> (B, H^M), the first modality's index slowest."""
+        h = self.maps(x)
+        first, *others = torch.where(present[..., None], h, torch.ones_like(h)).unbind(1)
+        for other in others:
+            first = (first[:, :, None] * other[:, None]).flatten(1)
+        return first
+
+
+def _widest(count: int, entries: int) -> int:
+    """The largest width, at least 1, whose product over some modalities has at most so many entries."""
+    width = 1
+    while (width + 1) ** count <= entries:
+        width += 1
+    return width
