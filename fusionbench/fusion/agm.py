@@ -26,6 +26,7 @@ Parameters: (M*D+1)*W + (W+1)*C
 FLOPs: 2*(M*D*W + W*C)
 Source: Li et al. 2023, "Boosting Multi-modal Model Performance with Adaptive Gradient Modulation", arXiv:2308.07686;
 the formulas and alpha = 1 are those of the authors' code.
+Use: as ogm_ge, where the fusion is not additive.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ BOUND = 10.0
 class AgmFusion(FusionModule):
     """Adaptive gradient modulation (AGM) on a concatenation."""
 
+    family = "training"
     paper, stage, interaction, fidelity = "li2023boosting", "training", "full", "faithful"
     departure = (
         "AdamW, which evens steady factors out, for SGD; leaves encodings out, not inputs; several labels are our form"

@@ -23,6 +23,7 @@ arXiv:2311.10707. The order of the steps, r as a batch's mean, alpha and |P| are
 departs from recursive least squares and from a sample's entropy, we do not follow it: it divides by a matrix in place
 of alpha + r' k, takes r from the modality that the step trains, never comes to changing U.grad, since it looks for
 another parameter name, and has one entropy for a whole batch.
+Use: where modalities disturb each other's training, or often come alone.
 """
 
 from __future__ import annotations
@@ -43,10 +44,12 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class AlternatingFusion(FusionModule):
     """Multimodal learning with alternating unimodal adaptation (MLA)."""
 
+    family = "training"
     paper, stage, representation, interaction = "zhang2024multimodal", "training", "single", "none"
-    fidelity = "faithful"
+    fidelity = "adapted"
     departure = (
-        "a ReLU layer of the common head's width ends every encoder, before the paper's linear head; the common AdamW "
+        "recursive least squares where the authors' code departs from it, since the paper's own equations were not "
+        "seen; a ReLU layer of the common head's width ends every encoder, before the paper's linear head; the common AdamW "
         "in place of SGD; entropy and loss of several labels are sums over classes; where modalities are missing, "
         "means are over the samples that have the modality"
     )

@@ -75,6 +75,8 @@ class FusionModule(LightningModule):
 
     paper: ClassVar[str] = ""
     """Its key in references.bib."""
+    family: ClassVar[str] = "feature"
+    """Under which heading its page stands; see cli/pages.py."""
     stage: ClassVar[Literal["input", "feature", "token", "decision", "training"]] = "feature"
     flow: ClassVar[Literal["parallel", "sequential"]] = "parallel"
     representation: ClassVar[Literal["single", "joint", "coordinated"]] = "joint"

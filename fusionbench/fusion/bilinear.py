@@ -15,6 +15,7 @@ The product grows fast, so H is small. By default it is the largest with at most
 Parameters: M*(D+1)*hidden + (hidden**M + 1)*W + (W+1)*C
 FLOPs: 2*(M*D*hidden + hidden**M*W + W*C)
 Source: Kiela et al. 2018, "Efficient Large-Scale Multi-Modal Classification", arXiv:1802.02892 (bilinear fusion).
+Use: as the plain outer product that the other bilinear forms make affordable; for small encodings.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ USUAL, MOST = 2**12, 2**20
 class BilinearFusion(FusionModule):
     """The outer product of projections, then an MLP."""
 
+    family = "bilinear"
     paper, stage, interaction, fidelity = "kiela2018efficient", "feature", "full", "faithful"
     departure = (
         "narrow projections with biases, so that the product is affordable; of more than two modalities the product of "

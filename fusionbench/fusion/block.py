@@ -14,6 +14,7 @@ FLOPs: 2*(M*D*blocks*inner + M*blocks*inner*rank*inner + blocks*inner*W + W*C)
 Source: Ben-younes et al. 2019, "BLOCK: Bilinear Superdiagonal Fusion for Visual Question Answering and Visual
 Relationship Detection", arXiv:1902.00038, and the authors' code, which has the biases and the normalisation. It has
 20 blocks of 80 units and rank 15, for inputs of 2048 and more; of two modalities, a rank above I + 1 adds nothing.
+Use: where a bilinear form should be wide and still small: blocks interact only within themselves.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class BlockFusion(FusionModule):
     """Block-superdiagonal fusion (BLOCK), then an MLP."""
 
+    family = "bilinear"
     paper, stage, interaction, fidelity = "benyounes2019block", "feature", "full", "faithful"
     departure = (
         "without its attention and dropout; our common MLP head in place of its linear classifier; more than two "

@@ -21,6 +21,7 @@ Source: Nagrani et al. 2021, "Attention Bottlenecks for Multimodal Fusion", arXi
 the mean of the bottlenecks, their number, all starts, positions, and one classifier for all class tokens, whose logits
 are averaged, as in the authors' code, google-research/scenic. That code trains class tokens by each modality's loss,
 where the paper's average is trained here, and its released settings average steps in place of reading class tokens.
+Use: with long sequences, where all steps attending to all would cost too much or drown the smaller modality.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class BottleneckFusion(FusionModule):
     """Multimodal bottleneck Transformer (MBT): the mean of the modalities' logits from their class tokens."""
 
+    family = "token"
     paper, stage, interaction, fidelity = "nagrani2021attention", "token", "full", "faithful"
     departure = (
         "reads the encoders' steps: patches, as in the paper, where an encoder only embeds; 1 layer before the fusion "

@@ -10,6 +10,7 @@ Parameters: C + (D+1)*W + (M-1)*(D+W+1)*W + M*(W+1)*C
 FLOPs: 2*(D*W + (M-1)*(D+W)*W + M*W*C)
 Source: Badirli et al. 2020, "Gradient Boosting Neural Networks: GrowNet", arXiv:2002.07971: shallow networks, each on
 the input beside the last hidden layer of the one before, add up to the prediction, from a constant.
+Use: where one modality is strong and the others should only correct it.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class CascadeFusion(FusionModule):
     """A sum of MLPs, one for each modality, each seeing the hidden layer of the one before."""
 
+    family = "sequential"
     paper, stage, flow, interaction, fidelity = "badirli2020gradient", "feature", "sequential", "full", "inspired"
     departure = (
         "each network reads another modality, not the same input; all are trained at once on the last sum (the paper's "

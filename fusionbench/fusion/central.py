@@ -17,6 +17,7 @@ FLOPs: 2*((S-1)*K*K + K*W + W*C) + M*2*(D*W + W*C)
 Source: Vielzeuf et al. 2018, "CentralNet: a Multilayer Approach for Multimodal Fusion", arXiv:1808.07275. Pooled
 layers, zeros where widths differ and the weights' start as in the code of some of its authors (MFAS), where the last
 sum, over predictions, is missing.
+Use: where it is not known at which depth modalities should meet: every layer may feed the joint network.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class CentralFusion(FusionModule):
     """CentralNet with dense layers, trained with the modalities' own losses."""
 
+    family = "feature"
     paper, stage, interaction, fidelity = "vielzeuf2018centralnet", "feature", "full", "faithful"
     departure = (
         "hidden maps are averaged over positions or steps, so that the central layers are dense; of deeper encoders it "

@@ -9,6 +9,7 @@ classes are equally likely.
 Parameters: 0
 FLOPs: 0
 Source: none.
+Use: always: a row that is no better has learned nothing.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class Chance(FusionModule):
     """Predict the class priors; nothing is optimised."""
 
+    family = "baseline"
     stage, representation, interaction, uses = "decision", "single", "none", "none"
 
     counts: Tensor

@@ -15,6 +15,8 @@ Parameters: S*((M*K+1)*(2*M*K//ratio) + M*(2*M*K//ratio+1)*K) + M*((D+1)*W + (W+
 FLOPs: S*4*M*K*(2*M*K//ratio) + M*2*(D*W + W*C)
 Source: Joze et al. 2020, "MMTM: Multimodal Transfer Module for CNN Fusion", arXiv:1911.08670; the size of z, its ReLU,
 the ratio and the mean of both streams' scores as in the authors' code, which leaves out the factor 2 of the paper.
+Use: where encoders have layers of their own and one modality should turn the channels of the other up or down while it
+is still being encoded.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class ChannelAttention(FusionModule):
     """Multimodal transfer modules (MMTM) between encoders, then the mean of one MLP per modality."""
 
+    family = "feature"
     paper, stage, interaction, fidelity, cacheable = "joze2020mmtm", "feature", "full", "faithful", False
     departure = (
         "a module after each of the last layers that all encoders have; any number of modalities; one that is absent "

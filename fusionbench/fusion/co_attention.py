@@ -13,6 +13,7 @@ FLOPs: M*(M-1)*(T*D*D + T*T*D + 2*T*T*hidden) + M*(2*T*D*hidden + 2*T*hidden + 2
 Source: Lu et al. 2016, "Hierarchical Question-Image Co-Attention for Visual Question Answering", arXiv:1606.00061. The
 formula is the paper's for two modalities; for more, the sum over n is ours. The authors' code has biases, the formula,
 and ours, has none, and a matrix of its own for each place where U_m stands.
+Use: where which steps matter depends on the other modality, and one wants to see which.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class CoAttentionFusion(FusionModule):
     """Attend to each modality's steps by their affinity to the others', sum, then an MLP."""
 
+    family = "token"
     paper, stage, interaction, fidelity = "lu2016hierarchical", "token", "full", "adapted"
     departure = (
         "at one level, the encoders' steps, in place of words, phrases and the question in turn; more than two "

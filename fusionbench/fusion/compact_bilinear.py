@@ -13,6 +13,7 @@ Parameters: (sketch+1)*W + (W+1)*C
 FLOPs: 2*(sketch*W + W*C)
 Source: Fukui et al. 2016, "Multimodal Compact Bilinear Pooling for Visual Question Answering and Visual Grounding",
 arXiv:1606.01847, and the authors' code. Its sketch has 16000 entries for inputs of 2048, ours 8 an input as well.
+Use: for products of wide encodings with few parameters before the head.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class CompactBilinearFusion(FusionModule):
     """Multimodal compact bilinear pooling (MCB), then an MLP."""
 
+    family = "bilinear"
     paper, stage, interaction, fidelity = "fukui2016multimodal", "feature", "full", "faithful"
     departure = (
         "without its attention and dropout; our common MLP head in place of its linear classifier; more than two "

@@ -8,6 +8,7 @@ Parameters: (M*D+1)*W + (W+1)*C
 FLOPs: 2*(M*D*W + W*C)
 Source: Kiela et al. 2020, "The Hateful Memes Challenge", arXiv:2005.04790 (Concat BERT: an MLP on the concatenated
 vectors of two encoders that it trains), and the authors' code.
+Use: first: it is cheap, sees every interaction, and is hard to beat.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class ConcatFusion(FusionModule):
     """Concatenate, then classify by an MLP."""
 
+    family = "feature"
     paper, stage, interaction, fidelity = "kiela2020hateful", "feature", "full", "faithful"
     departure = "any number of modalities, an absent one's vector is zero; our common MLP head has one hidden layer"
 

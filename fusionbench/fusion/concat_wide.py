@@ -7,7 +7,8 @@ as wide as that allows. Where this baseline is as good, the other strategy's gai
 
 Parameters: (M*D+1)*widening*W + (widening*W+1)*C
 FLOPs: 2*(M*D*widening*W + widening*W*C)
-Source: Kiela et al. 2020, "The Hateful Memes Challenge", arXiv:2005.04790 (Concat BERT), as `concat`.
+Source: none; a baseline.
+Use: beside a strategy with many parameters: whether its gain is one of capacity.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class WideConcatFusion(FusionModule):
     """Concatenate, then classify by a wide MLP."""
 
-    paper, stage, interaction, fidelity = "kiela2020hateful", "feature", "full", "faithful"
-    departure = "any number of modalities, an absent one's vector is zero; one hidden layer, whose width is ours"
+    family = "baseline"
+    stage, interaction = "feature", "full"
 
     def __init__(self, setting: Setting, *, widening: int = 8, parameters: int | None = None) -> None:
         """`parameters` of the whole model, encoders included, decide the width in place of `widening`.

@@ -19,6 +19,7 @@ Parameters: M*((D+1)*W + (W+1)*C)
 FLOPs: M*2*(D*W + W*C)
 Source: Xu et al. 2024, "Reliable Conflictive Multi-View Learning" (ECML), AAAI, arXiv:2402.16897, and the authors' code
 jiajunsi/RCML, which averages more than two one after another, so that the last counts half.
+Use: where modalities may contradict each other and the answer should then be less certain, not more.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class ConflictiveFusion(FusionModule):
     """Evidential conflictive multi-view learning (ECML)."""
 
+    family = "decision"
     paper, stage, representation, interaction = "xu2024reliable", "decision", "single", "limited"
     fidelity = "faithful"
     departure = (

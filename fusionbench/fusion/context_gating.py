@@ -17,6 +17,7 @@ FLOPs: 2*(M*D*W + W*W + (2*mixtures+1)*W*C + C*C)
 Source: Miech et al. 2017, "Learnable pooling with Context Gating for video classification", arXiv:1706.06905, and the
 authors' code Youtube-8M-WILLOW (two experts and one that says no; the gate between classes) and LOUPE (the gate between
 features, with its bias c, or normalised over the batch in its place).
+Use: with precomputed features and many labels, where some features matter only in the company of others.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class ContextGating(FusionModule):
     """A gate on the joint features, a mixture of experts, and a gate on its class scores."""
 
+    family = "feature"
     paper, stage, interaction, fidelity = "miech2017learnable", "feature", "full", "faithful"
     departure = (
         "our encoders in place of its learned pooling; biases in place of normalisation over the batch; dropout before "

@@ -15,6 +15,7 @@ Parameters: (M*D+1)*W + (W+1)*C + M*D*hidden + 1
 FLOPs: 2*(M*D*W + W*C)
 Source: Radford et al. 2021, "Learning Transferable Visual Models From Natural Language Supervision" (CLIP),
 arXiv:2103.00020, and the authors' code.
+Use: with large batches, where modalities describe the same thing and their encodings should lie close.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ LARGEST = 100.0
 class ContrastiveFusion(FusionModule):
     """Concatenation, with a contrast between every pair of modalities as a second loss."""
 
+    family = "coordinated"
     paper, stage, representation, interaction = "radford2021learning", "training", "coordinated", "full"
     fidelity = "adapted"
     departure = (

@@ -12,6 +12,7 @@ Parameters: M*(M-1)*(layers*((4*D+2)*D + (D+1)*4*D + (4*D+1)*D + 4*D) + 2*D)
 FLOPs: M*(M-1)*layers*(24*T*D*D + 4*T*T*D) + 2*(M*(M-1)*D*W + W*C)
 Source: Tsai et al. 2019, "Multimodal Transformer for Unaligned Multimodal Language Sequences", arXiv:1906.00295; block
 as in the authors' code (one LN for Z and x_b, residual around the unnormalised Z).
+Use: with sequences that are not aligned: each step looks up what it needs in the other modality.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class CrossAttentionFusion(FusionModule):
     """Directional pairwise cross-modal attention (MulT), mean over steps, then an MLP."""
 
+    family = "token"
     paper, stage, interaction, fidelity = "tsai2019multimodal", "token", "full", "adapted"
     departure = (
         "on the encoders' steps, without temporal convolutions, positions and the final self-attention; "

@@ -17,6 +17,7 @@ Parameters: (M*D+1)*W + (W+1)*C + M*D*hidden
 FLOPs: 2*(M*D*W + W*C)
 Source: Andrew et al. 2013, "Deep Canonical Correlation Analysis", ICML; a ridge of 1e-3 is that of a reimplementation,
 Michaelvll/DeepCCA.
+Use: where what modalities have in common is the signal, and what each has alone is noise.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class DeepCCA(FusionModule):
     """Concatenation, with the correlation between every pair of modalities as a second loss."""
 
+    family = "coordinated"
     paper, stage, representation, interaction = "andrew2013deep", "training", "coordinated", "full"
     fidelity = "adapted"
     departure = (

@@ -9,6 +9,7 @@ its encoder writes into it. The size does not depend on their number.
 Parameters: (D+1)*hidden + (hidden+1)*hidden + (hidden+1)*W + (W+1)*C
 FLOPs: 2*(M*(D*hidden + hidden*hidden) + hidden*W + W*C)
 Source: Zaheer et al. 2017, "Deep Sets", arXiv:1703.06114: the sum decomposition rho(sum phi).
+Use: with many modalities, or a changing set of them, whose order means nothing.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class DeepSetsFusion(FusionModule):
     """rho(sum of phi), the set being the modalities."""
 
+    family = "feature"
     paper, stage, interaction, fidelity = "zaheer2017deep", "feature", "full", "adapted"
     departure = "the elements of the set are the encodings of different modalities"
 

@@ -12,6 +12,8 @@ tells them from real zeros.
 Parameters: (D+1)*W + (W+1)*C
 FLOPs: 2*(D*W + W*C)
 Source: Snoek et al. 2005, "Early versus Late Fusion in Semantic Video Analysis", ACM Multimedia.
+Use: where inputs lie on one another (two channels of one picture) and the relation is in the details that encoders
+would average away; not where a modality may be missing.
 """
 
 from __future__ import annotations
@@ -39,6 +41,7 @@ JOINT = "joint"
 class EarlyFusion(FusionModule):
     """Concatenate raw inputs, encode them once, then classify by an MLP."""
 
+    family = "input"
     paper, stage, interaction, fidelity, cacheable = "snoek2005early", "input", "full", "adapted", False
     departure = "one network learned from raw inputs in place of a support vector machine on extracted features"
 

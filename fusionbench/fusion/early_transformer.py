@@ -9,6 +9,8 @@ FLOPs: (layers-1)*(24*(M*T+1)*D*D + 4*(M*T+1)*(M*T+1)*D) + (4*(M*T+1)+20)*D*D + 
 Source: Kim et al. 2021, "ViLT: Vision-and-Language Transformer Without Convolution or Region Supervision",
 arXiv:2102.03334: embeddings that say which modality a step is of, one sequence, a class token, the norm first;
 there the class token is the one of the text, here it is of no modality.
+Use: where steps of different modalities speak of the same thing and there are few enough of them to let all attend to
+all.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class EarlyTransformerFusion(FusionModule):
     """One Transformer over the steps of all modalities and a class token, then an MLP."""
 
+    family = "token"
     paper, stage, interaction, fidelity = "kim2021vilt", "token", "full", "adapted"
     departure = (
         "on the encoders' steps in place of embedded words and patches, so without positions, and no pretraining; "

@@ -11,6 +11,7 @@ Parameters: M*(D+1)*hidden + (hidden+1)*W + (W+1)*C
 FLOPs: 2*(M*D*hidden + hidden*W + W*C)
 Source: Choi & Lee 2019, "EmbraceNet: A robust deep learning architecture for multimodal classification",
 arXiv:1904.09078, and the authors' code: equal probabilities, 256 units.
+Use: where modalities go missing at any time: training has seen every unit come from any of them.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class EmbraceNet(FusionModule):
     """Docking and embracement layers, then an MLP."""
 
+    family = "missing"
     paper, stage, interaction, fidelity = "choi2019embracenet", "feature", "full", "adapted"
     departure = "predicts from the expectation over the lots, so that a prediction can be repeated; our common MLP head"
 

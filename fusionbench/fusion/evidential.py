@@ -23,6 +23,7 @@ Parameters: M*((D+1)*W + (W+1)*C)
 FLOPs: M*2*(D*W + W*C)
 Source: Han et al. 2021, "Trusted Multi-View Classification", arXiv:2102.02051; softplus, annealing over 50 epochs and
 the order of the loss's terms are those of the authors' code.
+Use: where the answer should come with how much evidence there was, and weak modalities may abstain.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class EvidentialFusion(FusionModule):
     """Trusted multi-view classification (TMC)."""
 
+    family = "decision"
     paper, stage, representation, interaction = "han2021trusted", "decision", "single", "limited"
     fidelity = "faithful"
     departure = "our common MLP head gives the evidence; modalities may be missing, and then say nothing"

@@ -12,6 +12,7 @@ Parameters: 3*M*(D+1)*hidden + (hidden+1)*W + (W+1)*C
 FLOPs: 2*(3*M*D*hidden + hidden*W + W*C)
 Source: Perez et al. 2018, "FiLM: Visual Reasoning with a General Conditioning Layer", arXiv:1709.07871: gamma * h +
 beta before a ReLU, where a question conditions a picture's feature maps.
+Use: where one modality says how another is to be read, such as a question about a picture.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class FiLMFusion(FusionModule):
     """Feature-wise linear modulation of every modality by the others, then an MLP on the sum."""
 
+    family = "feature"
     paper, stage, interaction, fidelity = "perez2018film", "feature", "full", "adapted"
     departure = (
         "each modality is modulated by all others, their scales and shifts added, in place of a picture by a question; "

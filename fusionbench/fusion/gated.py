@@ -11,6 +11,7 @@ FLOPs: 2*(M*D*hidden + M*D*hidden*(1 if M == 2 else M) + hidden*W + W*C)
 Source: Arevalo et al. 2017, "Gated Multimodal Units for Information Fusion", arXiv:1702.01992: no biases, tied gates
 for two modalities and independent ones for more. The authors' code for two feeds the gate with W_m x_m; the paper's
 formula, and ours, with x_m.
+Use: where how far each modality is to be trusted changes from sample to sample.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class GatedFusion(FusionModule):
     """Gated multimodal unit (GMU), then an MLP."""
 
+    family = "feature"
     paper, stage, interaction, fidelity = "arevalo2017gated", "feature", "full", "faithful"
     departure = "the classifier after it is our common MLP head in place of a maxout network"
 

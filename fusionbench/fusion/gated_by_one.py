@@ -11,6 +11,7 @@ Parameters: M*(D+1)*hidden + (hidden+1)*W + (W+1)*C
 FLOPs: 2*(M*D*hidden + hidden*W + W*C)
 Source: Kiela et al. 2018, "Efficient Large-Scale Multi-Modal Classification", arXiv:1802.02892 (gated fusion: text
 gates the picture, or the other way round), and others' code of it, GeWu-Lab/OGM-GE_CVPR2022.
+Use: where one modality says when the other is to be believed, and it is known which.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class GatedByOne(FusionModule):
     """One modality gates the sum of the others, then an MLP."""
 
+    family = "feature"
     paper, stage, interaction, fidelity = "kiela2018efficient", "feature", "full", "faithful"
     departure = (
         "of more than two modalities the first, or the one named, gates the sum of the others; any may be missing; "

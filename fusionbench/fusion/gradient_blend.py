@@ -23,6 +23,7 @@ FLOPs: 2*(M*D*W + W*C)
 Source: Wang et al. 2020, "What Makes Training Multi-modal Classification Networks Hard?", arXiv:1905.12681 (online
 G-Blend). The absolute value is that of the implementations in MultiBench and BalanceBenchmark; a super-epoch of 10
 epochs is unverified.
+Use: where a joint network overfits sooner than single modalities do.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ LEAST_OVERFITTING = 1e-4
 class GradientBlend(FusionModule):
     """Concatenation, with losses blended by their overfitting-to-generalisation ratios (online G-Blend)."""
 
+    family = "training"
     paper, stage, interaction, fidelity = "wang2020what", "training", "full", "adapted"
     departure = (
         "ratios are measured on the one model that trains, over the epochs before; the paper trains a copy for every "

@@ -11,6 +11,7 @@ Parameters: heads*hidden*(D+2) + (layers-1)*heads*hidden*(heads*hidden+2) + (hea
 FLOPs: 2*(M*heads*hidden*(D + (layers-1)*heads*hidden) + layers*M*M*heads*hidden + heads*hidden*W + W*C)
 Source: Velickovic et al. 2018, "Graph Attention Networks", arXiv:1710.10903; two layers and 8 heads of 8 features
 as in the authors' model of Cora.
+Use: with three or more modalities whose relations are to be weighted sample by sample.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ SLOPE = 0.2
 class GraphFusion(FusionModule):
     """Graph attention (GAT) over the complete graph of modalities, the mean of its nodes, then an MLP."""
 
+    family = "feature"
     paper, stage, interaction, fidelity = "velickovic2018graph", "feature", "full", "adapted"
     departure = (
         "the nodes are the modalities of a sample, all joined; the last layer's heads stand side by side and an MLP on "

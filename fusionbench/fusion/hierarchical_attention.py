@@ -11,6 +11,7 @@ Parameters: M*(D+2)*hidden + 2*M*D*hidden + 2*hidden + (hidden+1)*W + (W+1)*C
 FLOPs: M*(2*T*D*hidden + 2*T*hidden + 2*T*D) + M*(4*D*hidden + 4*hidden) + 2*(hidden*W + W*C)
 Source: Libovicky and Helcl 2017, "Attention Strategies for Multi-Source Sequence-to-Sequence Learning",
 arXiv:1704.06567, the hierarchical one of its two strategies, with its own projections for the scores and for the sum.
+Use: to see both which steps and which modality counted.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class HierarchicalAttentionFusion(FusionModule):
     """Attend to steps, then to modalities, then classify by an MLP."""
 
+    family = "token"
     paper, stage, interaction, fidelity = "libovicky2017attention", "token", "full", "adapted"
     departure = (
         "one learned constant (the biases b_m and d) asks in place of a decoder's state at each word it writes; no "

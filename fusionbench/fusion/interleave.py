@@ -11,6 +11,7 @@ pictures come row by row, a bag in the order in which it is stored. An absent mo
 Parameters: M*D + 3*hidden*(D+hidden+2) + (hidden+1)*W + (W+1)*C
 FLOPs: 2*(M*T*3*hidden*(D+hidden) + hidden*W + W*C)
 Source: none; ours. The cell is torch.nn.GRU's.
+Use: with events of several kinds on one clock.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class InterleaveFusion(FusionModule):
     """One GRU over all modalities' steps in the order of their relative times, then an MLP on the largest states."""
 
+    family = "sequential"
     stage, flow, interaction, fidelity = "token", "sequential", "full", "inspired"
     departure = "no paper: relative time in place of clock time, which our datasets do not have"
 

@@ -9,6 +9,7 @@ FLOPs: M*2*(D*W + W*C)
 Source: Kiela et al. 2020, "The Hateful Memes Challenge", arXiv:2005.04790 (Late Fusion: the mean of the scores of two
 classifiers, trained together by the loss of that mean in the authors' code). It is a product rule, a sum of
 log-posteriors, in the words of Kittler et al. 1998, "On Combining Classifiers", IEEE TPAMI 20(3).
+Use: where modalities may be missing or are trained apart; it cannot see interactions.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class LateFusion(FusionModule):
     """Average the logits of one MLP per modality."""
 
+    family = "decision"
     paper, stage, representation, interaction = "kiela2020hateful", "decision", "single", "none"
     fidelity = "faithful"
     departure = "any number of modalities, any of them missing; our common MLP heads in place of linear classifiers"

@@ -11,6 +11,7 @@ Parameters: M*((D+1)*W + (W+1)*C) + M
 FLOPs: M*2*(D*W + W*C)
 Source: Fumera & Roli 2005, "A Theoretical and Experimental Analysis of Linear Combiners for Multiple Classifier
 Systems", IEEE TPAMI 27(6): the weighted average, one non-negative weight for each classifier.
+Use: as late fusion, where modalities are of unlike quality and one may be missing.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class LateLearnedFusion(FusionModule):
     """A weighted mean of the logits of one MLP per modality."""
 
+    family = "decision"
     paper, stage, representation, interaction = "fumera2005theoretical", "decision", "single", "none"
     fidelity = "adapted"
     departure = "weighs logits in place of estimated posteriors; weights and classifiers are trained together"

@@ -9,6 +9,7 @@ FLOPs: (layers-1)*(24*(M+1)*D*D + 4*(M+1)*(M+1)*D) + (4*(M+1)+20)*D*D + 4*(M+1)*
 Source: Rheude et al. 2025, "Fusion or Confusion? Multimodal Complexity Is Not All You Need", arXiv:2512.22991: SimBaMM,
 the simple baseline that more complex methods did not reliably beat. Its abstract says a late-fusion Transformer over
 encoders; layers, heads and where the norm stands are ours.
+Use: as the attention baseline on one vector for each modality; a simple one that is hard to beat.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class LateTransformerFusion(FusionModule):
     """A small Transformer over the modalities' vectors and a class token, then an MLP."""
 
+    family = "token"
     paper, stage, interaction, fidelity = "rheude2025fusion", "token", "full", "inspired"
     departure = "built from the paper's abstract; its layer sizes and tuning were not seen"
 

@@ -11,6 +11,7 @@ Parameters: M*(D+1)*rank*hidden + (hidden+1)*W + (W+1)*C
 FLOPs: 2*(M*D*rank*hidden + hidden*W + W*C)
 Source: Liu et al. 2018, "Efficient Low-rank Multimodal Fusion with Modality-Specific Factors", arXiv:1806.00064. The
 authors' code weights the sum over r and adds a bias; the paper's formula, and ours, does not.
+Use: in place of the tensor fusion where its product would be too large: more modalities, wider encodings.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class LowRankFusion(FusionModule):
     """Low-rank multimodal fusion (LMF), then an MLP."""
 
+    family = "bilinear"
     paper, stage, interaction, fidelity = "liu2018efficient", "feature", "full", "faithful"
     departure = "our common MLP head follows; starts near the sum over modalities"
 

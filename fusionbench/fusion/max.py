@@ -10,6 +10,7 @@ Parameters: M*(D+1)*hidden + (hidden+1)*W + (W+1)*C
 FLOPs: 2*(M*D*hidden + hidden*W + W*C)
 Source: Kiela et al. 2018, "Efficient Large-Scale Multi-Modal Classification", arXiv:1802.02892 (max-pooling fusion: the
 vectors of text and picture, each through a matrix of its own, are compared component by component).
+Use: where one modality at a time is decisive, and which one differs from feature to feature.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class MaxFusion(FusionModule):
     """Keep the largest of the projections, then classify by an MLP."""
 
+    family = "feature"
     paper, stage, interaction, fidelity = "kiela2018efficient", "feature", "full", "faithful"
     departure = "any number of modalities, any of them missing; our common MLP head in place of its linear classifier"
 

@@ -17,6 +17,7 @@ Parameters: M*4*hidden*(D+hidden+2) + (2*M*hidden+1)*inner + (inner+1)*2*M*hidde
 FLOPs: 2*(steps*(M*T*D + M*4*hidden*(D+hidden) + inner*(10*M*hidden + 5*memory)) + (M*hidden+memory)*W + W*C)
 Source: Zadeh et al. 2018, "Memory Fusion Network for Multi-view Sequential Learning", arXiv:1802.00927; the gates see
 the memory, and attention looks back one step, as in the authors' code.
+Use: with sequences that run at one pace, where what changes in several at once is the signal.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class MemoryFusion(FusionModule):
     """Memory fusion network (MFN) over a common number of steps, then an MLP."""
 
+    family = "sequential"
     paper, stage, flow, interaction, fidelity = "zadeh2018memory", "token", "sequential", "full", "adapted"
     departure = (
         "on the encoders' steps, averaged to a common number of parts in place of the paper's alignment to words; one "

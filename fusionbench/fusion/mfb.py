@@ -13,6 +13,7 @@ FLOPs: 2*(M*D*hidden*factors + hidden*W + W*C)
 Source: Yu et al. 2017, "Multi-modal Factorized Bilinear Pooling with Co-Attention Learning for Visual Question
 Answering", arXiv:1708.01471, and the authors' code, which has the biases and k = 5 too. Its output has 1000 entries,
 for inputs of 2048.
+Use: where a bilinear form should be smoothed by pooling and its output kept to one scale.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class MFBFusion(FusionModule):
     """Multimodal factorized bilinear pooling (MFB), then an MLP."""
 
+    family = "bilinear"
     paper, stage, interaction, fidelity = "yu2017multimodal", "feature", "full", "faithful"
     departure = (
         "without its co-attention and dropout; our common MLP head in place of its linear classifier; more than two "

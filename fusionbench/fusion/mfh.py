@@ -13,6 +13,7 @@ FLOPs: 2*(order*M*D*hidden*factors + order*hidden*W + W*C)
 Source: Yu et al. 2018, "Beyond Bilinear: Generalized Multimodal Factorized High-Order Pooling for Visual Question
 Answering", arXiv:1708.03619, and the authors' code, which has the biases, k = 5 and two blocks too. Its blocks have
 1000 outputs each, for inputs of 2048.
+Use: where products of higher order than two may matter, at twice the cost of mfb.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class MFHFusion(FusionModule):
     """Multimodal factorized high-order pooling (MFH), then an MLP."""
 
+    family = "bilinear"
     paper, stage, interaction, fidelity = "yu2018beyond", "feature", "full", "faithful"
     departure = (
         "without its co-attention and dropout; our common MLP head in place of its linear classifier; more than two "

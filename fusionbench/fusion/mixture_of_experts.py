@@ -13,6 +13,7 @@ Parameters: M*((D+1)*W + (W+1)*C) + (M*D+1)*M
 FLOPs: 2*(M*(D*W + W*C) + M*D*M)
 Source: Jacobs et al. 1991, "Adaptive Mixtures of Local Experts", Neural Computation 3(1): a softmax gate on the input,
 and the likelihood of the mixture as the objective.
+Use: where each modality is right on samples of its own kind.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class MixtureOfExperts(FusionModule):
     """Experts by modality, mixed by a gate on all of them."""
 
+    family = "decision"
     paper, stage, interaction, fidelity = "jacobs1991adaptive", "decision", "limited", "adapted"
     departure = "an expert sees its own modality only, in place of the whole input; class probabilities, not Gaussians"
 

@@ -10,6 +10,7 @@ Parameters: M*(D+1)*hidden + (hidden+1)*W + (W+1)*C
 FLOPs: 2*(M*D*hidden + hidden*W + W*C)
 Source: Kim et al. 2017, "Hadamard Product for Low-rank Bilinear Pooling", arXiv:1610.04325, and the authors' code. Its
 hidden width is 1200, for inputs of 2048 and 2400 numbers.
+Use: as the cheapest of the bilinear forms.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class MLBFusion(FusionModule):
     """Multimodal low-rank bilinear pooling (MLB), then an MLP."""
 
+    family = "bilinear"
     paper, stage, interaction, fidelity = "kim2017hadamard", "feature", "full", "faithful"
     departure = (
         "without its attention and dropout; our common MLP head in place of its linear classifier; biases start at 1; "

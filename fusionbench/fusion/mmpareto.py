@@ -18,6 +18,7 @@ FLOPs: 2*(M*D*W + W*C)
 Source: Wei & Hu 2024, "MMPareto: Boosting Multimodal Learning with Innocent Unimodal Assistance", arXiv:2405.17730.
 One cosine an encoder, one length a tensor, and gamma are those of the authors' code (MMPareto.py). There cos = 0 is a
 conflict too: where a gradient is zero, as of a modality that a whole batch lacks, all weight would go to it.
+Use: where single modalities' losses help but pull against the joint one.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class MMPareto(FusionModule):
     """Concatenation, with unimodal losses that do not work against the joint one."""
 
+    family = "training"
     paper, stage, interaction, fidelity = "wei2024mmpareto", "training", "full", "faithful"
     departure = (
         "our common MLP heads in place of linear ones, and the common AdamW in place of SGD, to whose steps a constant "

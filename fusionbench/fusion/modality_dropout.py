@@ -8,6 +8,7 @@ One modality of those present is always kept: from none at all, only the classes
 Parameters: (M*D+1)*W + (W+1)*C
 FLOPs: 2*(M*D*W + W*C)
 Source: Neverova et al. 2016, "ModDrop: adaptive multi-modal gesture recognition", IEEE TPAMI 38(8), arXiv:1501.00102.
+Use: where a plain joint network has to stand missing modalities at no extra cost.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class ModalityDropout(FusionModule):
     """ModDrop on concatenated encodings."""
 
+    family = "missing"
     paper, stage, interaction, fidelity = "neverova2016moddrop", "training", "full", "adapted"
     departure = "one modality is always kept; one joint layer in place of gradual fusion; the probability is ours"
 

@@ -10,6 +10,7 @@ Parameters: M*(M-1)//2*D*D*hidden + (M*D+1)*hidden + (hidden+1)*W + (W+1)*C
 FLOPs: 2*(M*(M-1)//2*(D*D*hidden + D*hidden) + M*D*hidden + hidden*W + W*C)
 Source: Jayakumar et al. 2020, "Multiplicative Interactions and Where to Find Them", ICLR: f(x, z) = z' T x + z' U + V x
 + b of two inputs. For more than two, the sum over pairs is ours.
+Use: where one modality should choose the linear map that the other goes through, and the parameters can be paid.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class MultiplicativeFusion(FusionModule):
     """The multiplicative interaction layer over pairs of modalities, then an MLP."""
 
+    family = "feature"
     paper, stage, interaction, fidelity = "jayakumar2020multiplicative", "feature", "full", "faithful"
     departure = "more than two modalities interact in pairs; our common MLP head follows"
 

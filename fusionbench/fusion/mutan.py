@@ -12,6 +12,7 @@ Parameters: M*(D+1)*hidden + M*(hidden+1)*rank*hidden + (hidden+1)*W + (W+1)*C
 FLOPs: 2*(M*D*hidden + M*hidden*rank*hidden + hidden*W + W*C)
 Source: Ben-younes et al. 2017, "MUTAN: Multimodal Tucker Fusion for Visual Question Answering", arXiv:1705.06676, and
 the authors' code, which has the biases and R = 10 too. Its core is 360 wide, for inputs of 2048 and 2400 numbers.
+Use: where a bilinear form needs more than one rank, at a size that its rank sets.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class MutanFusion(FusionModule):
     """Multimodal Tucker fusion (MUTAN), then an MLP."""
 
+    family = "bilinear"
     paper, stage, interaction, fidelity = "benyounes2017mutan", "feature", "full", "faithful"
     departure = (
         "without its attention and dropout; our common MLP head in place of its linear classifier; starts near the sum "

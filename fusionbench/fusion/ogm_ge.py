@@ -26,6 +26,7 @@ Parameters: M*(D+1)*W + (M*W+1)*C
 FLOPs: 2*(M*D*W + M*W*C)
 Source: Peng et al. 2022, "Balanced Multimodal Learning via On-the-Fly Gradient Modulation", arXiv:2203.15332; scores,
 noise and `until` as in the authors' code, which has no default for alpha: 0.3 is that of BalanceBenchmark.
+Use: where one modality learns faster and starves the others; weaker under AdamW than under SGD.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class OgmGeFusion(FusionModule):
     """On-the-fly gradient modulation with generalisation enhancement (OGM-GE)."""
 
+    family = "training"
     paper, stage, interaction, fidelity = "peng2022balanced", "training", "none", "faithful"
     departure = (
         "AdamW, which evens steady factors out, for SGD; a ReLU layer ends each encoder; several labels are our form"

@@ -14,6 +14,7 @@ FLOPs: rounds*((8*latents+4*M*T)*D*D + 4*latents*M*T*D + layers*(12*latents*D*D 
     + 2*(D*W + W*C)
 Source: Jaegle et al. 2021, "Perceiver: General Perception with Iterative Attention", arXiv:2103.03206; what is
 shared, and how many heads, as in the paper; widths of the feed-forward parts as in google-deepmind/deepmind-research.
+Use: with very many steps: the cost grows with their number, not its square.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class PerceiverFusion(FusionModule):
     """Latents that attend to all steps again and again (Perceiver), their mean, then an MLP."""
 
+    family = "token"
     paper, stage, interaction, fidelity = "jaegle2021perceiver", "token", "full", "adapted"
     departure = (
         "on the encoders' steps in place of raw inputs, so without Fourier positions; modality embeddings are "

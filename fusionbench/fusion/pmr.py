@@ -22,6 +22,7 @@ Parameters: (M*D+1)*W + (W+1)*C
 FLOPs: 2*(M*D*W + W*C)
 Source: Fan et al. 2023, "PMR: Prototypical Modal Rebalance for Multimodal Learning", arXiv:2211.07089, equations 6 to
 13 and algorithm 1; momentum and the first tenth as in the authors' code, `early` is ours: the paper says "few".
+Use: where the weaker modality needs a goal of its own: its class prototypes.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ FARTHEST = 1e9
 class PmrFusion(FusionModule):
     """Prototypical modal rebalance (PMR) on a concatenation."""
 
+    family = "training"
     paper, stage, interaction, fidelity = "fan2023pmr", "training", "full", "faithful"
     departure = "our common MLP head in place of a linear layer; any number of modalities, any of them missing"
 

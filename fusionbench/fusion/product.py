@@ -11,6 +11,7 @@ Parameters: M*(D+1)*hidden + (hidden+1)*W + (W+1)*C
 FLOPs: 2*(M*D*hidden + hidden*W + W*C)
 Source: Antol et al. 2015, "VQA: Visual Question Answering", arXiv:1505.00468 (deeper LSTM Q + I: picture and question,
 both as vectors of one length, multiplied element by element, then an MLP), and the authors' code VQA_LSTM_CNN.
+Use: where modalities have to agree: each can switch a feature of the other off.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class ProductFusion(FusionModule):
     """Multiply projections, then classify by an MLP."""
 
+    family = "feature"
     paper, stage, interaction, fidelity = "antol2015vqa", "feature", "full", "faithful"
     departure = (
         "any number of modalities, any of them missing; biases start at 1; our common MLP head, with its dropout"

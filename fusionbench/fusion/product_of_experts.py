@@ -13,6 +13,7 @@ Parameters: M*((D+1)*W + (W+1)*C)
 FLOPs: M*2*(D*W + W*C)
 Source: Hinton 2002, "Training Products of Experts by Minimizing Contrastive Divergence", Neural Computation 14(8):
 distributions multiplied and renormalised.
+Use: where modalities are independent evidence for the same classes.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class ProductOfExperts(FusionModule):
     """Multiply the class posteriors of one MLP per modality."""
 
+    family = "decision"
     paper, stage, representation, interaction = "hinton2002training", "decision", "single", "none"
     fidelity = "adapted"
     departure = "experts on class posteriors, one for each modality, in place of densities of the data"

@@ -14,6 +14,7 @@ Parameters: M*((D+1)*W + (W+1)*C) + (M*D+1)*W + (W+1)*C
 FLOPs: 2*(2*M*D*W + (M+1)*W*C)
 Source: Han et al. 2022, "Trusted Multi-View Classification with Dynamic Evidential Fusion" (ETMC), IEEE TPAMI,
 arXiv:2204.11423, and the authors' code hanmenghan/TMC.
+Use: as evidential, where the label may also depend on modalities together.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class _Opinions(Prediction):
 class PseudoViewFusion(FusionModule):
     """Enhanced trusted multi-view classification (ETMC)."""
 
+    family = "decision"
     paper, stage, representation, interaction = "han2022trusted", "decision", "joint", "full"
     fidelity = "faithful"
     departure = "our common MLP heads give the evidence; modalities may be missing, and then say nothing"

@@ -18,6 +18,7 @@ Parameters: M*((D+1)*W + (W+1)*C)
 FLOPs: M*2*(D*W + W*C)
 Source: Zhang et al. 2023, "Provable Dynamic Fusion for Low-Quality Multimodal Data" (QMF), arXiv:2306.02050; where
 abstract and title leave it open, we follow the authors' code.
+Use: where the quality of modalities changes from sample to sample and shows in their confidence.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ SCALE = 0.1
 class QualityAwareFusion(FusionModule):
     """Quality-aware multimodal fusion (QMF)."""
 
+    family = "decision"
     paper, stage, representation, interaction = "zhang2023provable", "decision", "single", "none"
     fidelity = "faithful"
     departure = "our common MLP heads; any number of modalities, any of them missing"

@@ -12,6 +12,7 @@ Parameters: 3*hidden*(D+hidden+2) + (hidden+1)*W + (W+1)*C
 FLOPs: 2*(M*3*hidden*(D+hidden) + hidden*W + W*C)
 Source: Cho et al. 2014, "Learning Phrase Representations using RNN Encoder-Decoder for Statistical Machine
 Translation", arXiv:1406.1078, for the cell; that modalities are its steps is ours.
+Use: to see whether an order of modalities helps; with many of them, since its size does not grow.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class SequentialRNNFusion(FusionModule):
     """One GRU cell over the modalities' encodings, then an MLP on its last state."""
 
+    family = "sequential"
     paper, stage, flow, interaction, fidelity = "cho2014learning", "feature", "sequential", "full", "adapted"
     departure = (
         "the paper's cell reads words of a phrase, ours modalities of a sample; reset gate after the product, as in "

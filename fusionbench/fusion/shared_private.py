@@ -23,6 +23,7 @@ Parameters: M*(D+1)*common + (2*M+1)*(common+1)*common + 2*M*common + (4*common+
 FLOPs: 2*(M*D*common + 2*M*common**2 + 8*M*common**2 + 8*M*M*common + 4*M*common*feedforward + 2*M*common*W + W*C)
 Source: Hazarika et al. 2020, "MISA: Modality-Invariant and -Specific Representations for Multimodal Sentiment
 Analysis", arXiv:2005.03545, and the authors' code declare-lab/MISA: 128 numbers, two heads, 2048 units.
+Use: where what is common and what is peculiar to a modality should be kept apart, with wide encodings and small steps.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ MOMENTS = 5
 class SharedPrivate(FusionModule):
     """Modality-invariant and -specific representations (MISA)."""
 
+    family = "coordinated"
     paper, representation, interaction, fidelity = "hazarika2020misa", "coordinated", "full", "faithful"
     departure = (
         "any number of modalities, any of them missing: losses over the samples that have them; the dropout is that of "

@@ -11,6 +11,7 @@ Parameters: (M-1)*((2*D+1)*D + (D+1)*D) + 2*D + (D+1)*W + (W+1)*C
 FLOPs: 2*((M-1)*3*D*D + D*W + W*C)
 Source: Rahman et al. 2020, "Integrating Multimodal Information in Large Pretrained Transformers", arXiv:1908.05787
 (multimodal adaptation gate, MAG); biases, norms and beta = 1 as in the authors' code.
+Use: where one modality is the anchor, such as text, and the others colour its meaning.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ SHORTEST = 1e-6
 class ShiftGateFusion(FusionModule):
     """Shift the anchor (None: the first modality) by a gated displacement, then an MLP."""
 
+    family = "sequential"
     paper, stage, flow, interaction, fidelity = "rahman2020integrating", "feature", "sequential", "full", "adapted"
     departure = (
         "on the encoders' vectors in place of the word vectors inside a language model; where the anchor is missing, "

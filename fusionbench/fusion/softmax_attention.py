@@ -12,6 +12,7 @@ Parameters: M*(D+1)*W + M*(D+1)*hidden + hidden + (W+1)*C
 FLOPs: 2*(M*D*W + M*D*hidden + M*hidden + W*C)
 Source: Hori et al. 2017, "Attention-Based Multimodal Fusion for Video Description", arXiv:1701.03126: a softmax over
 modalities of a score by one tanh layer, and a weighted sum of projected features.
+Use: to read off one weight for each modality of each sample; not where the label depends on combinations.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class SoftmaxAttention(FusionModule):
     """Attention over modalities, then a linear classifier."""
 
+    family = "feature"
     paper, stage, interaction, fidelity = "hori2017attention", "feature", "limited", "adapted"
     departure = (
         "no decoder whose state helps to score; a ReLU on the projected features; a classifier in place of words"

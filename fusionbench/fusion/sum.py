@@ -7,6 +7,7 @@ Parameters: M*(D+1)*hidden + (hidden+1)*W + (W+1)*C
 FLOPs: 2*(M*D*hidden + hidden*W + W*C)
 Source: Kiela et al. 2018, "Efficient Large-Scale Multi-Modal Classification", arXiv:1802.02892 (additive fusion: the
 vectors of text and picture, each through a matrix of its own, are added and classified).
+Use: where the modalities can share one space and the size of the fusion must not grow with their number.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class SumFusion(FusionModule):
     """Add up projections, then classify by an MLP."""
 
+    family = "feature"
     paper, stage, interaction, fidelity = "kiela2018efficient", "feature", "full", "faithful"
     departure = "any number of modalities, any of them missing; our common MLP head in place of its linear classifier"
 

@@ -13,6 +13,7 @@ Parameters: M*(D+1)*hidden + ((hidden+1)**M + 1)*W + (W+1)*C
 FLOPs: 2*(M*D*hidden + (hidden+1)**M*W + W*C)
 Source: Zadeh et al. 2017, "Tensor Fusion Network for Multimodal Sentiment Analysis", arXiv:1707.07250. Its widths for
 three modalities are 128, 32 and 32.
+Use: with two or three modalities and small encodings, where every product of features may matter.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ USUAL, MOST = 2**12, 2**20
 class TensorFusion(FusionModule):
     """Tensor fusion network (TFN), then an MLP."""
 
+    family = "bilinear"
     paper, stage, interaction, fidelity = "zadeh2017tensor", "feature", "full", "faithful"
     departure = "our encoders and one ReLU layer are its embedding networks; our common MLP head follows"
 

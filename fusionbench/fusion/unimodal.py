@@ -5,6 +5,7 @@
 Parameters: (D+1)*W + (W+1)*C
 FLOPs: 2*(D*W + W*C)
 Source: none; a suite's `unimodal` stands for one row per modality.
+Use: always: the best of these rows is what a fusion has to beat.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class Unimodal(FusionModule):
     """Classify from one modality and never look at the others."""
 
+    family = "baseline"
     stage, representation, interaction, uses = "feature", "single", "none", "one"
 
     def __init__(self, setting: Setting, *, modality: str) -> None:

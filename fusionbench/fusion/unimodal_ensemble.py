@@ -9,6 +9,8 @@ neither in its input nor in its gradient.
 Parameters: M*((D+1)*W + (W+1)*C)
 FLOPs: M*2*(D*W + W*C)
 Source: Kittler et al. 1998, "On Combining Classifiers", IEEE TPAMI 20(3): the sum rule with equal priors.
+Use: to see whether a fusion gains more than averaging separate models does; as a method, where modalities must never
+influence each other's training.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class UnimodalEnsemble(FusionModule):
     """Average the probabilities of separately trained unimodal models."""
 
+    family = "baseline"
     paper, stage, representation, interaction = "kittler1998combining", "decision", "single", "none"
 
     def __init__(self, setting: Setting) -> None:

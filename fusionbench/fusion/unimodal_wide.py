@@ -8,6 +8,7 @@ as wide as that allows. A suite's `unimodal_wide` stands for one row per modalit
 Parameters: (D+1)*widening*W + (widening*W+1)*C
 FLOPs: 2*(D*widening*W + widening*W*C)
 Source: none.
+Use: beside fusions that are large: what they gain over this row, they do not gain by size.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class WideUnimodal(FusionModule):
     """Classify from one modality by a wide MLP and never look at the others."""
 
+    family = "baseline"
     stage, representation, interaction, uses = "feature", "single", "none", "one"
 
     def __init__(self, setting: Setting, *, modality: str, widening: int = 8, parameters: int | None = None) -> None:
