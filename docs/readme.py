@@ -4,7 +4,8 @@
 
 A block stands between `<!-- begin NAME -->` and `<!-- end NAME -->`: `list strategies` and the like are what
 `fusionbench list` prints; `demo` is the terminal's table of results/quickstart; `table SUITE DATASET` is that table.md;
-`times STRATEGY SUITE ...` is how long the published runs of one strategy trained.
+`overview SUITE` is its
+overview.md; `times STRATEGY SUITE ...` is how long the published runs of one strategy trained.
 """
 
 from __future__ import annotations
@@ -47,10 +48,13 @@ def _block(name: str) -> str:
             return f"```\n{_terminal('quickstart')}```\n"
         case ["table", suite, dataset]:
             return _table(ROOT / "results" / suite / dataset / "table.md")
+        case ["overview", suite]:
+            return _table(ROOT / "results" / suite / "overview.md")
         case ["times", strategy, *suites]:
             return TIMES + "".join(line for suite in suites for line in _times(strategy, suite))
     raise ValueError(
-        f"the README asks for '{name}'; known: list WHAT, demo, table SUITE DATASET, times STRATEGY SUITE ..."
+        f"the README asks for '{name}'; known: list WHAT, demo, table SUITE DATASET, overview SUITE, "
+        "times STRATEGY SUITE ..."
     )
 
 

@@ -48,9 +48,14 @@ def test_the_example_suite_plans() -> None:
     assert len(suite.rows) == 6 + 7 + 6
 
 
+def test_the_example_of_tracks_plans() -> None:
+    suite = suite_of(parse_source(f"name: x\ndatasets: [digits]\nstrategies: [concat]\n{blocks('yaml')[1]}", "x"))
+    assert [track.options.get("target") for track in suite.tracks] == [None, None, 1_000_000]
+
+
 def test_the_example_of_encoders_trained_beforehand_plans() -> None:
     dataset = "{name: imdb_cifar10, options: {relation: synergy}}"
-    suite = suite_of(parse_source(f"name: x\ndatasets: [{dataset}]\nstrategies: [concat]\n{blocks('yaml')[1]}", "x"))
+    suite = suite_of(parse_source(f"name: x\ndatasets: [{dataset}]\nstrategies: [concat]\n{blocks('yaml')[2]}", "x"))
     assert next(iter(suite.runs())).pretrained == ("image",)
 
 

@@ -76,10 +76,10 @@ def page(plugin: Plugin) -> str:
         ("Options", _options(plugin.options)),
         ("Parameters", _code(parts.get("Parameters"))),
         ("FLOPs a sample", _code(parts.get("FLOPs"))),
-        ("Source", (parts.get("Source") or "") + (f" [{paper}]" if paper else "")),
+        ("Source", _escaped(_closed(parts.get("Source", ""))) + (f" [{paper}]" if paper else "")),
         ("Departures", _closed(str(facts.get("departure", "")))),
         ("Over several devices", _closed(str(facts.get("batch_level", "")))),
-        ("When to use it", parts.get("Use", "")),
+        ("When to use it", _closed(parts.get("Use", ""))),
     ]
     lines += [f"- **{name}**: {text}" for name, text in stated if text]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)) + "\n"
@@ -104,7 +104,13 @@ def _facts(plugin: Plugin) -> Iterator[str]:
 def _prose(lines: Sequence[str]) -> Iterator[str]:
     """As Markdown: the indented formulas are code there already, and what is outside of them is escaped."""
     for line in lines:
-        yield line if line.startswith("    ") else re.sub(r"([*_<>|])", r"\\\1", line)
+        yield line if line.startswith("    ") else _escaped(line)
+
+
+def _escaped(text: str) -> str:
+    """Markdown's own characters as themselves, but in what stands between backquotes, where they are that already."""
+    parts = text.split("`")
+    return "`".join(part if index % 2 else re.sub(r"([*_<>|])", r"\\\1", part) for index, part in enumerate(parts))
 
 
 def _options(options: Mapping[str, Option]) -> str:

@@ -50,8 +50,8 @@ class AlternatingFusion(FusionModule):
     departure = (
         "recursive least squares where the authors' code departs from it, since the paper's own equations were not "
         "seen; a ReLU layer of the common head's width ends every encoder, before the paper's linear head; the common "
-        "AdamW in place of SGD; entropy and loss of several labels are sums over classes; where modalities are missing, "
-        "means are over the samples that have the modality"
+        "AdamW in place of SGD; entropy and loss of several labels are sums over classes; where modalities are "
+        "missing, means are over the samples that have the modality"
     )
 
     projection: Tensor
