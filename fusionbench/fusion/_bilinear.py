@@ -42,3 +42,19 @@ def power_normalised(z: Tensor) -> Tensor:
     z = z.float()
     root = z * (z.abs() + SMOOTH).rsqrt()
     return root * (root.square().sum(-1, keepdim=True) + SMOOTH).rsqrt()
+
+
+def outer_product(factors: Tensor) -> Tensor:
+    """All products of one number of each modality: (B, M, X) -> (B, X^M), the first modality's index slowest."""
+    first, *others = factors.unbind(1)
+    for other in others:
+        first = (first[:, :, None] * other[:, None]).flatten(1)
+    return first
+
+
+def widest(count: int, entries: int) -> int:
+    """The largest width, at least 1, whose product over so many modalities has at most so many entries."""
+    width = 1
+    while (width + 1) ** count <= entries:
+        width += 1
+    return width

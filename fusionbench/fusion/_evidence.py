@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fusionbench.core.batch import Encoded
+from fusionbench.fusion._blocks import mlp_head, stacked
 from fusionbench.fusion.base import Setting
 
 
@@ -14,6 +16,20 @@ def one_true_class(setting: Setting) -> str:
     if setting.task.kind == "multilabel":
         return "its Dirichlet shares belief out among classes of which exactly one is true; this task is multilabel"
     return ""
+
+
+class EvidenceHeads(nn.ModuleDict):
+    """An MLP for each modality that says how much evidence it sees for each class."""
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__({name: mlp_head(setting.width, setting) for name in setting.task.names})
+
+    def forward(self, encoded: dict[str, Encoded]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Softplus of the MLPs: evidence (B, M, C), 0 where a modality is absent; and log(evidence + 1) of each."""
+        _, present = stacked(encoded)
+        logits = torch.stack([self[name](one.pooled) for name, one in encoded.items()], 1)
+        evidence = F.softplus(logits.float()) * present[..., None]
+        return evidence, dict(zip(encoded, evidence.log1p().unbind(1), strict=True))
 
 
 def combined(evidence: Tensor) -> Tensor:

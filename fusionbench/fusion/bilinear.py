@@ -25,7 +25,7 @@ from torch import Tensor
 
 from fusionbench.core.batch import Encoded
 from fusionbench.core.errors import UserError
-from fusionbench.fusion._bilinear import Maps
+from fusionbench.fusion._bilinear import Maps, outer_product, widest
 from fusionbench.fusion._blocks import at_least, mlp_head, stacked
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
 
@@ -51,11 +51,11 @@ class BilinearFusion(FusionModule):
         """
         at_least("bilinear", "hidden", hidden, 0)
         count = len(setting.task.names)
-        hidden = hidden or _widest(count, USUAL)
+        hidden = hidden or widest(count, USUAL)
         if hidden**count > MOST:
             raise UserError(
                 f"strategy 'bilinear': hidden is {hidden}; the outer product of {count} modalities has "
-                f"{hidden**count} entries then, more than {MOST}; take 1 to {_widest(count, MOST)}"
+                f"{hidden**count} entries then, more than {MOST}; take 1 to {widest(count, MOST)}"
             )
         super().__init__(setting)
         self.maps = Maps(count, setting.width, hidden)
@@ -68,15 +68,4 @@ class BilinearFusion(FusionModule):
     def joint(self, x: Tensor, present: Tensor) -> Tensor:
         """The outer product: (B, M, D), bool (B, M) -> (B, H^M), the first modality's index slowest."""
         h = self.maps(x)
-        first, *others = torch.where(present[..., None], h, torch.ones_like(h)).unbind(1)
-        for other in others:
-            first = (first[:, :, None] * other[:, None]).flatten(1)
-        return first
-
-
-def _widest(count: int, entries: int) -> int:
-    """The largest width, at least 1, whose product over some modalities has at most so many entries."""
-    width = 1
-    while (width + 1) ** count <= entries:
-        width += 1
-    return width
+        return outer_product(torch.where(present[..., None], h, torch.ones_like(h)))

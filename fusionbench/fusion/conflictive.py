@@ -25,13 +25,12 @@ Use: where modalities may contradict each other and the answer should then be le
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
 from fusionbench.core.batch import Encoded, MultimodalBatch
 from fusionbench.core.errors import UserError
-from fusionbench.fusion._blocks import at_least, mlp_head, present_mean, stacked
-from fusionbench.fusion._evidence import annealed, dirichlet_loss, one_true_class
+from fusionbench.fusion._blocks import at_least, present_mean, stacked
+from fusionbench.fusion._evidence import EvidenceHeads, annealed, dirichlet_loss, one_true_class
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
 
 
@@ -52,7 +51,7 @@ class ConflictiveFusion(FusionModule):
             raise UserError(f"strategy 'conflictive': conflict is {conflict}; it must be a number of at least 0")
         super().__init__(setting)
         self.annealing, self.conflict = annealing, conflict
-        self.heads = nn.ModuleDict({name: mlp_head(setting.width, setting) for name in setting.task.names})
+        self.heads = EvidenceHeads(setting)
 
     @classmethod
     def unsuitable(cls, setting: Setting) -> str:
@@ -62,9 +61,7 @@ class ConflictiveFusion(FusionModule):
     def fuse(self, encoded: dict[str, Encoded]) -> Prediction:
         """(B, D) of each -> evidence (B, M, C) -> log(e + 1), (B, C); `unimodal` holds log alpha_m."""
         _, present = stacked(encoded)
-        logits = torch.stack([self.heads[name](one.pooled) for name, one in encoded.items()], 1)
-        evidence = F.softplus(logits.float()) * present[..., None]
-        unimodal = dict(zip(encoded, evidence.log1p().unbind(1), strict=True))
+        evidence, unimodal = self.heads(encoded)
         return Prediction(present_mean(evidence, present).log1p(), unimodal)
 
     def loss(self, prediction: Prediction, batch: MultimodalBatch) -> Tensor:

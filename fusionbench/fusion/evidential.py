@@ -28,13 +28,11 @@ Use: where the answer should come with how much evidence there was, and weak mod
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
 from fusionbench.core.batch import Encoded, MultimodalBatch
-from fusionbench.fusion._blocks import at_least, mlp_head, stacked
-from fusionbench.fusion._evidence import annealed, combined, dirichlet_loss, one_true_class
+from fusionbench.fusion._blocks import at_least
+from fusionbench.fusion._evidence import EvidenceHeads, annealed, combined, dirichlet_loss, one_true_class
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
 
 
@@ -50,7 +48,7 @@ class EvidentialFusion(FusionModule):
         at_least("evidential", "annealing", annealing, 1)
         super().__init__(setting)
         self.annealing = annealing
-        self.heads = nn.ModuleDict({name: mlp_head(setting.width, setting) for name in setting.task.names})
+        self.heads = EvidenceHeads(setting)
 
     @classmethod
     def unsuitable(cls, setting: Setting) -> str:
@@ -59,10 +57,7 @@ class EvidentialFusion(FusionModule):
 
     def fuse(self, encoded: dict[str, Encoded]) -> Prediction:
         """(B, D) of each -> evidence (B, M, C) -> log alpha (B, C); `unimodal` holds log alpha_m."""
-        _, present = stacked(encoded)
-        logits = torch.stack([self.heads[name](one.pooled) for name, one in encoded.items()], 1)
-        evidence = F.softplus(logits.float()) * present[..., None]
-        unimodal = dict(zip(encoded, evidence.log1p().unbind(1), strict=True))
+        evidence, unimodal = self.heads(encoded)
         return Prediction(combined(evidence).log1p(), unimodal)
 
     def loss(self, prediction: Prediction, batch: MultimodalBatch) -> Tensor:

@@ -22,12 +22,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from fusionbench.core.batch import Encoded, MultimodalBatch
 from fusionbench.fusion._blocks import at_least, mlp_head, stacked
-from fusionbench.fusion._evidence import annealed, combined, dirichlet_loss, one_true_class
+from fusionbench.fusion._evidence import EvidenceHeads, annealed, combined, dirichlet_loss, one_true_class
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
 
 
@@ -51,7 +51,7 @@ class PseudoViewFusion(FusionModule):
         at_least("pseudo_view", "annealing", annealing, 1)
         super().__init__(setting)
         self.annealing = annealing
-        self.heads = nn.ModuleList(mlp_head(setting.width, setting) for _ in setting.task.names)
+        self.heads = EvidenceHeads(setting)
         self.together = mlp_head(len(setting.task.names) * setting.width, setting)
 
     @classmethod
@@ -61,11 +61,9 @@ class PseudoViewFusion(FusionModule):
 
     def fuse(self, encoded: dict[str, Encoded]) -> Prediction:
         """(B, M, D) -> evidence (B, M+1, C) -> log alpha (B, C); `unimodal` holds log alpha_m."""
-        x, present = stacked(encoded)
-        logits = torch.stack([head(v) for head, v in zip(self.heads, x.unbind(1), strict=True)], 1)
-        evidence = F.softplus(logits.float()) * present[..., None]
+        evidence, unimodal = self.heads(encoded)
+        x, _ = stacked(encoded)
         jointly = F.softplus(self.together(x.flatten(1)).float())
-        unimodal = dict(zip(encoded, evidence.log1p().unbind(1), strict=True))
         total = combined(torch.cat([evidence, jointly[:, None]], 1))
         return _Opinions(total.log1p(), unimodal, together=jointly.log1p())
 

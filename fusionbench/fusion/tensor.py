@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 from fusionbench.core.batch import Encoded
 from fusionbench.core.errors import UserError
-from fusionbench.fusion._bilinear import Maps
+from fusionbench.fusion._bilinear import Maps, outer_product, widest
 from fusionbench.fusion._blocks import at_least, mlp_head, stacked
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
 
@@ -52,11 +52,11 @@ class TensorFusion(FusionModule):
         """
         at_least("tensor", "hidden", hidden, 0)
         count = len(setting.task.names)
-        hidden = hidden or widest(count, USUAL)
+        hidden = hidden or _widest(count, USUAL)
         if (hidden + 1) ** count > MOST:
             raise UserError(
                 f"strategy 'tensor': hidden is {hidden}; the outer product of {count} modalities has "
-                f"{(hidden + 1) ** count} entries then, more than {MOST}; take 1 to {widest(count, MOST)}"
+                f"{(hidden + 1) ** count} entries then, more than {MOST}; take 1 to {_widest(count, MOST)}"
             )
         super().__init__(setting)
         self.maps = Maps(count, setting.width, hidden)
@@ -69,15 +69,9 @@ class TensorFusion(FusionModule):
     def joint(self, x: Tensor, present: Tensor) -> Tensor:
         """The outer product: (B, M, D), bool (B, M) -> (B, (H+1)^M), the first modality's index slowest."""
         h = F.pad(self.maps(x).relu() * present[..., None], (0, 1), value=1.0)  # (B, M, H+1)
-        first, *others = h.unbind(1)
-        for other in others:
-            first = (first[:, :, None] * other[:, None]).flatten(1)
-        return first
+        return outer_product(h)
 
 
-def widest(count: int, entries: int) -> int:
-    """The largest width, at least 1, whose product over some modalities has at most so many entries."""
-    width = 1
-    while (width + 2) ** count <= entries:
-        width += 1
-    return width
+def _widest(count: int, entries: int) -> int:
+    """The largest width, at least 1, whose product, ones included, has at most so many entries."""
+    return max(1, widest(count, entries) - 1)

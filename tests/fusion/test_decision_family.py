@@ -155,7 +155,7 @@ def pseudo_view_of(count: int) -> tuple[Any, MultimodalBatch, Array, Array, Arra
     assert isinstance(module, PseudoViewFusion)
     batch.present["m1"] = torch.arange(6) % 2 == 0
     encoded = list(module.encode(batch).values())
-    own = np.stack([numpy_of(head(one.pooled)) for head, one in zip(module.heads, encoded, strict=True)], 1)
+    own = np.stack([numpy_of(head(one.pooled)) for head, one in zip(module.heads.values(), encoded, strict=True)], 1)
     jointly = numpy_of(module.together(torch.cat([one.pooled for one in encoded], 1)))
     present = np.stack([one.present.numpy() for one in encoded], 1)
     return module, batch, np.logaddexp(0, own), np.logaddexp(0, jointly), present
