@@ -129,7 +129,7 @@ def test_facts_come_from_the_strategys_source(tmp_path: Path) -> None:
     facts = {row.strategy: (row.fidelity, row.interaction, row.uses) for row in found.rows}
     assert facts == {
         "chance": ("", "none", "none"),
-        "concat": ("adapted", "full", "all"),
+        "concat": ("faithful", "full", "all"),
         "gated": ("faithful", "full", "all"),
     }
 

@@ -151,7 +151,7 @@ def test_the_markdown_shows_every_column(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert shown["encoder parameters"] == "9.00 k"
     assert shown["fusion parameters"] == f"{size['fusion_parameters'] / 1000:.1f} k"
-    assert (shown["fidelity"], shown["interaction"], shown["seeds"]) == ("adapted", "full", "3/3")
+    assert (shown["fidelity"], shown["interaction"], shown["seeds"]) == ("faithful", "full", "3/3")
     assert float(shown["end-to-end ms, batch 64"]) == pytest.approx(
         2 * float(shown["end-to-end ms, batch 1"]), rel=0.05
     )
