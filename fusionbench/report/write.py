@@ -47,8 +47,8 @@ def write_report(suite: Suite, store: Store) -> list[Path]:
     by_track = len(suite.tracks) > 1
     files = [file for table in found for file in _files(table, store.folder(table.dataset), by_track)]
     if len(suite.datasets) > 1:
-        files += [file for track in suite.tracks for file in _across([t for t in found if t.track == track], by_track)]
-    files = [(store.root / path, content) for path, content in files]
+        for track in suite.tracks:
+            files += _across([table for table in found if table.track == track], store.root, by_track)
     for path, content in files:
         write_over(path, content)
     return [path for path, _ in files]
@@ -91,10 +91,10 @@ def printed(suite: Suite, store: Store, form: Form) -> str:
             return "\n".join(markdown(table) for table in found)
 
 
-def _across(found: Sequence[Table], by_track: bool) -> Iterator[tuple[Path, bytes]]:
+def _across(found: Sequence[Table], folder: Path, by_track: bool) -> Iterator[tuple[Path, bytes]]:
     suffix = f"-{track_label(found[0].track)}" if by_track else ""
-    yield Path(f"overview{suffix}.md"), overview(found).encode()
-    yield Path(f"overview{suffix}.csv"), overview_csv(found).encode()
+    yield folder / f"overview{suffix}.md", overview(found).encode()
+    yield folder / f"overview{suffix}.csv", overview_csv(found).encode()
 
 
 def _files(table: Table, folder: Path, by_track: bool) -> Iterator[tuple[Path, bytes]]:

@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 from statistics import mean
 
+import pytest
 from made_up_suite import Bench
 
 from fusionbench.plan.load import suite_of
@@ -56,6 +57,15 @@ def test_every_cell_is_the_datasets_own_number(tmp_path: Path) -> None:
             and not (row["strategy"] == "late" and row["done"] == "1" and run.seed)
         ]
         assert float(row["mean"]) == mean(map(score_of, runs))
+
+
+def test_a_results_folder_that_is_named_from_here_gets_the_same_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = filled(tmp_path)
+    expected = [path.relative_to(tmp_path) for path in write_report(bench.suite, bench.store)]
+    monkeypatch.chdir(tmp_path)
+    assert write_report(bench.suite, Store(Path("results"), bench.suite.name)) == expected
 
 
 def test_a_suite_of_one_dataset_needs_none(tmp_path: Path) -> None:
