@@ -9,7 +9,6 @@ import io
 import math
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -23,9 +22,9 @@ from fusionbench.plan.tracks import track_label
 from fusionbench.report.axes import scale_cost, scale_score
 from fusionbench.report.captions import title
 from fusionbench.report.labels import Box, Spot, place
+from fusionbench.report.marks import MANY, Mark, is_named, marks_of, shown_ends
 from fusionbench.report.tables import Table, TableRow
 from fusionbench.stats.pareto import Point, staircase
-from fusionbench.stats.summary import Summary
 
 SIZE_INCHES = (7.2, 4.8)
 DPI = 200
@@ -37,31 +36,13 @@ FORMS: dict[str, dict[str, Any]] = {
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }
 """File formats, with metadata that leave out dates and versions."""
-LONGEST_LABEL = 34
-"""Characters."""
 LABEL_SIZE, LEADER_FROM = 8, 12
 """In points: the type, and how far a label may be without a line to its point."""
 
 
-@dataclass(frozen=True)
-class Mark:
-    """One strategy in the picture."""
-
-    label: str
-    cost: float
-    score: Summary
-    row: TableRow
-
-    @property
-    def ends(self) -> tuple[float, float]:
-        """The interval of the score."""
-        half = self.score.half_width or 0.0
-        return self.score.mean - half, self.score.mean + half
-
-
 def pictures(table: Table) -> dict[str, bytes]:
     """The picture in each of FORMS; empty if no strategy has both a score and a cost."""
-    marks = [mark for row in table.rows if (mark := _mark(table, row))]
+    marks = marks_of(table)
     if not marks:
         return {}
     with style.context(["default", SETTINGS]), warnings.catch_warnings():
@@ -83,33 +64,16 @@ def _saved(figure: Figure, form: str) -> bytes:
     return buffer.getvalue()
 
 
-def short_label(strategy: str) -> str:
-    """A slug as a label: `unimodal (left)` for `unimodal+modality=left`; long ones lose their middle."""
-    name, *options = strategy.split("+")
-    values = [option.removeprefix("modality=") for option in options]
-    text = f"{name} ({', '.join(values)})" if values else name
-    half = LONGEST_LABEL // 2
-    return text if len(text) <= LONGEST_LABEL else f"{text[:half]}…{text[-half:]}"
-
-
-def _mark(table: Table, row: TableRow) -> Mark | None:
-    cost, score = table.cost_of(row), row.scores.get(table.metric)
-    # Chance looks at nothing and costs nothing: it is a line, see _floor. A cost of 0 has no place on a log axis.
-    if score is None or cost is None or cost[0] <= 0 or row.uses == "none":
-        return None
-    return Mark(short_label(row.strategy) + ("" if row.comparable else " *"), cost[0], score, row)
-
-
 def _draw(axes: Axes, table: Table, marks: Sequence[Mark]) -> list[Line2D]:
     """Everything but the labels; returns the keys of the legend."""
     scale_cost(axes, [mark.cost for mark in marks], counts=table.latency is None)
-    scale_score(axes, [end for mark in marks for end in mark.ends])
+    scale_score(axes, shown_ends(marks))
     for mark in marks:
         axes.vlines(mark.cost, *mark.ends, color=_colour(mark.row.front), linewidth=1.1, alpha=0.65, zorder=2)
         axes.plot(mark.cost, mark.score.mean, **_look(_shape(mark.row), mark.row.front), zorder=3)
-    axes.set_title(
-        f"{table.name} (suite {table.suite}, track {track_label(table.track)})", parse_math=False, fontsize=10
-    )
+    name = f"{table.name} (suite {table.suite}, track {track_label(table.track)})"
+    few = "" if len(marks) <= MANY else f"\n{len(marks)} strategies; named: the front and single modalities"
+    axes.set_title(name + few, parse_math=False, fontsize=10)
     axes.set_ylabel(f"test {title(table.metric)}", parse_math=False)
     axes.set_xlabel(_cost_label(table), parse_math=False)
     axes.grid(color="#DDDDDD", linewidth=0.6)
@@ -190,13 +154,17 @@ def _label(figure: Figure, axes: Axes, table: Table, marks: Sequence[Mark]) -> N
     """Names beside their points; a thin leader where the label had to go further. Lengths are in points."""
     dots = DPI / 72  # Pixels in a point.
     spots, points, lines = [], [], list(_steps(axes, table))
-    for mark in marks:
+    named = [mark for mark in marks if is_named(mark, len(marks))]
+    for mark in named:
         text = figure.text(0, 0, mark.label, fontsize=LABEL_SIZE, parse_math=False)
         extent = text.get_window_extent()
         text.remove()
         x, y = axes.transData.transform((mark.cost, mark.score.mean)) / dots
         spots.append(Spot(x, y, extent.width / dots + 3, extent.height / dots))
-        points.append(Box(x - 4.5, y - 4.5, x + 4.5, y + 4.5))
+    for mark in marks:
+        x, y = axes.transData.transform((mark.cost, mark.score.mean)) / dots
+        # What has no name of its own is in the way as a line is.
+        (points if mark in named else lines).append(Box(x - 4.5, y - 4.5, x + 4.5, y + 4.5))
         low, high = (axes.transData.transform((mark.cost, end))[1] / dots for end in mark.ends)
         lines.append(Box(x - 1, low, x + 1, high))
     for row in table.rows:
@@ -205,7 +173,7 @@ def _label(figure: Figure, axes: Axes, table: Table, marks: Sequence[Mark]) -> N
             lines.append(Box(-math.inf, y - 1, math.inf, y + 1))
     edges = axes.get_window_extent()
     area = Box(*(value / dots for value in (edges.x0 + 4, edges.y0 + 4, edges.x1, edges.y1)))
-    for mark, spot, box in zip(marks, spots, place(spots, points, lines, area), strict=True):
+    for mark, spot, box in zip(named, spots, place(spots, points, lines, area), strict=True):
         _write(axes, mark, spot, box)
 
 

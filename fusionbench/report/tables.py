@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from fusionbench.plan.suite import Choice, Row, Suite
+from fusionbench.plan.suite import MATCHED_PARAMETERS, Choice, Row, Suite
 from fusionbench.records.store import Store
 from fusionbench.report.collect import Outcome, facts_of, name_of, outcomes, refuse_mixtures, size_of, summaries
 from fusionbench.report.latency import Latency, newest_complete
@@ -83,8 +83,13 @@ class Table:
 
     @property
     def cost(self) -> Cost | None:
-        """What the score is weighed against: end-to-end latency, fusion parameters where none was measured."""
-        return "latency" if self.latency else "parameters" if any(row.size for row in self.rows) else None
+        """What the score is weighed against: end-to-end latency, fusion parameters where none was measured.
+
+        None where nothing was measured, or where the track gives every fusion as many parameters.
+        """
+        if self.latency:
+            return "latency"
+        return "parameters" if self.track.name != MATCHED_PARAMETERS and any(row.size for row in self.rows) else None
 
     def cost_of(self, row: TableRow) -> tuple[float, float] | None:
         """Median end-to-end milliseconds at batch 1 (or fusion parameters), and its spread as a fraction."""

@@ -13,14 +13,17 @@ from made_up_suite import Bench, make
 from PIL import Image
 from rich.console import Console
 
+from fusionbench.core.catalogue import names
 from fusionbench.core.errors import UserError
-from fusionbench.plan.load import suite_of
+from fusionbench.plan.load import slug, suite_of
 from fusionbench.plan.source import parse_source
 from fusionbench.plan.suite import Choice
 from fusionbench.records.record import DataFacts
 from fusionbench.report.captions import caption
 from fusionbench.report.layout import columns, markdown
+from fusionbench.report.marks import MANY, is_named, marks_of
 from fusionbench.report.numbers import score
+from fusionbench.report.plots import pictures
 from fusionbench.report.tables import Table, tables
 from fusionbench.report.write import terminal_table, write_report
 
@@ -107,6 +110,27 @@ def test_without_latency_the_picture_shows_parameters_and_says_so(tmp_path: Path
     text = paths[0].read_text(encoding="utf-8")
     assert "Latency was not measured; `fusionbench latency mine` does." in text
     assert "(accuracy_parameters.png)" in text
+
+
+def test_of_many_strategies_only_the_front_and_single_modalities_are_named(tmp_path: Path) -> None:
+    bench = make(tmp_path, *(name for name in names("strategy") if name != "chance"), seeds=2)
+    means = {slug("strategy", run.strategy): 0.5 for run in bench.runs()}
+    bench.fill(means | {"concat": 0.9})
+    table = one(bench)
+    marks = marks_of(table)
+    assert len(marks) > MANY
+    named = {mark.row.strategy for mark in marks if is_named(mark, len(marks))}
+    assert {"concat", "unimodal+modality=left"} <= named
+    assert named == {row.strategy for row in table.rows if row.front or row.uses == "one"}
+    assert pictures(table)["png"]
+
+
+def test_a_track_of_matched_parameters_has_no_trade_off_with_them(tmp_path: Path) -> None:
+    bench = make(tmp_path, "concat", "late")
+    bench.fill({"concat": 0.9, "late": 0.8})
+    table = one(bench)
+    assert table.cost == "parameters"
+    assert replace(table, track=Choice("matched_parameters")).cost is None
 
 
 def test_without_latency_and_sizes_there_is_no_picture(tmp_path: Path) -> None:
