@@ -153,7 +153,9 @@ def _floor(axes: Axes, table: Table) -> Iterator[Line2D]:
 def _label(figure: Figure, axes: Axes, table: Table, marks: Sequence[Mark]) -> None:
     """Names beside their points; a thin leader where the label had to go further. Lengths are in points."""
     dots = DPI / 72  # Pixels in a point.
-    spots, points, lines = [], [], list(_steps(axes, table))
+    spots: list[Spot] = []
+    points: list[Box] = []
+    lines = list(_steps(axes, table))
     named = [mark for mark in marks if is_named(mark, len(marks))]
     for mark in named:
         text = figure.text(0, 0, mark.label, fontsize=LABEL_SIZE, parse_math=False)
