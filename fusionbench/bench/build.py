@@ -44,18 +44,13 @@ class Fixed:
 
     @property
     def options(self) -> dict[str, Any]:
-        """As a record states it."""
+        """As a record states it; of a match the target, what was reached, and what could be."""
         found: dict[str, Any] = {"width": self.setting.width, "head_width": self.setting.head_width}
-        return found | ({} if self.match is None else stated(self.match))
-
-
-def stated(match: Match) -> dict[str, Any]:
-    """A match as a record states it: the target, what was reached, and what could be."""
-    return {
-        "target_parameters": match.target,
-        "fusion_parameters": match.parameters,
-        "reachable_parameters": list(match.reachable),
-    }
+        if self.match is not None:
+            found["target_parameters"] = self.match.target
+            found["fusion_parameters"] = self.match.parameters
+            found["reachable_parameters"] = list(self.match.reachable)
+        return found
 
 
 def fixed_for(run: RunSpec, task: TaskSpec) -> Fixed:

@@ -56,11 +56,3 @@ def counted_means(module: FusionModule, losses: Tensor, counted: Tensor) -> Tens
     """The mean of those losses that count: (B, X), bool (B, X) -> (X,); averaged over devices it is exact."""
     numbers = mean_over_devices(module, counted.sum(0).to(losses.dtype))
     return (losses * counted).sum(0) / numbers.clamp(min=1e-6)  # None counts on any device: 0.
-
-
-def added_up(module: FusionModule, loss: Tensor) -> Tensor:
-    """The loss, as `FusionModule.training_step` leaves it: added to the epoch's mean."""
-    now = loss.detach()
-    module._train_loss = now if module._train_loss is None else module._train_loss + now
-    module._train_steps += 1
-    return loss

@@ -37,7 +37,7 @@ from fusionbench.core.task import TaskSpec
 from fusionbench.fusion._balance import frozen_encoders
 from fusionbench.fusion._blocks import class_layer, present_softmax, stacked
 from fusionbench.fusion._devices import mean_over_devices
-from fusionbench.fusion._objectives import added_up, counted_means, sample_losses
+from fusionbench.fusion._objectives import counted_means, sample_losses
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
 
 
@@ -112,7 +112,7 @@ class AlternatingFusion(FusionModule):
             self._remember(hidden.detach().float(), one.present)
             total += loss.detach()
         schedule.step()  # type: ignore[union-attr]
-        return added_up(self, total)
+        return self.added_up(total)
 
     def _modify_gradient(self, alpha: float) -> None:
         """Take out of the head's gradient what would change its answers to the features of the modality before."""

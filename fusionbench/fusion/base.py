@@ -177,8 +177,11 @@ class FusionModule(LightningModule):
     # --- Lightning -----------------------------------------------------------------------------------------------
 
     def training_step(self, batch: MultimodalBatch, batch_index: int) -> Tensor:
-        """The loss of one batch; its epoch mean is summed here, since `self.log` in every step costs a third more."""
-        loss = self.loss(self.predict(batch), batch)
+        """The loss of one batch."""
+        return self.added_up(self.loss(self.predict(batch), batch))
+
+    def added_up(self, loss: Tensor) -> Tensor:
+        """The loss of a step, added to the epoch's mean: `self.log` in every step costs a third more."""
         self._train_loss = loss.detach() if self._train_loss is None else self._train_loss + loss.detach()
         self._train_steps += 1
         return loss

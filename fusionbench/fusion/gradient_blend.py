@@ -34,7 +34,7 @@ from torch import Tensor
 from fusionbench.core.batch import Encoded, MultimodalBatch
 from fusionbench.fusion._blocks import at_least
 from fusionbench.fusion._devices import mean_over_devices
-from fusionbench.fusion._objectives import JointAndOwnHeads, added_up, counted_means, loss_table
+from fusionbench.fusion._objectives import JointAndOwnHeads, counted_means, loss_table
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
 
 LEAST_OVERFITTING = 1e-4
@@ -98,7 +98,7 @@ class GradientBlend(FusionModule):
         """The blended loss; every single one is summed up."""
         losses, counted = loss_table(self.predict(batch), batch, self.task)
         self._training = summed(self._training, losses, counted)
-        return added_up(self, self._blended(losses, counted))
+        return self.added_up(self._blended(losses, counted))
 
     def validation_step(self, batch: MultimodalBatch, batch_index: int) -> None:
         """Update the validation scores, and sum up every loss."""

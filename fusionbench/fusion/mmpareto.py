@@ -32,7 +32,7 @@ from fusionbench.core.batch import Encoded, MultimodalBatch
 from fusionbench.core.errors import UserError
 from fusionbench.fusion._balance import frozen_encoders
 from fusionbench.fusion._devices import mean_over_devices
-from fusionbench.fusion._objectives import JointAndOwnHeads, added_up, counted_means, loss_table
+from fusionbench.fusion._objectives import JointAndOwnHeads, counted_means, loss_table
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
 
 
@@ -88,7 +88,7 @@ class MMPareto(FusionModule):
         """The sum of all losses; `backward` takes it apart."""
         losses = counted_means(self, *loss_table(self.predict(batch), batch, self.task))
         self._own_loss = losses[1:].sum()
-        return added_up(self, losses.sum())
+        return self.added_up(losses.sum())
 
     def backward(self, loss: Tensor, *arguments: Any) -> None:  # Lightning gives no keywords.
         """Lightning's hook: leave every parameter with the gradient that the method gives it."""
