@@ -117,7 +117,8 @@ def _is_matched(table: Table) -> bool:
 
 
 def _fixed(row: TableRow, name: str) -> str:
-    return f"{row.fixed[name]:g}" if name in row.fixed else "-"
+    """What is fixed for a strategy; of one that looks at nothing, it means nothing."""
+    return f"{row.fixed[name]:g}" if name in row.fixed and row.uses != "none" else "-"
 
 
 def _score(name: str) -> Column:
