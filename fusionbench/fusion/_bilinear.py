@@ -7,6 +7,11 @@ from functools import reduce
 import torch
 from torch import Tensor, nn
 
+from fusionbench.core.errors import UserError
+from fusionbench.fusion._blocks import at_least
+
+USUAL, MOST = 2**12, 2**20
+"""Entries of an outer product: at most this many by default, and at most this many at all."""
 SMOOTH = 1e-6
 """Makes slopes at zero finite: at most 1/sqrt(SMOOTH) = 1000. Values move by less than 0.0004."""
 
@@ -52,7 +57,30 @@ def outer_product(factors: Tensor) -> Tensor:
     return first
 
 
-def widest(count: int, entries: int) -> int:
+def product_width(strategy: str, hidden: int, count: int, ones: int = 0) -> int:
+    """The width of each modality in an outer product: `hidden`, or if that is 0 the largest with at most USUAL entries.
+
+    Args:
+        strategy: whose option `hidden` is.
+        hidden: the option.
+        count: modalities.
+        ones: 1 if the product has a constant beside each modality's numbers, 0 if not.
+
+    Raises:
+        UserError: `hidden` is negative, or the product has more than MOST entries.
+    """
+    at_least(strategy, "hidden", hidden, 0)
+    hidden = hidden or max(1, _widest(count, USUAL) - ones)
+    entries = (hidden + ones) ** count
+    if entries > MOST:
+        raise UserError(
+            f"strategy '{strategy}': hidden is {hidden}; the outer product of {count} modalities has {entries} entries "
+            f"then, more than {MOST}; take 1 to {max(1, _widest(count, MOST) - ones)}"
+        )
+    return hidden
+
+
+def _widest(count: int, entries: int) -> int:
     """The largest width, at least 1, whose product over so many modalities has at most so many entries."""
     width = 1
     while (width + 1) ** count <= entries:

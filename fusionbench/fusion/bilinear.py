@@ -24,13 +24,9 @@ import torch
 from torch import Tensor
 
 from fusionbench.core.batch import Encoded
-from fusionbench.core.errors import UserError
-from fusionbench.fusion._bilinear import Maps, outer_product, widest
-from fusionbench.fusion._blocks import at_least, mlp_head, stacked
+from fusionbench.fusion._bilinear import Maps, outer_product, product_width
+from fusionbench.fusion._blocks import mlp_head, stacked
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
-
-USUAL, MOST = 2**12, 2**20
-"""Entries of the outer product: at most this many by default, and at most this many at all."""
 
 
 class BilinearFusion(FusionModule):
@@ -49,14 +45,8 @@ class BilinearFusion(FusionModule):
         Raises:
             UserError: `hidden` is negative, or the product has too many entries.
         """
-        at_least("bilinear", "hidden", hidden, 0)
         count = len(setting.task.names)
-        hidden = hidden or widest(count, USUAL)
-        if hidden**count > MOST:
-            raise UserError(
-                f"strategy 'bilinear': hidden is {hidden}; the outer product of {count} modalities has "
-                f"{hidden**count} entries then, more than {MOST}; take 1 to {widest(count, MOST)}"
-            )
+        hidden = product_width("bilinear", hidden, count)
         super().__init__(setting)
         self.maps = Maps(count, setting.width, hidden)
         self.head = mlp_head(hidden**count, setting)

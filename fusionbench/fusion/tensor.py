@@ -22,13 +22,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fusionbench.core.batch import Encoded
-from fusionbench.core.errors import UserError
-from fusionbench.fusion._bilinear import Maps, outer_product, widest
-from fusionbench.fusion._blocks import at_least, mlp_head, stacked
+from fusionbench.fusion._bilinear import MOST, Maps, outer_product, product_width
+from fusionbench.fusion._blocks import mlp_head, stacked
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
-
-USUAL, MOST = 2**12, 2**20
-"""Entries of the outer product: at most this many by default, and at most this many at all."""
 
 
 class TensorFusion(FusionModule):
@@ -50,14 +46,8 @@ class TensorFusion(FusionModule):
         Raises:
             UserError: `hidden` is negative, or the product has too many entries.
         """
-        at_least("tensor", "hidden", hidden, 0)
         count = len(setting.task.names)
-        hidden = hidden or _widest(count, USUAL)
-        if (hidden + 1) ** count > MOST:
-            raise UserError(
-                f"strategy 'tensor': hidden is {hidden}; the outer product of {count} modalities has "
-                f"{(hidden + 1) ** count} entries then, more than {MOST}; take 1 to {_widest(count, MOST)}"
-            )
+        hidden = product_width("tensor", hidden, count, ones=1)
         super().__init__(setting)
         self.maps = Maps(count, setting.width, hidden)
         self.head = mlp_head((hidden + 1) ** count, setting)
@@ -70,8 +60,3 @@ class TensorFusion(FusionModule):
         """The outer product: (B, M, D), bool (B, M) -> (B, (H+1)^M), the first modality's index slowest."""
         h = F.pad(self.maps(x).relu() * present[..., None], (0, 1), value=1.0)  # (B, M, H+1)
         return outer_product(h)
-
-
-def _widest(count: int, entries: int) -> int:
-    """The largest width, at least 1, whose product, ones included, has at most so many entries."""
-    return max(1, widest(count, entries) - 1)
