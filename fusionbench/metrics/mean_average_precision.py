@@ -2,12 +2,12 @@
 
     AP_c = 1/P_c * sum over the hits i in class c's list of P(i)     P_c: how many samples have class c
 
-    map_top20  the list holds class c's entries among the 20 highest classes of every sample; the mean is over all
-               classes, where one that no sample has counts as 0: the number that the official code prints
-    map_full   the list holds every sample; the mean is over the classes that some sample has
+    map_top20  the list holds class c's entries among the 20 highest classes of every sample
+    map_full   the list holds every sample
 
-On a small test set many classes have no sample, and map_top20 is low for that reason alone. Equal logits are one
-threshold, as in scikit-learn.
+Both means are over the classes that some sample has. map_top20 is the MAP that the official code prints since
+2019-05-31; before, a class that no sample has counted as 0, which lowers it where a test set is small, so older
+numbers are not comparable. Equal logits are one threshold, as in scikit-learn; the official code shuffles them.
 
 Source: Abu-El-Haija et al. 2016, "YouTube-8M", arXiv:1609.08675; google/youtube-8m, eval_util.py and
 mean_average_precision_calculator.py.
@@ -29,12 +29,12 @@ CHUNK = 256
 
 
 class MAPTopK(Metric):
-    """Mean over all classes of the AP within the samples' `top` highest classes. Keeps 9 * top bytes a sample.
+    """Mean over the classes that occur of the AP within the samples' `top` highest. Keeps 9 * top bytes a sample.
 
     >>> metric = MAPTopK(classes=3, top=1)
     >>> metric.update(torch.tensor([[3.0, 1.0, 0.0], [0.0, 1.0, 2.0]]), torch.tensor([[1.0, 0, 0], [1.0, 0, 1.0]]))
-    >>> float(metric.compute())  # AP of the classes: 1/2 (one of two found), 0 (no sample has it), 1
-    0.5
+    >>> float(metric.compute())  # AP of the classes: 1/2 (one of two found), none (no sample has it), 1
+    0.75
     """
 
     is_differentiable = False
@@ -63,14 +63,14 @@ class MAPTopK(Metric):
         self.positives += (targets > 0).sum(0)
 
     def compute(self) -> Tensor:
-        """The mean over all classes, float32."""
+        """The mean over the classes that occur, float32; 0 if none does."""
         scores, hits = gathered(self.scores).cpu().numpy(), gathered(self.hits).cpu().numpy()
         owners, positives = gathered(self.owners).cpu().numpy(), self.positives.tolist()
         order = np.argsort(owners, kind="stable")
         borders = np.searchsorted(owners[order], np.arange(len(positives) + 1))
         lists = (order[a:b] for a, b in pairwise(borders))
-        found = [average_precision(scores[i], hits[i], n) for i, n in zip(lists, positives, strict=True)]
-        return torch.tensor(np.mean(found), dtype=torch.float32, device=self.positives.device)
+        found = [average_precision(scores[i], hits[i], n) for i, n in zip(lists, positives, strict=True) if n]
+        return _mean(found, self.positives)
 
 
 class MAPFull(Metric):
@@ -113,8 +113,12 @@ class MAPFull(Metric):
             for column, right, count in zip(logits, hits, positives[first : first + CHUNK], strict=True):
                 if count:
                     found.append(average_precision(column, right, count))
-        mean = np.mean(found) if found else 0.0
-        return torch.tensor(mean, dtype=torch.float32, device=self.positives.device)
+        return _mean(found, self.positives)
+
+
+def _mean(found: list[float], beside: Tensor) -> Tensor:
+    """Of the classes that occur, on the device of another tensor; 0 if there are none."""
+    return torch.tensor(np.mean(found) if found else 0.0, dtype=torch.float32, device=beside.device)
 
 
 def _columns(state: list[Tensor] | Tensor, first: int) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:

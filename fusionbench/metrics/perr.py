@@ -2,7 +2,8 @@
 
     PERR = mean over samples with labels of #{labels among the n highest classes} / n
 
-A sample without labels is left out. Of equal logits the lower class number is the higher.
+A sample without labels is left out, where the official code counts it as 0: YouTube-8M has none such, and a sample
+in which nothing is to be found says nothing of a model. Of equal logits the lower class number is the higher.
 
 Source: Abu-El-Haija et al. 2016, "YouTube-8M", arXiv:1609.08675; google/youtube-8m, eval_util.py.
 """

@@ -79,8 +79,8 @@ def slow_scores(logits: Tensor, targets: Tensor, top: int = 3) -> dict[str, floa
         listed = [
             (row[c], right[c]) for row, right, chosen in zip(rows, truth, best, strict=True) for k in chosen if k == c
         ]
-        by_class.append(slow_ap(listed, positives))
         if positives:
+            by_class.append(slow_ap(listed, positives))
             by_class_full.append(
                 slow_ap([(row[c], right[c]) for row, right in zip(rows, truth, strict=True)], positives)
             )
@@ -90,7 +90,7 @@ def slow_scores(logits: Tensor, targets: Tensor, top: int = 3) -> dict[str, floa
         "gap_all": slow_ap(everything, positives),
         "hit1": sum(right[slow_top(row, 1)[0]] for row, right in zip(rows, truth, strict=True)) / len(rows),
         "perr": sum(perr) / len(perr),
-        "map_top": sum(by_class) / CLASSES,
+        "map_top": sum(by_class) / len(by_class),
         "map_full": sum(by_class_full) / len(by_class_full),
     }
 
@@ -147,10 +147,10 @@ def test_hit_at_one_counts_a_video_without_labels_as_a_miss() -> None:
     assert score(HitAtOne(), logits, torch.tensor([[1.0, 0.0], [0.0, 0.0]])) == 0.5
 
 
-def test_a_class_that_no_video_has_lowers_map_top_and_not_map_full() -> None:
+def test_a_class_that_no_video_has_is_left_out_of_both_means() -> None:
     logits = torch.tensor([[3.0, 2.0], [4.0, 1.0]])
     targets = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
-    assert score(MAPTopK(2, top=1), logits, targets) == 0.5
+    assert score(MAPTopK(2, top=1), logits, targets) == 1.0
     assert score(MAPFull(2), logits, targets) == 1.0
 
 
