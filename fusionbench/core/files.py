@@ -52,6 +52,15 @@ def sweep(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
+def is_hidden(name: str) -> bool:
+    """Whether an operating system put a file of that name there for itself: no file of the user's.
+
+    >>> [is_hidden(name) for name in (".DS_Store", "._0_9.txt", "Thumbs.db", "0_9.txt")]
+    [True, True, True, False]
+    """
+    return name.startswith(".") or name.lower() in ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx")
+
+
 def is_running(pid: int) -> bool:
     """Whether a process of that id runs on this host."""
     try:

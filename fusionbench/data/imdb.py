@@ -30,7 +30,6 @@ from fusionbench.data.buckets import LengthBuckets
 from fusionbench.data.imdb_features import (
     FOLDS,
     PIECES,
-    cleaned,
     ngrams,
     number_of,
     out_of_fold,
@@ -38,7 +37,7 @@ from fusionbench.data.imdb_features import (
     pieces_of,
     strongest,
 )
-from fusionbench.data.imdb_files import FOLDER, LABELS, PARTS, bring, is_here, read_reviews, told_missing
+from fusionbench.data.imdb_files import FOLDER, LABELS, PARTS, bring, cleaned, is_here, read_reviews, told_missing
 from fusionbench.data.progress import progress
 from fusionbench.data.ragged import padded
 from fusionbench.data.splits import Rows, Split

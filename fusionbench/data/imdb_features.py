@@ -28,11 +28,6 @@ WORDS = r"(?u)\w+(?:'\w+)?|[!?]"
 """What an n-gram is made of, in lower case."""
 
 
-def cleaned(text: str) -> str:
-    """Without the line breaks of HTML, on one line."""
-    return " ".join(text.replace("<br />", " ").split())
-
-
 def number_of(name: str) -> int:
     """A number that a name always has, evenly spread: draws films without a seed."""
     return int(sha256_of(name)[:12], 16)

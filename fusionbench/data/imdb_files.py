@@ -20,6 +20,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from fusionbench.core.errors import UserError, shown
+from fusionbench.core.files import is_hidden
 from fusionbench.data.archives import DAMAGED, members, official
 from fusionbench.data.download import md5_of
 
@@ -135,17 +136,18 @@ def _refused(archive: Path, problem: str) -> UserError:
 
 
 def read_reviews(folder: Path) -> Reviews:
-    """Every review once.
+    """Every review once; what an operating system keeps in a folder for itself (.DS_Store) is not looked at.
 
     Raises:
-        UserError: there are too few or too many, one is no UTF-8, or a list of films is not one line per review.
+        UserError: there are too few or too many, one is empty or no UTF-8, or a list of films is not one line per
+            review.
     """
     found = Reviews()
     for part in PARTS:
         for target, label in enumerate(LABELS):
             films = _films(folder / part / f"urls_{label}.txt")
             paths = _numbered(folder / part / label)
-            found.texts += [_text(path) for path in paths]
+            found.texts += [_review(path) for path in paths]
             found.films += films
             found.targets += [target] * EACH
             found.is_test += [part == "test"] * EACH
@@ -154,7 +156,8 @@ def read_reviews(folder: Path) -> Reviews:
 
 def _numbered(folder: Path) -> list[Path]:
     """The reviews of one folder by number."""
-    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    there = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    names = sorted(name for name in there if not is_hidden(name))
     by_number = {int(match[1]): folder / name for name in names if (match := REVIEW.fullmatch(name))}
     if len(names) != EACH or sorted(by_number) != list(range(EACH)):
         absent = [str(number) for number in range(EACH) if number not in by_number]
@@ -170,6 +173,18 @@ def _films(path: Path) -> list[str]:
     if len(films) != EACH:
         raise UserError(f"{path}: {len(films)} lines with a film, expected {EACH}; copy the folder again")
     return films
+
+
+def _review(path: Path) -> str:
+    text = _text(path)
+    if not cleaned(text):
+        raise UserError(f"{path}: an empty review; copy the file again")
+    return text
+
+
+def cleaned(text: str) -> str:
+    """Without the line breaks of HTML, on one line."""
+    return " ".join(text.replace("<br />", " ").split())
 
 
 def _text(path: Path) -> str:

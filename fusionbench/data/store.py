@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from fusionbench.core.canonical import short_key
 from fusionbench.core.errors import UserError
-from fusionbench.core.files import flush
+from fusionbench.core.files import flush, is_hidden
 
 Array = NDArray[Any]
 MANIFEST = "manifest.json"
@@ -151,7 +151,8 @@ def _write(folder: Path, name: str, origin: Any, convert: Callable[[Path], None]
     old = part.with_name(f"{part.name}.old")
     try:
         convert(part)
-        arrays = {path.stem: np.load(path, mmap_mode="r", allow_pickle=False) for path in sorted(part.glob("*.npy"))}
+        paths = sorted(path for path in part.glob("*.npy") if not is_hidden(path.name))
+        arrays = {path.stem: np.load(path, mmap_mode="r", allow_pickle=False) for path in paths}
         facts = {key: [str(array.dtype), list(array.shape)] for key, array in arrays.items()}
         manifest = {"name": name, "fingerprint": fingerprint_of(arrays), "origin": origin, "arrays": facts}
         (part / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")

@@ -88,8 +88,8 @@ def parse_example(buffer: bytes, span: Span) -> dict[str, Feature]:
         WireError: the bytes are no tf.Example.
     """
     found: dict[str, Feature] = {}
-    for features in _messages(buffer, span, 1):
-        for entry in _messages(buffer, features, 1):
+    for features in messages(buffer, span, 1):
+        for entry in messages(buffer, features, 1):
             name, feature = _entry(buffer, entry)
             found[name] = feature
     return found
@@ -148,7 +148,7 @@ def _feature(buffer: bytes, parts: list[Span]) -> Feature:
         return _numbers(buffer, lists)
     if kind == FLOAT_LIST:
         return _floats(buffer, lists)
-    return [buffer[start:end] for one in lists for start, end in _messages(buffer, one, 1)]
+    return [buffer[start:end] for one in lists for start, end in messages(buffer, one, 1)]
 
 
 def _numbers(buffer: bytes, lists: list[Span]) -> NDArray[np.int64]:
@@ -180,8 +180,12 @@ def _scalars(buffer: bytes, lists: list[Span], single: int) -> list[Span]:
     return spans
 
 
-def _messages(buffer: bytes, span: Span, wanted: int) -> Iterator[Span]:
-    """The length-delimited fields of one number."""
+def messages(buffer: bytes, span: Span, wanted: int) -> Iterator[Span]:
+    """Where the length-delimited fields of one number lie in a message.
+
+    Raises:
+        WireError: the bytes are no message, or a field of that number is of another wire type.
+    """
     for number, wire, start, end in _fields(buffer, span):
         if number == wanted and wire != BYTES:
             raise WireError(start, f"field {number} has wire type {wire}, not {BYTES}")

@@ -31,6 +31,7 @@ from fusionbench.data.splits import Rows, Split
 from fusionbench.data.store import is_prepared, prepared_folder
 from fusionbench.data.youtube8m_records import AUDIO, CLASSES, RGB, read_video_shard
 from fusionbench.data.youtube8m_shards import (
+    VOCABULARY_URL,
     Shard,
     download_shards,
     in_subset,
@@ -223,7 +224,9 @@ def read_vocabulary(path: Path) -> list[str]:
         rows = [(row.get("Index"), row.get("Name") or row.get("KnowledgeGraphId")) for row in csv.DictReader(file)]
     names = {index: name for index, name in rows if index and name}
     if set(names) != {str(index) for index in range(CLASSES)} or len(rows) != CLASSES:
+        other = f"it has {len(names)}, as another version's" if set(names) > {str(i) for i in range(CLASSES)} else ""
         raise UserError(
-            f"{path}: not the vocabulary of {CLASSES} classes (columns Index, Name); fetch or copy it again"
+            f"{path}: not the vocabulary of {CLASSES} classes ({other or 'columns Index, Name'}); copy that of 2018 "
+            f"again ({VOCABULARY_URL}), or remove it"
         )
     return [names[str(index)] for index in range(CLASSES)]

@@ -12,13 +12,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fusionbench.core.errors import UserError, shown
 from fusionbench.data.tfrecord import (
     BYTES_LIST,
     FLOAT_LIST,
     INT64_LIST,
+    Feature,
     Span,
     WireError,
     damaged,
+    messages,
     parse_example,
     record_spans,
     varints,
@@ -52,10 +55,13 @@ def read_video_shard(path: Path) -> VideoShard:
     """Reads a shard whole; every checksum is checked.
 
     Raises:
-        UserError: a record is cut off, damaged or no video-level record; names file and byte offset.
+        UserError: a record is cut off or damaged, there is none, none has a label, or the file is of another level,
+            version or vocabulary; names file and byte offset.
         OSError: the file cannot be read.
     """
     buffer = path.read_bytes()
+    if not buffer:
+        raise damaged(path, 0, "holds no record")
     ids, labels, rgb, audio = list[bytes](), list[bytes](), list[bytes](), list[bytes]()
     spans = record_spans(buffer, path)
     for span in spans:
@@ -65,7 +71,7 @@ def read_video_shard(path: Path) -> VideoShard:
             column.append(part)
     values, counts = _labels(labels, spans, path)
     shard = VideoShard(
-        ids=np.array(ids, dtype=np.bytes_) if ids else np.zeros(0, dtype="S4"),
+        ids=np.array(ids, dtype=np.bytes_),
         labels=values,
         counts=counts,
         rgb=np.frombuffer(b"".join(rgb), dtype="<f4").reshape(-1, RGB),
@@ -74,8 +80,18 @@ def read_video_shard(path: Path) -> VideoShard:
     for name, array in (("mean_rgb", shard.rgb), ("mean_audio", shard.audio)):
         finite = np.isfinite(array).all(1)
         if not finite.all():
-            raise damaged(path, spans[int(finite.argmin())][0], f"{name} holds a value that is not finite")
+            raise _foreign(path, spans[int(finite.argmin())][0], f"{name} holds a value that is not finite")
+    if not len(shard.labels):
+        raise _foreign(path, 0, "no record has a label, as in the official test partition")
     return shard
+
+
+def _foreign(path: Path, offset: int, problem: str) -> UserError:
+    """The error for a file that is whole, since its checksums are right, but holds something else."""
+    return UserError(
+        f"{path}: byte {offset}: {problem}; put the video-level shard of 2018 in its place (train or validate, from "
+        f"2/video on the server)"
+    )
 
 
 def encoded_length(value: int) -> bytes:
@@ -147,21 +163,38 @@ def _any_layout(buffer: bytes, span: Span, path: Path) -> tuple[bytes, bytes, by
     """The same four values through the general parser: id, labels as packed varints, floats as bytes."""
     try:
         found = parse_example(buffer, span)
+        has_frames = any(end > start for start, end in messages(buffer, span, 2))
     except WireError as error:
-        raise damaged(path, error.offset, f"no tf.Example: {error.problem}") from error
+        raise _foreign(path, error.offset, f"no tf.Example: {error.problem}") from error
+    problem = _other_kind(found, has_frames=has_frames)
+    if problem:
+        raise _foreign(path, span[0], problem)
     name, labels = found.get("id"), found.get("labels", [])
     if not isinstance(name, list) or len(name) != 1 or not 0 < len(name[0]) <= LONGEST_ID:
-        raise damaged(path, span[0], f"a record without one id of 1 to {LONGEST_ID} letters")
+        raise _foreign(path, span[0], f"a record without one id of 1 to {LONGEST_ID} letters")
     if len(labels) and not (isinstance(labels, np.ndarray) and labels.dtype == np.int64):
-        raise damaged(path, span[0], "labels are no list of integers")
+        raise _foreign(path, span[0], "labels are no list of integers")
     packed = b"".join(encoded_length(int(label) & 0xFFFFFFFFFFFFFFFF) for label in labels)
     floats = []
     for feature, size in (("mean_rgb", RGB), ("mean_audio", AUDIO)):
         values = found.get(feature)
         if not isinstance(values, np.ndarray) or values.dtype != np.float32 or len(values) != size:
-            raise damaged(path, span[0], f"no {feature} of {size} floats: no video-level record of YouTube-8M")
+            raise _foreign(path, span[0], f"no {feature} of {size} floats")
         floats.append(values.astype("<f4").tobytes())
     return name[0], packed, floats[0], floats[1]
+
+
+def _other_kind(found: dict[str, Feature], *, has_frames: bool) -> str:
+    """Which other kind of YouTube-8M's files, or of any, a record is of; empty if it looks like one of ours."""
+    if "segment_labels" in found:
+        return "a record of segments (2019), frame level"
+    if "mean_rgb" not in found and (has_frames or "rgb" in found or "inc3" in found):
+        return "a frame-level record"
+    if "id" not in found and "video_id" in found:
+        return "a record of the version of 2016 or 2017, which has other classes"
+    if not {"id", "mean_rgb", "mean_audio"} & set(found):
+        return f"no record of YouTube-8M: its features are {shown(', '.join(sorted(found)) or 'none')}"
+    return ""
 
 
 def _labels(packed: list[bytes], spans: list[Span], path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -171,7 +204,7 @@ def _labels(packed: list[bytes], spans: list[Span], path: Path) -> tuple[NDArray
         values = varints(joined)
     except WireError as error:
         record = int(np.searchsorted(np.cumsum([len(part) for part in packed]), error.offset, side="right"))
-        raise damaged(path, spans[record][0], f"labels: {error.problem}") from error
+        raise _foreign(path, spans[record][0], f"labels: {error.problem}") from error
     ends = np.cumsum(np.array([len(part) for part in packed], dtype=np.int64))
     # A varint ends where a byte has no high bit: count those up to each record's end.
     ended = np.concatenate([[0], np.cumsum(np.frombuffer(joined, dtype=np.uint8) < 128)])
@@ -179,5 +212,6 @@ def _labels(packed: list[bytes], spans: list[Span], path: Path) -> tuple[NDArray
     wrong = (values < 0) | (values >= CLASSES)
     if wrong.any():
         record = int(np.searchsorted(np.cumsum(counts), wrong.argmax(), side="right"))
-        raise damaged(path, spans[record][0], f"label {values[wrong][0]} is not in 0 .. {CLASSES - 1}")
+        which = f"label {values[wrong][0]} is not in 0 .. {CLASSES - 1}"
+        raise _foreign(path, spans[record][0], f"{which}: the vocabulary of another version has 4716 or 4800 classes")
     return values, counts

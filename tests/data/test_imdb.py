@@ -12,8 +12,7 @@ from imdb_folder import EACH, lay_out, made, ready, small
 from fusionbench.core.errors import UserError
 from fusionbench.data.buckets import LengthBuckets
 from fusionbench.data.imdb import IMDB, MODEL
-from fusionbench.data.imdb_features import cleaned
-from fusionbench.data.imdb_files import FOLDER, LABELS, PARTS, read_reviews
+from fusionbench.data.imdb_files import FOLDER, LABELS, PARTS, cleaned, read_reviews
 from fusionbench.data.store import prepared_folder
 
 REAL = os.environ.get("FUSIONBENCH_TEST_DATA")

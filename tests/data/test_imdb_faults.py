@@ -60,6 +60,9 @@ def without(name: str) -> dict[str, bytes]:
         (FILES | {"train/pos/7_11.txt": b"x"}, rf"train/pos: {EACH + 1} files"),
         (without(REVIEW) | {"train/pos/99_1.txt": b"x"}, r"; no review 7; besides '99_1.txt'; copy"),
         (FILES | {REVIEW: b"caf\xe9"}, rf"{REVIEW}: byte 3 is no UTF-8"),
+        (FILES | {REVIEW: b""}, rf"{REVIEW}: an empty review; copy"),
+        (FILES | {REVIEW: b" \n<br /> "}, rf"{REVIEW}: an empty review; copy"),
+        (without(REVIEW) | {"train/pos/.DS_Store": b"x"}, rf"train/pos: {EACH - 1} files, .*; no review 7; copy"),
         (FILES | {"train/urls_neg.txt": FILES["train/urls_neg.txt"][:-20]}, f"{EACH - 1} lines with a film, expected"),
         (without("test/urls_pos.txt"), r"IMDB's reviews are not in .*\n.*prepare imdb"),
     ],
@@ -72,6 +75,13 @@ def test_a_folder_that_is_not_whole_is_refused_and_nothing_is_left(
         ready(tmp_path)
     told(caught)
     assert left_over(tmp_path) == []
+
+
+def test_files_that_an_operating_system_adds_to_a_folder_are_not_looked_at(tmp_path: Path) -> None:
+    lay_out(tmp_path / "plain", FILES)
+    added = (".DS_Store", f"._{Path(REVIEW).name}", "Thumbs.db", "desktop.ini", ".ipynb_checkpoints/0_1.txt")
+    lay_out(tmp_path / "seen", FILES | {f"{folder}/{n}": b"\0" for folder in ("train/pos", "test/neg") for n in added})
+    assert ready(tmp_path / "seen").fingerprint == ready(tmp_path / "plain").fingerprint
 
 
 def test_no_network_is_told_with_every_way_out(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ import pytest
 from scipy.sparse import csr_matrix
 from sklearn.naive_bayes import MultinomialNB
 
-from fusionbench.data.imdb_features import FOLDS, cleaned, log_ratios, ngrams, out_of_fold, strongest
+from fusionbench.data.imdb_features import FOLDS, log_ratios, ngrams, out_of_fold, strongest
+from fusionbench.data.imdb_files import cleaned
 
 RNG = np.random.default_rng(0)
 HELD = csr_matrix((RNG.random((90, 12)) < 0.3).astype(np.int64))

@@ -10,13 +10,13 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from tfrecord_writer import write_shard
+from tfrecord_writer import Values, example, frame, write_shard
 from youtube8m_folder import NAMES, SHARDS, Videos, left_over, made, ready, write
 
 from fusionbench.core.errors import UserError
 from fusionbench.data.download import md5_of
 from fusionbench.data.youtube8m import YouTube8M
-from fusionbench.data.youtube8m_shards import Shard
+from fusionbench.data.youtube8m_shards import Shard, in_subset
 
 
 @pytest.fixture
@@ -141,6 +141,64 @@ def test_wrong_options_are_told_in_one_line(tmp_path: Path, options: dict[str, s
 
 
 def test_a_part_without_a_video_is_refused(tmp_path: Path, videos: Videos) -> None:
-    write(tmp_path, {"validate0002": []})
-    with pytest.raises(UserError, match="no video is left for validation"):
+    other = next(half for half in (1, 2) if not in_subset(Shard("validate", 2), (half, 2)))
+    with pytest.raises(UserError, match=r"no video is left for (.* and )?validation"):
+        ready(tmp_path, subset=f"{other}/2")
+
+
+def test_a_shard_of_no_bytes_among_others_is_refused(tmp_path: Path, videos: Videos) -> None:
+    path = tmp_path / "youtube8m" / "video" / "validate0001.tfrecord"
+    path.write_bytes(b"")
+    with pytest.raises(UserError, match=rf"^{path}: byte 0: holds no record; .* fetch it again$"):
         ready(tmp_path)
+    assert left_over(tmp_path) == []
+
+
+FRAME: dict[str, Values] = {"id": [b"abcd"], "labels": [1]}
+SEGMENT: dict[str, Values] = {"segment_labels": [1], "segment_start_times": [5], "segment_scores": [1.0]}
+MEANS: dict[str, Values] = {"mean_rgb": [0.5] * 1024, "mean_audio": [0.5] * 128}
+OTHERS: dict[str, tuple[dict[str, Values], bytes, str]] = {
+    "frames": (FRAME, b"\x12\x02\x0a\x00", "a frame-level record"),
+    "frames of 2017": ({"video_id": [b"abcd"], "labels": [1]}, b"\x12\x02\x0a\x00", "a frame-level record"),
+    "segments": ({**FRAME, **SEGMENT}, b"", r"a record of segments \(2019\), frame level"),
+    "2017": ({"video_id": [b"abcd"], "labels": [1], **MEANS}, b"", "a record of the version of 2016 or 2017"),
+    "classes of 2017": (FRAME | MEANS | {"labels": [4715]}, b"", r"label 4715 is not .*another version has 4716"),
+    "no labels": (FRAME | MEANS | {"labels": []}, b"", "no record has a label, as in the official test partition"),
+    "short": (FRAME | MEANS | {"mean_rgb": [0.5] * 1023}, b"", "no mean_rgb of 1024 floats"),
+    "another dataset": (
+        {"image": [b"x"], "label": [1]},
+        b"",
+        "no record of YouTube-8M: its features are 'image, label",
+    ),
+    "nothing": ({}, b"", "no record of YouTube-8M: its features are 'none'"),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_file_of_another_level_version_or_vocabulary_is_called_that(
+    tmp_path: Path, videos: Videos, name: str
+) -> None:
+    features, frames, told = OTHERS[name]
+    path = tmp_path / "youtube8m" / "video" / "validate0003.tfrecord"
+    path.write_bytes(frame(example(features) + frames))
+    with pytest.raises(UserError, match=rf"^{path}: byte \d+: {told}.*put the video-level shard of 2018") as caught:
+        ready(tmp_path)
+    assert "damaged" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("classes", "told"), [(4716, "it has 4716, as another version's"), (7, "columns Index, Name")])
+def test_a_vocabulary_of_another_version_is_called_that(
+    tmp_path: Path, videos: Videos, classes: int, told: str
+) -> None:
+    rows = "".join(f"{index},class {index}\n" for index in range(classes))
+    (tmp_path / "youtube8m" / "vocabulary.csv").write_text(f"Index,Name\n{rows}", encoding="utf-8")
+    with pytest.raises(UserError, match=rf"vocabulary.csv: not the vocabulary of 3862 classes \({told}\); copy"):
+        ready(tmp_path)
+
+
+def test_files_that_an_operating_system_adds_are_not_looked_at(tmp_path: Path, videos: Videos) -> None:
+    before = ready(tmp_path).fingerprint
+    for name in (".DS_Store", "._validate0001.tfrecord", "Thumbs.db", "._validateab.tfrecord"):
+        (tmp_path / "youtube8m" / "video" / name).write_bytes(b"\0\5\x16\7")
+    assert ready(tmp_path).fingerprint == before

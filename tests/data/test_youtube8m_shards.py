@@ -194,10 +194,3 @@ def test_a_record_that_is_no_example_is_refused(tmp_path: Path) -> None:
     path.write_bytes(frame(b"\x0a\x7fshort"))
     with pytest.raises(UserError, match=r"byte 12: no tf\.Example: field 1 is longer than the message"):
         read_video_shard(path)
-
-
-def test_an_empty_shard_has_no_records(tmp_path: Path) -> None:
-    write_shard(tmp_path / "x.tfrecord", [])
-    shard = read_video_shard(tmp_path / "x.tfrecord")
-    assert shard.rgb.shape == (0, 1024)
-    assert shard.ids.shape == shard.counts.shape == shard.labels.shape == (0,)
