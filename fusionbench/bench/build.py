@@ -14,7 +14,7 @@ import torch
 
 from fusionbench.bench.matching import Match, default_target, matched
 from fusionbench.core.canonical import derived_seed
-from fusionbench.core.catalogue import describe, load
+from fusionbench.core.catalogue import describe, load, with_later
 from fusionbench.core.task import TaskSpec
 from fusionbench.data.base import MultimodalData
 from fusionbench.fusion.base import FusionModule, Optimiser, Setting
@@ -24,9 +24,8 @@ from fusionbench.records.record import DataFacts
 
 def dataset_of(run: RunSpec, root: Path | None) -> MultimodalData:
     """The run's dataset with its seed and batch size; nothing is read yet."""
-    made: MultimodalData = load("dataset", run.dataset.name)(
-        root, run.seed, run.budget.batch_size, **run.dataset.options
-    )
+    name, options = run.dataset.name, with_later("dataset", run.dataset.name, run.dataset.options)
+    made: MultimodalData = load("dataset", name)(root, run.seed, run.budget.batch_size, **options)
     return made
 
 
@@ -80,7 +79,8 @@ def _setting(run: RunSpec, task: TaskSpec) -> Setting:
     widths = [choice.options["width"] for choice in run.encoders.values()]
     width = widths[0] if widths else 1
     optimiser = Optimiser(run.budget.learning_rate, run.budget.weight_decay)
-    return Setting(task, run.encoders, width, width, run.budget.dropout, optimiser, run.seed)
+    budget = run.budget
+    return Setting(task, run.encoders, width, width, budget.dropout, optimiser, run.seed, budget.head_norm)
 
 
 def _has_no_head(run: RunSpec) -> bool:
@@ -90,7 +90,7 @@ def _has_no_head(run: RunSpec) -> bool:
 
 def build(run: RunSpec, setting: Setting) -> FusionModule:
     """The untrained model of a run; its initial weights depend on the seed alone."""
-    options = {name: tuple(v) if isinstance(v, list) else v for name, v in run.strategy.options.items()}
+    options = with_later("strategy", run.strategy.name, run.strategy.options)
     with seeded(run.seed, "fusion"):
         module: FusionModule = load("strategy", run.strategy.name)(setting, **options)
     return module

@@ -48,7 +48,7 @@ class Match:
 def default_target(setting: Setting) -> int:
     """The parameters of `concat` with a head as wide as the encodings: all that it has is that head."""
     with torch.device("meta"):
-        head = mlp_head(len(setting.task.names) * setting.width, replace(setting, head_width=setting.width))
+        head = mlp_head([setting.width] * len(setting.task.names), replace(setting, head_width=setting.width))
     return sum(parameter.numel() for parameter in head.parameters())
 
 

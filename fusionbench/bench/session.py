@@ -11,7 +11,7 @@ import torch
 
 from fusionbench.bench.build import Unsuitable, build, data_facts, dataset_of, setting_for
 from fusionbench.bench.jobs import SESSION_MEASURES, LatencyJob, MeasureJob, Message, PrepareJob, Report, TrainJob
-from fusionbench.core.catalogue import load
+from fusionbench.core.catalogue import load, with_later
 from fusionbench.core.errors import UserError
 from fusionbench.core.seat import Seat
 from fusionbench.data.base import MultimodalData
@@ -40,7 +40,8 @@ def store_measures(store: Store, job: TrainJob | MeasureJob, module: FusionModul
     for choice in job.measures:
         if choice.name not in SESSION_MEASURES:
             batch = data.batch(data.parts.test[:2])
-            values = load("measure", choice.name)(module, batch, **choice.options)
+            options = with_later("measure", choice.name, choice.options)
+            values = load("measure", choice.name)(module, batch, **options)
             store.publish_measure(job.run, choice.name, values)
 
 

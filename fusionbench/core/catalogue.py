@@ -58,6 +58,18 @@ class Plugin:
         return " ".join(self.doc.split("\n\n", maxsplit=1)[0].split())
 
     @property
+    def later(self) -> Mapping[str, Any]:
+        """Options that came after its first results, with the value that means "as before": see `checked_options`."""
+        found = self.facts.get("later", {})
+        return found if isinstance(found, Mapping) else {}
+
+    @property
+    def version(self) -> int:
+        """Of the plug-in alone: raised when a change to its file moves its numbers."""
+        found = self.facts.get("version", 1)
+        return found if isinstance(found, int) else 1
+
+    @property
     def shipped(self) -> bool:
         """Whether it is part of fusionbench, not a user's own module."""
         return "." not in self.name
@@ -117,7 +129,9 @@ def load(kind: PluginKind, name: str) -> Any:
 
 
 def checked_options(plugin: Plugin, given: Mapping[str, Any], place: Callable[..., str]) -> dict[str, Any]:
-    """The options as JSON values, types checked and defaults filled in.
+    """The options as JSON values, types checked and defaults filled in: what a key is made of.
+
+    A later option at the value that means "as before" is left out, so that old keys last; `with_later` brings it back.
 
     Args:
         plugin: whose options they are.
@@ -140,14 +154,21 @@ def checked_options(plugin: Plugin, given: Mapping[str, Any], place: Callable[..
         except ValidationError as error:
             problem = error.errors()[0]
             raise UserError(f"{place(name, *problem['loc'])}: {owner}: {complaint(problem)}") from error
-    return filled
+    return {name: value for name, value in filled.items() if name not in plugin.later or value != plugin.later[name]}
+
+
+def with_later(kind: PluginKind, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a key as the plug-in takes them: later ones that are left out of it, and tuples for lists."""
+    full = {**describe(kind, name).later, **options}
+    return {option: tuple(value) if isinstance(value, list) else value for option, value in full.items()}
 
 
 def changed_options(plugin: Plugin, options: Mapping[str, Any]) -> dict[str, Any]:
     """Those options that differ from the default: what a row of a table has to show."""
+    full = {**{name: value for name, value in plugin.later.items() if name in plugin.options}, **options}
     return {
         name: value
-        for name, value in options.items()
+        for name, value in full.items()
         if name not in plugin.options or plugin.options[name].required or plugin.options[name].default != value
     }
 

@@ -1,8 +1,11 @@
 """Small convolutional network: 3x3 convolutions with group norm, halving the picture while it is large enough.
 
     h_l = pool(ReLU(GN(conv3x3(h_{l-1}))))   (B, C_l, H_l, W_l)
-    tokens = W h(position) + b               (B, T, D), T positions of the last map
-    pooled = W max_position h + b            (B, D)
+    tokens = W LN(h(position)) + b           (B, T, D), T positions of the last map
+    pooled = W LN(max_position h) + b        (B, D)
+
+LN is LayerNorm over channels, without weights. What is left of a ReLU is positive, and its maximum more so: without LN
+most of an encoding is the same for all pictures, and a head starts on that constant.
 
 Maps and kernels are kept channels last in memory, which processors and GPUs convolve faster (a rounding apart).
 
@@ -67,7 +70,11 @@ class SmallCNN(Encoder):
 
     def finish(self, hidden: Hidden) -> Encoded:
         """(B, C, H, W) -> pooled (B, D), tokens (B, T, D)."""
-        steps = self.dropout(hidden.map.flatten(2).transpose(1, 2))  # (B, C, H, W) -> (B, T, C)
-        tokens = self.project(steps)
+        steps = hidden.map.flatten(2).transpose(1, 2)  # (B, C, H, W) -> (B, T, C)
+        tokens, pooled = self._projected(steps), self._projected(steps.amax(1))
         mask = hidden.present[:, None].expand(tokens.shape[:2])
-        return Encoded(self.project(steps.amax(1)), tokens, mask, hidden.present)
+        return Encoded(pooled, tokens, mask, hidden.present)
+
+    def _projected(self, x: Tensor) -> Tensor:
+        """(..., C) -> (..., D)."""
+        return self.project(self.dropout(F.layer_norm(x, x.shape[-1:])))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -14,14 +15,47 @@ from fusionbench.core.errors import UserError
 from fusionbench.fusion.base import Setting
 
 
-def mlp_head(inputs: int, setting: Setting) -> nn.Sequential:
-    """Linear(inputs, W), ReLU, dropout, `class_layer`: (inputs+1)*W + (W+1)*C parameters."""
-    last = class_layer(setting.head_width, setting)
-    return nn.Sequential(nn.Linear(inputs, setting.head_width), nn.ReLU(), nn.Dropout(setting.dropout), last)
+class HeadNorm(nn.Module):
+    """What an MLP head reads, brought to one size: LayerNorm without weights, each part of the input by itself.
+
+        z_p = (x_p - mean(x_p)) / sqrt(var(x_p) + 1e-5)     of each part p, mean and variance over its units
+
+    The same for every strategy: else one budget, and one learning rate, would rank the sizes of the first signals, not
+    mechanisms. A part is a modality, where several stand side by side: an absent one, all zeros, stays exactly zero,
+    and no modality's size enters another's. A part of one unit is left as it is. No parameters.
+    """
+
+    def __init__(self, parts: Sequence[int], setting: Setting) -> None:
+        super().__init__()
+        self.parts, self.on = list(parts), setting.head_norm
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, X) -> (B, X), X the sum of the parts."""
+        if not self.on:
+            return x
+        if len(set(self.parts)) == 1:
+            return self._normalised(x.reshape(*x.shape[:-1], len(self.parts), -1)).flatten(-2)
+        return torch.cat([self._normalised(part) for part in torch.split(x, self.parts, -1)], -1)
+
+    @staticmethod
+    def _normalised(x: Tensor) -> Tensor:
+        return F.layer_norm(x, x.shape[-1:]) if x.shape[-1] > 1 else x
+
+
+def mlp_head(inputs: int | Sequence[int], setting: Setting) -> nn.Sequential:
+    """HeadNorm, Linear(X, W), ReLU, dropout, `class_layer`: (X+1)*W + (W+1)*C parameters.
+
+    Args:
+        inputs: X; or the widths of parts that stand side by side, each normalised by itself, which add up to X.
+        setting: the head's width, dropout and classes, and whether what it reads is normalised.
+    """
+    parts = [inputs] if isinstance(inputs, int) else inputs
+    hidden, last = nn.Linear(sum(parts), setting.head_width), class_layer(setting.head_width, setting)
+    return nn.Sequential(HeadNorm(parts, setting), hidden, nn.ReLU(), nn.Dropout(setting.dropout), last)
 
 
 def wide_head(
-    strategy: str, inputs: int, setting: Setting, encoders: nn.Module, widening: int, parameters: int | None
+    strategy: str, inputs: Sequence[int], setting: Setting, encoders: nn.Module, widening: int, parameters: int | None
 ) -> nn.Sequential:
     """An `mlp_head` with `widening` times the common width, or as wide as `parameters` allow, encoders included.
 
@@ -32,7 +66,7 @@ def wide_head(
     width = widening * setting.head_width
     if parameters is not None:
         classes, before = setting.task.classes, sum(parameter.numel() for parameter in encoders.parameters())
-        unit = inputs + 1 + classes
+        unit = sum(inputs) + 1 + classes
         width = round((parameters - before - classes) / unit)
         at_least(strategy, "parameters", parameters, before + classes + unit)
     return mlp_head(inputs, replace(setting, head_width=width))

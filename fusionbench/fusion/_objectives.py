@@ -26,7 +26,7 @@ class JointAndOwnHeads(nn.Module):
     def __init__(self, setting: Setting) -> None:
         super().__init__()
         names = setting.task.names
-        self.joint = mlp_head(len(names) * setting.width, setting)
+        self.joint = mlp_head([setting.width] * len(names), setting)
         self.own = nn.ModuleDict({name: mlp_head(setting.width, setting) for name in names})
 
     def forward(self, encoded: dict[str, Encoded], with_own: bool) -> Prediction:

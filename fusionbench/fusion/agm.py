@@ -75,7 +75,7 @@ class AgmFusion(FusionModule):
         super().__init__(setting)
         self.alpha = alpha
         count = len(self.task.names)
-        self.head = mlp_head(count * setting.width, setting)
+        self.head = mlp_head([setting.width] * count, setting)
         subsets, shares = shapley(count)
         self.register_buffer("subsets", subsets, persistent=False)
         self.register_buffer("shares", shares, persistent=False)

@@ -20,7 +20,7 @@ from torchmetrics import MetricCollection
 
 from fusionbench.core.batch import Encoded, MultimodalBatch
 from fusionbench.core.canonical import derived_seed
-from fusionbench.core.catalogue import load
+from fusionbench.core.catalogue import load, with_later
 from fusionbench.core.task import ModalitySpec, TaskSpec
 from fusionbench.encoders.base import Encoder
 from fusionbench.fusion._stages import given, without_absent
@@ -54,6 +54,8 @@ class Setting:
     optimiser: Optimiser = field(default_factory=Optimiser)
     seed: int = 0
     """Encoders are initialised from (seed, modality): the same for every strategy of a seed."""
+    head_norm: bool = True
+    """Whether what enters an MLP head is normalised; see `_blocks.HeadNorm`."""
 
 
 @dataclass
@@ -91,6 +93,12 @@ class FusionModule(LightningModule):
     """Why the loss of a batch is not the mean over its parts, so that several devices do not train what one trains."""
     uses: ClassVar[Literal["all", "one", "none"]] = "all"
     """Which modalities' encoders it builds: all, the one of its option `modality`, or none."""
+    per_modality: ClassVar[str] = ""
+    """An option that names a modality: where a suite leaves it out, the strategy is a row for each modality."""
+    training_only: ClassVar[tuple[str, ...]] = ()
+    """Submodules, by path such as `heads.own`, that no prediction needs: their parameters are counted apart."""
+    version: ClassVar[int] = 1
+    """Raised when a change to this file alone moves its numbers: from 2 on it is part of its runs' keys."""
 
     def __init__(self, setting: Setting) -> None:
         super().__init__()
@@ -106,6 +114,10 @@ class FusionModule(LightningModule):
         """Why the strategy cannot be used here, in words a user understands; empty if it can."""
         return ""
 
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of its row has to know of this model once it is trained, a sentence each: for its record."""
+        return ()
+
     def modalities_used(self) -> tuple[str, ...]:
         """The modalities whose encoders are built."""
         return self.task.names if self.uses == "all" else ()
@@ -119,7 +131,7 @@ class FusionModule(LightningModule):
         # A generator of its own: encoders start alike whatever the strategy, and leave the fusion's draws alone.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derived_seed(self.setting.seed, f"encoder/{spec.name}"))
-            options = {key: tuple(v) if isinstance(v, list) else v for key, v in choice.options.items()}
+            options = with_later("encoder", choice.name, choice.options)
             encoder: Encoder = load("encoder", choice.name)(spec, dropout=self.setting.dropout, **options)
         # Trained beforehand (the runner loads its weights): it stays as it is, and its dropout stays off.
         return encoder.requires_grad_(False).eval() if choice.pretrain else encoder

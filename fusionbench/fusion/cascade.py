@@ -35,15 +35,14 @@ class CascadeFusion(FusionModule):
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
-        later = setting.width + setting.head_width
-        inputs = [setting.width, *[later] * (len(setting.task.names) - 1)]
-        heads = [mlp_head(width, setting) for width in inputs]
+        later = [setting.width, setting.head_width]
+        heads = [mlp_head(parts, setting) for parts in [[setting.width], *[later] * (len(setting.task.names) - 1)]]
         self.hidden = nn.ModuleList(head[:-1] for head in heads)
         self.corrections = nn.ModuleList(head[-1] for head in heads)
         # The sum starts from the prior of one head: the priors of all M would add up.
-        self.start = nn.Parameter(heads[0].get_parameter("3.bias").detach().clone())
+        self.start = nn.Parameter(heads[0].get_parameter("4.bias").detach().clone())
         for head in heads:
-            nn.init.zeros_(head.get_parameter("3.bias"))
+            nn.init.zeros_(head.get_parameter("4.bias"))
 
     def fuse(self, encoded: dict[str, Encoded]) -> Prediction:
         """(B, M, D) -> M corrections (B, C) -> their sum (B, C)."""

@@ -27,7 +27,7 @@ class ConcatFusion(FusionModule):
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
-        self.head = mlp_head(len(setting.task.modalities) * setting.width, setting)
+        self.head = mlp_head([setting.width] * len(setting.task.names), setting)
 
     def fuse(self, encoded: dict[str, Encoded]) -> Prediction:
         """(B, M, D) -> (B, M*D) -> (B, C)."""

@@ -31,7 +31,7 @@ class WideConcatFusion(FusionModule):
             UserError: `widening` is below 1, or the encoders alone have more than `parameters`.
         """
         super().__init__(setting)
-        inputs = len(setting.task.names) * setting.width
+        inputs = [setting.width] * len(setting.task.names)
         self.head = wide_head("concat_wide", inputs, setting, self.encoders, widening, parameters)
 
     def fuse(self, encoded: dict[str, Encoded]) -> Prediction:

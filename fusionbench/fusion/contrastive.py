@@ -55,7 +55,7 @@ class ContrastiveFusion(FusionModule):
         super().__init__(setting)
         count = len(setting.task.names)
         self.weight = weight
-        self.head = mlp_head(count * setting.width, setting)
+        self.head = mlp_head([setting.width] * count, setting)
         self.projections = nn.ModuleList(nn.Linear(setting.width, hidden, bias=False) for _ in setting.task.names)
         self.log_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
 

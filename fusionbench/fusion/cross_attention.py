@@ -44,7 +44,7 @@ class CrossAttentionFusion(FusionModule):
         super().__init__(setting)
         self.pairs = list(permutations(setting.task.names, 2))
         self.streams = nn.ModuleList(_Stream(setting.width, heads, layers, setting.dropout) for _ in self.pairs)
-        self.head = mlp_head(len(self.pairs) * setting.width, setting)
+        self.head = mlp_head([setting.width] * len(self.pairs), setting)
 
     @classmethod
     def unsuitable(cls, setting: Setting) -> str:

@@ -53,7 +53,7 @@ class DeepCCA(FusionModule):
             raise UserError(f"strategy 'deep_cca': ridge is {ridge}; it must be a number above 0")
         super().__init__(setting)
         self.weight, self.ridge = weight, ridge
-        self.head = mlp_head(len(setting.task.names) * setting.width, setting)
+        self.head = mlp_head([setting.width] * len(setting.task.names), setting)
         # No biases: a covariance does not see them.
         self.projections = nn.ModuleList(nn.Linear(setting.width, hidden, bias=False) for _ in setting.task.names)
 

@@ -28,7 +28,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class GatedByOne(FusionModule):
     """One modality gates the sum of the others, then an MLP."""
 
-    family = "feature"
+    family, per_modality = "feature", "gate"
     paper, stage, interaction, fidelity = "kiela2018efficient", "feature", "full", "faithful"
     departure = (
         "of more than two modalities the first, or the one named, gates the sum of the others; any may be missing; "

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fusionbench.core.catalogue import checked_options, describe, load
+from fusionbench.core.catalogue import checked_options, describe, load, with_later
 from fusionbench.core.errors import UserError
 from fusionbench.core.task import ModalitySpec, TaskKind, TaskSpec
 from fusionbench.fusion.base import FusionModule, Setting
@@ -62,5 +62,5 @@ def layer(
     reason = strategy.unsuitable(setting)
     if reason:
         raise UserError(f"layer('{name}'): {reason}")
-    module: FusionModule = strategy(setting, **filled)
+    module: FusionModule = strategy(setting, **with_later("strategy", name, filled))
     return module

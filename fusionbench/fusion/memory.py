@@ -55,7 +55,7 @@ class MemoryFusion(FusionModule):
         self.proposal = _mlp(watched, inner, memory, setting.dropout)
         self.retain = _mlp(watched + memory, inner, memory, setting.dropout)
         self.write = _mlp(watched + memory, inner, memory, setting.dropout)
-        self.head = mlp_head(count * hidden + memory, setting)
+        self.head = mlp_head([*[hidden] * count, memory], setting)
 
     def fuse(self, encoded: dict[str, Encoded]) -> Prediction:
         """Tokens (B, T_m, D) of each -> outputs (B, M*H) and memory (B, U) -> (B, C)."""

@@ -47,7 +47,7 @@ class MFHFusion(FusionModule):
         self.factors = factors
         count, outputs = len(setting.task.names), hidden * factors
         self.blocks = nn.ModuleList(Maps(count, setting.width, outputs) for _ in range(order))
-        self.head = mlp_head(order * hidden, setting)
+        self.head = mlp_head([hidden] * order, setting)
 
     def fuse(self, encoded: dict[str, Encoded]) -> Prediction:
         """(B, M, D) -> (B, P*H) -> (B, C)."""

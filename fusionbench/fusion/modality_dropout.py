@@ -34,7 +34,7 @@ class ModalityDropout(FusionModule):
             raise UserError(f"strategy 'modality_dropout': drop is {drop}; it must be at least 0 and below 1")
         super().__init__(setting)
         self.drop = drop
-        self.head = mlp_head(len(setting.task.names) * setting.width, setting)
+        self.head = mlp_head([setting.width] * len(setting.task.names), setting)
 
     def fuse(self, encoded: dict[str, Encoded]) -> Prediction:
         """(B, M, D) -> (B, M*D) -> (B, C)."""

@@ -82,7 +82,7 @@ class PmrFusion(FusionModule):
         super().__init__(setting)
         self.alpha, self.mu, self.momentum, self.early = alpha, mu, momentum, early
         count = len(self.task.names)
-        self.head = mlp_head(count * setting.width, setting)
+        self.head = mlp_head([setting.width] * count, setting)
         self.register_buffer("prototypes", torch.zeros(count, self.task.classes, setting.width))
         self.register_buffer("seen", torch.zeros(count, self.task.classes))
 

@@ -52,7 +52,7 @@ class PseudoViewFusion(FusionModule):
         super().__init__(setting)
         self.annealing = annealing
         self.heads = EvidenceHeads(setting)
-        self.together = mlp_head(len(setting.task.names) * setting.width, setting)
+        self.together = mlp_head([setting.width] * len(setting.task.names), setting)
 
     @classmethod
     def unsuitable(cls, setting: Setting) -> str:

@@ -81,7 +81,7 @@ class SharedPrivate(FusionModule):
         self.shared = nn.Linear(common, common)
         self.decoders = nn.ModuleList(nn.Linear(common, common) for _ in names)
         self.layer = NormAfter(common, heads, feedforward, setting.dropout)
-        self.head = mlp_head(2 * len(names) * common, setting)
+        self.head = mlp_head([common] * 2 * len(names), setting)
 
     def fuse(self, encoded: dict[str, Encoded]) -> Prediction:
         """(B, M, D) -> private and shared (B, M, H) each -> (B, 2M, H) -> (B, C), and in training the losses."""

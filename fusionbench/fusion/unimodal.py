@@ -21,6 +21,7 @@ class Unimodal(FusionModule):
 
     family = "baseline"
     stage, representation, interaction, uses = "feature", "single", "none", "one"
+    per_modality = "modality"
 
     def __init__(self, setting: Setting, *, modality: str) -> None:
         if modality not in setting.task.names:

@@ -24,6 +24,7 @@ class WideUnimodal(FusionModule):
 
     family = "baseline"
     stage, representation, interaction, uses = "feature", "single", "none", "one"
+    per_modality = "modality"
 
     def __init__(self, setting: Setting, *, modality: str, widening: int = 8, parameters: int | None = None) -> None:
         """`parameters` of the whole model, its encoder included, decide the width in place of `widening`.
@@ -35,7 +36,7 @@ class WideUnimodal(FusionModule):
             raise unknown("modality", modality, setting.task.names)
         self.modality = modality
         super().__init__(setting)
-        self.head = wide_head("unimodal_wide", setting.width, setting, self.encoders, widening, parameters)
+        self.head = wide_head("unimodal_wide", [setting.width], setting, self.encoders, widening, parameters)
 
     def modalities_used(self) -> tuple[str, ...]:
         """Only its own."""

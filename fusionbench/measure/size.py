@@ -1,4 +1,4 @@
-"""Size: parameters of the fusion and of the encoders, and floating-point operations per sample.
+"""Size: parameters of the fusion, of what only its training needs and of the encoders, and FLOPs per sample.
 
     FLOPs: 2 for each multiply-add of matrix products, convolutions and attention; element-wise work is not counted.
     Those of the fusion: after the encoders, and between their layers what is not the encoders' own.
@@ -38,6 +38,7 @@ def measure(module: FusionModule, batch: MultimodalBatch) -> dict[str, Any]:
     module.train(training)
     return {
         "fusion_parameters": fusion_parameters(module),
+        "training_parameters": training_parameters(module),
         "encoder_parameters": encoders,
         "trained_parameters": trained,
         "flops_per_sample": flops / len(batch),
@@ -46,9 +47,16 @@ def measure(module: FusionModule, batch: MultimodalBatch) -> dict[str, Any]:
 
 
 def fusion_parameters(module: FusionModule) -> int:
-    """The parameters of all that is not an encoder."""
+    """The parameters of all that predicts and is not an encoder."""
     total = sum(parameter.numel() for parameter in module.parameters())
-    return total - sum(parameter.numel() for parameter in module.encoders.parameters())
+    encoders = sum(parameter.numel() for parameter in module.encoders.parameters())
+    return total - encoders - training_parameters(module)
+
+
+def training_parameters(module: FusionModule) -> int:
+    """The parameters of what only training needs, such as heads for a loss of each modality."""
+    parts = [module.get_submodule(path) for path in module.training_only]
+    return sum(parameter.numel() for part in parts for parameter in part.parameters())
 
 
 def _between_layers(module: FusionModule, batch: MultimodalBatch) -> int:

@@ -146,14 +146,14 @@ class _Resolver:
     def rows(
         self, dataset: Choice, strategies: list[FileChoice], given: Mapping[str, Choice], track: Choice
     ) -> Iterator[Row]:
-        """A row per strategy; one that uses one modality and does not say which is a row per modality."""
+        """A row per strategy; one that names a modality by an option and is not told which is a row per modality."""
         encoders = self.encoders(dataset, given)
         seen: list[Choice] = []
         for index, choice in enumerate(strategies):
             at: TreePath = ("strategies", index)
             plugin = self.plugin("strategy", choice.name, at)
-            expand = plugin.facts.get("uses") == "one" and "modality" not in choice.options
-            for extra in [{"modality": name} for name in encoders] if expand else [{}]:
+            by = plugin.facts.get("per_modality", "")
+            for extra in [{by: name} for name in encoders] if by and by not in choice.options else [{}]:
                 strategy = self.filled(plugin, {**choice.options, **extra}, at)
                 if strategy in seen:
                     place = self.source.place(at)
@@ -218,4 +218,5 @@ def _default_encoder(dataset: Choice, modality: str, kind: str, place: str) -> C
 
 
 def _choice(plugin: Plugin, options: Mapping[str, Any], place: Any) -> Choice:
-    return Choice(plugin.name, checked_options(plugin, options, place), "" if plugin.shipped else plugin.source)
+    own = "" if plugin.shipped else plugin.source
+    return Choice(plugin.name, checked_options(plugin, options, place), own, version=plugin.version)

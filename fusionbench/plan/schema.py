@@ -42,6 +42,7 @@ class FileBudget:
     dropout: float = Field(default=Budget.dropout, ge=0, lt=1)
     precision: Precision = Budget.precision
     patience: int = Field(default=Budget.patience, ge=0)
+    head_norm: bool = Budget.head_norm
 
 
 @dataclass(config=STRICT, kw_only=True)

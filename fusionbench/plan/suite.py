@@ -1,15 +1,17 @@
 """The plan's words: a suite, and the runs that it stands for. Field names are a contract: records hold them.
 
-A run's key is 12 hex digits of the SHA-256 of the canonical JSON of its RunSpec, with every default filled in. Adding
-a field here changes every key: old results are then no longer found.
+A run's key is 12 hex digits of the SHA-256 of the canonical JSON of its RunSpec, with every default filled in. Keys
+last: a field that is added here later names the value that means "as before" in LATER, and is left out of the JSON at
+that value, as an option is that a plug-in's `later` names (catalogue.with_later). A default that changes does change
+the key. What decides no result (title, measures, what is kept, which engine) is no part of a RunSpec.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from fusionbench.core.canonical import short_key
 
@@ -36,6 +38,14 @@ class Budget:
     precision: Precision = "32-true"
     patience: int = 0
     """Stop after so many epochs without a better validation score; 0: never."""
+    head_norm: bool = True
+    """Whether what enters an MLP head is normalised without weights, modality by modality."""
+
+    LATER: ClassVar[dict[str, Any]] = {"head_norm": True}
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields, but for later ones at the value that means "as before"."""
+        return _without(vars(self), self.LATER)
 
 
 @dataclass(frozen=True)
@@ -48,12 +58,18 @@ class Choice:
     """SHA-256 of the file of a user's own plug-in; empty for a shipped one, whose version is in the record."""
     pretrain: Budget | None = None
     """Of an encoder: it is trained first under this budget, on its modality's own labels, and frozen."""
+    version: int = 1
+    """The plug-in's own: raised when its file alone changes its numbers, so that only its runs are made anew."""
 
     def to_json(self) -> dict[str, Any]:
-        """Name and options; the source's hash and the budget of pretraining only where there is one."""
-        own: dict[str, Any] = {"source": self.source} if self.source else {}
-        first = {"pretrain": vars(self.pretrain)} if self.pretrain else {}
-        return {"name": self.name, "options": self.options, **own, **first}
+        """Name and options; source, budget of pretraining and version only where there is one, or it is not 1."""
+        first = self.pretrain.to_json() if self.pretrain else None
+        own = {"source": self.source, "pretrain": first, "version": self.version}
+        return {
+            "name": self.name,
+            "options": self.options,
+            **_without(own, {"source": "", "pretrain": None, "version": 1}),
+        }
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Choice:
@@ -83,7 +99,7 @@ class RunSpec:
             "encoders": {name: choice.to_json() for name, choice in self.encoders.items()},
             "seed": self.seed,
             "track": self.track.to_json(),
-            "budget": vars(self.budget),
+            "budget": self.budget.to_json(),
             "role": self.role,
         }
 
@@ -142,3 +158,8 @@ class Suite:
     def measure(self, name: str) -> Choice | None:
         """The measure of that name, if the suite asks for it."""
         return next((choice for choice in self.measures if choice.name == name), None)
+
+
+def _without(values: Mapping[str, Any], neutral: Mapping[str, Any]) -> dict[str, Any]:
+    """The values but for those that are as a neutral one says."""
+    return {name: value for name, value in values.items() if name not in neutral or value != neutral[name]}

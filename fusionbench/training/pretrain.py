@@ -49,7 +49,7 @@ def pretrain(choice: Choice, modality: str, data: MultimodalData, seed: int, on_
     width = int(choice.options["width"])
     optimiser = Optimiser(budget.learning_rate, budget.weight_decay)
     encoders = {modality: replace(choice, pretrain=None)}  # Here it is not frozen.
-    setting = Setting(own.task, encoders, width, width, budget.dropout, optimiser, seed)
+    setting = Setting(own.task, encoders, width, width, budget.dropout, optimiser, seed, budget.head_norm)
     module: FusionModule = load("strategy", "unimodal")(setting, modality=modality)
     fitted = fit(module, own, budget, on_epoch)
     encoder: nn.Module = module.encoders[modality]

@@ -19,7 +19,7 @@ from torchmetrics import Metric
 
 from fusionbench.bench.matching import matched
 from fusionbench.core.batch import MultimodalBatch
-from fusionbench.core.catalogue import describe, load
+from fusionbench.core.catalogue import describe, load, names
 from fusionbench.core.task import ModalityKind, ModalitySpec, TaskKind, TaskSpec
 from fusionbench.fusion.base import FusionModule, Optimiser, Setting
 from fusionbench.measure.size import fusion_parameters, measure
@@ -58,6 +58,8 @@ TINY = {
     "sketch": 11,
 }
 """Options, for those that have them: small, and all different so that a formula cannot mix them up."""
+TRAINED = [name for name in names("strategy") if describe("strategy", name).facts.get("uses") != "none"]
+"""Strategies that look at something."""
 
 
 def task_of(kinds: Sequence[ModalityKind], kind: TaskKind = "multiclass") -> TaskSpec:
@@ -76,8 +78,8 @@ def setting_of(task: TaskSpec, seed: int = 0) -> Setting:
 
 def options_of(strategy: str, task: TaskSpec) -> dict[str, Any]:
     """All options of a shipped strategy, tiny where they are known, the first modality where one is asked for."""
-    known = TINY | {"modality": task.names[0]}
     plugin = describe("strategy", strategy)
+    known = TINY | {str(plugin.facts.get("per_modality")): task.names[0]}
     return {name: known.get(name, option.default) for name, option in plugin.options.items()}
 
 
@@ -219,6 +221,8 @@ def check_size(module: FusionModule, doc: str, options: Mapping[str, Any], batch
     found = measure(module, batch)
     parameters = evaluated(doc, "Parameters", letters | dict(options))
     assert found["fusion_parameters"] == parameters, f"{found['fusion_parameters']} parameters, formula {parameters}"
+    training = evaluated(doc, "In training", letters | dict(options)) if module.training_only else 0
+    assert found["training_parameters"] == training, f"{found['training_parameters']} in training, formula {training}"
     flops = evaluated(doc, "FLOPs", letters | dict(options))
     counted = found["fusion_flops_per_sample"]
     assert abs(counted - flops) <= 0.01 * flops, f"{counted} FLOPs per sample, formula {flops}"

@@ -12,6 +12,7 @@ import pytest
 import torch
 from contract_checks import (
     ENCODERS,
+    TRAINED,
     batch_of,
     built,
     check_learning,
@@ -40,7 +41,6 @@ MIXTURES: tuple[tuple[ModalityKind, ...], ...] = (
 )
 SETS = [(kind,) * count for kind, count in product(KINDS, (2, 3, 5))] + list(MIXTURES)
 TASKS = [(kinds, kind) for kinds in SETS for kind in TASK_KINDS]
-TRAINED = [name for name in STRATEGIES if describe("strategy", name).facts.get("uses") != "none"]
 
 
 def suitable(strategy: str, task: TaskSpec) -> bool:

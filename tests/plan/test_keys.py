@@ -74,7 +74,7 @@ def test_a_run_survives_the_way_through_json(spec: RunSpec) -> None:
 
 def test_every_field_is_in_the_json() -> None:
     assert set(SPEC.to_json()) == {field.name for field in fields(RunSpec)}
-    assert set(SPEC.to_json()["budget"]) == {field.name for field in fields(Budget)}
+    assert set(SPEC.to_json()["budget"]) == {field.name for field in fields(Budget)} - set(Budget.LATER)
 
 
 CHANGES: list[Callable[[RunSpec], RunSpec]] = [
