@@ -20,10 +20,12 @@ from fusionbench.bench.tuning import Chosen, chosen_learning_rate
 from fusionbench.core.errors import Diverged, Interrupted, UserError
 from fusionbench.core.seat import ALONE, Seat
 from fusionbench.data.base import MultimodalData
+from fusionbench.plan.suite import RunSpec
 from fusionbench.records.record import Record, Status
 from fusionbench.records.store import Store
-from fusionbench.training.fit import OnEpoch, evaluate, fit
+from fusionbench.training.fit import OnEpoch, Tested, evaluate, fit
 from fusionbench.training.group import can_be_shared, has_lost_another
+from fusionbench.training.resamples import resamples_of, seed_of
 
 Meet = Callable[[], AbstractContextManager[None]]
 """Enters the group of the processes that train together; see training/group.py."""
@@ -81,7 +83,7 @@ def _trained(job: TrainJob, report: Report, store: Store, started: datetime, sea
             fitted = fit(module, data, run.budget, _teller(report, run.budget.epochs, seat))
         tested = evaluate(module, data, run.budget) if run.role == "final" else None  # A trial never sees a test row.
     if seat.is_first and tested:
-        store.publish_arrays(run, tested.predictions)
+        _publish_tested(store, run, tested, data)
     return replace(
         _ended(job, "done", "", started),
         devices=seat.of,
@@ -95,6 +97,14 @@ def _trained(job: TrainJob, report: Report, store: Store, started: datetime, sea
         epochs_run=fitted.epochs_run,
         data=facts,
     )
+
+
+def _publish_tested(store: Store, run: RunSpec, tested: Tested, data: MultimodalData) -> None:
+    """Predictions, and the scores on resampled test rows: what is drawn depends on the data alone."""
+    assert data.parts is not None
+    found, seed = tested.predictions, seed_of(data.fingerprint, data.parts.test_sha256)
+    store.publish_arrays(run, found)
+    store.publish_resamples(run, resamples_of(run.key, found, data.task.kind, seed, data.groups(found["ids"])))
 
 
 def _tuned(chosen: Chosen) -> dict[str, Any]:

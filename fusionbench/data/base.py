@@ -10,6 +10,7 @@ from typing import Any, ClassVar, cast
 import numpy as np
 import torch
 from lightning import LightningDataModule
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -114,6 +115,13 @@ class MultimodalData(LightningDataModule):
         """In which batches an epoch meets the training rows: a dataset that sorts them by length overrides it."""
         assert self.parts is not None
         return EpochOrder(self.parts.train, self.batch_size, self.seed)
+
+    def groups(self, rows: Rows) -> NDArray[np.int64] | None:
+        """(n,): a number for each of those rows, the same where rows belong together and are not independent.
+
+        Reviews of one film, pictures of one person: they are resampled together. None: every row is for itself.
+        """
+        return None
 
     def share_out(self, seat: Seat) -> None:
         """From now on give this process's part alone: of every training batch, and of the validation and test rows.

@@ -166,6 +166,10 @@ class IMDB(MultimodalData):
         assert self.parts is not None
         return LengthBuckets(self.parts.train, self.batch_size, self.seed, self.lengths)
 
+    def groups(self, rows: Rows) -> NDArray[np.int64]:
+        """The film that each review is about."""
+        return self.arrays["films"][rows]
+
     def batch(self, rows: Rows) -> MultimodalBatch:
         """The reviews of those rows, padded to the longest of them."""
         found = {name: self.modality(name, rows) for name in self.task.names}

@@ -28,6 +28,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from fusionbench.core.batch import MultimodalBatch
@@ -144,6 +145,10 @@ class IMDBWithCIFAR10(MultimodalData):
         assert self.parts is not None
         lengths = self.reviews.lengths[self.pairs.first]
         return LengthBuckets(self.parts.train, self.batch_size, self.seed, lengths)
+
+    def groups(self, rows: Rows) -> NDArray[np.int64]:
+        """The film that each pair's review is about."""
+        return self.reviews.groups(self.pairs.first[rows])
 
     def batch(self, rows: Rows) -> MultimodalBatch:
         """The pairs of those rows, reviews padded to the longest of them."""

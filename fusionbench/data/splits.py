@@ -37,6 +37,12 @@ class Split:
             total.update(np.ascontiguousarray(self.drawn, dtype="<i8").tobytes())
         return total.hexdigest()
 
+    @property
+    def test_sha256(self) -> str:
+        """SHA-256 of the test rows, or of what they stand for where that was drawn: the same for every seed."""
+        rows = self.test if self.drawn is None else self.drawn[..., self.test]
+        return hashlib.sha256(np.ascontiguousarray(rows, dtype="<i8").tobytes()).hexdigest()
+
 
 def stratified(labels: NDArray[Any], fraction: float, rng: np.random.Generator) -> tuple[Rows, Rows]:
     """Two parts of the rows 0 .. n-1, the second with `fraction` of every class (rounded), both sorted.

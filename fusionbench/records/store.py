@@ -2,6 +2,7 @@
 
 <results>/<suite>/<dataset>/<strategy>/<key>.json           the record
                                        <key>.<measure>.json one file per measure, added later without touching it
+                                       <key>.resamples.json test scores on resampled test rows
                                        <key>.npz            test predictions
 <results>/<suite>/<dataset>/latency/<key>.json              one latency session over all strategies
 """
@@ -21,9 +22,12 @@ from fusionbench.core.files import sweep, write_new, write_over
 from fusionbench.plan.load import slug
 from fusionbench.plan.suite import SAME_ENCODERS, Choice, RunSpec
 from fusionbench.plan.tracks import track_label
+from fusionbench.records import resamples
 from fusionbench.records.record import SCHEMA, InvalidRecord, Record, from_text, to_text
+from fusionbench.records.resamples import Resamples
 
 LATENCY = "latency"
+RESAMPLES = ".resamples.json"
 WANDB = "wandb"
 """Below a suite's folder, W&B's own files: no records."""
 
@@ -97,6 +101,21 @@ class Store:
         facts = {"schema": SCHEMA, "key": run.key, "measure": name, **values}
         write_over(self.path(run, f".{name}.json"), _text(facts))
 
+    def read_resamples(self, run: RunSpec) -> Resamples | None:
+        """A run's test scores on resampled test rows, or None; an invalid file is moved aside, as a record is."""
+        path = self.path(run, RESAMPLES)
+        try:
+            return _resamples_at(path, run.key)
+        except FileNotFoundError:
+            return None
+        except InvalidRecord as error:
+            self._move_aside(path, str(error))
+            return None
+
+    def publish_resamples(self, run: RunSpec, found: Resamples) -> None:
+        """Write a run's test scores on resampled test rows: before its record, so that a done record has them."""
+        write_over(self.path(run, RESAMPLES), resamples.to_text(found).encode())
+
     def publish_arrays(self, run: RunSpec, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Write a run's test predictions."""
         buffer = io.BytesIO()
@@ -124,7 +143,7 @@ class Store:
             sweep(self.root)
 
     def lint(self) -> Iterator[str]:
-        """One line for every record below the folder that is invalid or does not lie where its spec says."""
+        """One line for every record below the folder that is invalid, not where its spec says, or has no resamples."""
         for path in sorted(self.root.rglob("*.json")):
             if path.stem.count(".") or path.parent.name == LATENCY or path.is_relative_to(self.root / WANDB):
                 continue
@@ -135,6 +154,8 @@ class Store:
                 continue
             if self.path(record.run) != path:
                 yield f"{path}: its spec belongs at {self.path(record.run)}"
+            elif resamples.are_due(record):
+                yield from _faults_of_resamples(path.with_suffix(RESAMPLES), record.key)
 
     def _read_json(self, path: Path, key: str) -> dict[str, Any] | None:
         try:
@@ -162,6 +183,22 @@ class Store:
 def _track_of(session: Mapping[str, Any]) -> Choice:
     """The first sessions do not say: there was one track then."""
     return Choice.from_json(session["track"]) if "track" in session else Choice(SAME_ENCODERS)
+
+
+def _resamples_at(path: Path, key: str) -> Resamples:
+    found = resamples.from_text(path.read_bytes())
+    if found.key != key:
+        raise InvalidRecord(f"holds the resamples of {found.key}")
+    return found
+
+
+def _faults_of_resamples(path: Path, key: str) -> Iterator[str]:
+    try:
+        _resamples_at(path, key)
+    except FileNotFoundError:
+        yield f"{path}: missing; remove the record beside it, and its run is done again"
+    except InvalidRecord as error:
+        yield f"{path}: {error}"
 
 
 def _text(facts: Mapping[str, Any]) -> bytes:

@@ -10,6 +10,7 @@ from torch import Tensor, distributed
 
 from fusionbench.core.seat import Seat
 from fusionbench.core.task import TaskSpec
+from fusionbench.metrics.ranking import top_classes
 
 TOP = 20
 
@@ -22,13 +23,13 @@ def predictions(logits: Tensor, targets: Tensor, ids: Tensor, task: TaskSpec) ->
     """
     if task.kind == "multiclass":
         return {"ids": ids.numpy(), "targets": targets.numpy(), "logits": logits.numpy().astype(np.float32)}
-    top = logits.topk(min(TOP, task.classes), dim=1)
+    top = top_classes(logits, min(TOP, task.classes))  # Of equal logits the same ones that the scores take.
     return {
         "ids": ids.numpy(),
         "positives": targets.sum(1).numpy().astype(np.int32),
-        "index": top.indices.numpy().astype(np.int32),
-        "logit": top.values.numpy().astype(np.float32),
-        "hit": targets.gather(1, top.indices).numpy().astype(bool),
+        "index": top.numpy().astype(np.int32),
+        "logit": logits.gather(1, top).float().numpy(),
+        "hit": (targets.gather(1, top) > 0).numpy(),
     }
 
 

@@ -17,6 +17,7 @@ from fusionbench.core import catalogue
 from fusionbench.core.files import HOST
 from fusionbench.plan.load import load_suite
 from fusionbench.records.record import from_text
+from fusionbench.records.store import Store
 
 
 def test_every_run_leaves_a_valid_record_and_its_measures(bench: Bench) -> None:
@@ -43,6 +44,24 @@ def test_the_recorded_scores_are_those_of_the_stored_predictions(bench: Bench) -
         assert record.scores["test/accuracy"] == pytest.approx(accuracy_score(targets, logits.argmax(1)), abs=1e-6)
         assert record.scores["test/macro_f1"] == pytest.approx(f1_score(targets, logits.argmax(1), average="macro"))
         assert record.scores["test/nll"] == pytest.approx(log_loss(targets, chances, labels=range(10)), rel=1e-5)
+
+
+def test_every_run_leaves_its_scores_on_the_same_resampled_test_rows(bench: Bench) -> None:
+    suite = bench.suite()
+    bench.run(suite)
+    store = Store(bench.folder / "results", "tiny")
+    draws = set()
+    for run in load_suite(suite).runs():
+        record, found = store.read(run), store.read_resamples(run)
+        assert record
+        assert found
+        assert record.data
+        draws.add((found.draw, found.unit, found.units, record.data.counts["test"]))
+        mean, error = np.mean(found.scores[record.metric]), np.std(found.scores[record.metric])
+        assert abs(float(mean) - record.scores[record.metric]) <= 4 * error / np.sqrt(found.resamples)
+    ((_, unit, units, rows),) = draws
+    assert (unit, units) == ("rows", rows)
+    assert all(path.stat().st_size < 4000 for path in store.root.rglob("*.resamples.json"))
 
 
 def test_a_second_call_trains_nothing_and_keeps_every_byte(bench: Bench) -> None:

@@ -111,6 +111,17 @@ def test_validation_shares_no_film_with_training_and_no_seed_moves_it(tmp_path: 
     assert one.parts.test.tolist() == list(range(2 * EACH, 4 * EACH))
 
 
+def test_reviews_of_one_film_belong_together(tmp_path: Path, files: dict[str, bytes]) -> None:
+    lay_out(tmp_path, files)
+    data = ready(tmp_path)
+    urls = [
+        line for part in PARTS for label in LABELS for line in files[f"{part}/urls_{label}.txt"].decode().splitlines()
+    ]
+    rows = np.arange(len(urls))[::-1]
+    groups = data.groups(rows)
+    assert [[a == b for b in groups] for a in groups] == [[urls[i] == urls[j] for j in rows] for i in rows]
+
+
 def test_nothing_of_training_depends_on_a_validation_or_test_review(tmp_path: Path, files: dict[str, bytes]) -> None:
     before = ready(tmp_path)
     assert before.parts is not None

@@ -52,6 +52,19 @@ def test_vehicles_and_animals_are_the_official_classes() -> None:
     assert [CLASSES[i] for i in VEHICLES] == ["airplane", "automobile", "ship", "truck"]
 
 
+def test_test_pairs_are_resampled_by_film_and_alike_for_every_seed(root: Path) -> None:
+    first, second = (ready(root, "synergy", seed) for seed in (0, 1))
+    assert first.parts
+    assert second.parts
+    assert first.parts.test_sha256 == second.parts.test_sha256
+    assert first.parts.sha256 != second.parts.sha256
+    assert first.parts.test_sha256 != getattr(ready(root, "redundant").parts, "test_sha256", None)
+    films = first.reviews.arrays["films"][first.pairs.first]
+    assert np.array_equal(first.groups(first.parts.test), films[first.parts.test])
+    assert np.array_equal(first.groups(first.parts.test), second.groups(second.parts.test))
+    assert len(set(first.groups(first.parts.test).tolist())) < len(first.parts.test)
+
+
 @pytest.mark.parametrize("relation", RELATIONS)
 def test_pairs_keep_to_the_parts_of_their_datasets(root: Path, relation: str) -> None:
     data = ready(root, relation)

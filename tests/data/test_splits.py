@@ -54,3 +54,14 @@ def test_the_hash_of_a_split_is_of_its_three_lists_of_rows() -> None:
 def test_a_row_that_changes_its_part_changes_the_hash() -> None:
     rows = np.arange(4)
     assert Split(rows[:2], rows[2:3], rows[3:]).sha256 != Split(rows[:2], rows[2:], rows[4:]).sha256
+
+
+def test_the_hash_of_the_test_rows_is_theirs_alone_or_of_what_they_stand_for() -> None:
+    rows, other = np.arange(5), np.array([1, 0, 2, 3, 4])
+    split = Split(rows[:2], rows[2:3], rows[3:])
+    assert split.test_sha256 == hashlib.sha256(struct.pack("<2q", 3, 4)).hexdigest()
+    assert Split(rows[:1], rows[1:3], rows[3:]).test_sha256 == split.test_sha256
+    assert Split(rows[:3], rows[3:4], rows[4:]).test_sha256 != split.test_sha256
+    drawn = [np.stack([found, 10 * found]) for found in (rows, other, rows[::-1])]
+    hashes = [Split(rows[:2], rows[2:3], rows[3:], pairs).test_sha256 for pairs in drawn]
+    assert hashes[0] == hashes[1] != hashes[2]

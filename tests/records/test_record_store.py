@@ -14,6 +14,7 @@ import pytest
 
 from fusionbench.core import files
 from fusionbench.records.record import Record, to_text
+from fusionbench.records.resamples import FIRST_VERSION, Resamples
 from fusionbench.records.store import Store
 
 
@@ -126,6 +127,49 @@ def test_a_damaged_measure_is_moved_aside(store: Store, record: Record) -> None:
     assert path.with_name(f"{path.name}.invalid-1").exists()
 
 
+def resampled(record: Record) -> Resamples:
+    return Resamples(record.key, "a" * 64, "rows", 360, 3, {"test/accuracy": [0.9, 2 / 3, 1.0]})
+
+
+def test_resamples_lie_beside_the_record_in_fixed_decimals(store: Store, record: Record) -> None:
+    assert store.read_resamples(record.run) is None
+    store.publish_resamples(record.run, resampled(record))
+    found = store.read_resamples(record.run)
+    assert found == replace(resampled(record), scores={"test/accuracy": [0.9, 0.66667, 1.0]})
+    assert len(store.path(record.run, ".resamples.json").read_bytes().splitlines()) == 1
+
+
+@pytest.mark.parametrize("change", [("0.9,", ""), ('"rows"', '"films"'), ('"schema":1', '"schema":2'), ("{", "")])
+def test_damaged_resamples_are_moved_aside_and_named(store: Store, record: Record, change: tuple[str, str]) -> None:
+    store.publish_resamples(record.run, resampled(record))
+    path = store.path(record.run, ".resamples.json")
+    path.write_text(path.read_text().replace(*change))
+    assert store.read_resamples(record.run) is None
+    assert path.with_name(f"{path.name}.invalid-1").exists()
+    assert "not counted" in store.set_aside[0]
+
+
+def test_resamples_of_another_run_are_not_taken_for_its_own(store: Store, record: Record) -> None:
+    store.publish_resamples(record.run, replace(resampled(record), key="0" * 12))
+    assert store.read_resamples(record.run) is None
+
+
+def test_lint_names_a_done_record_without_its_resamples(store: Store, record: Record) -> None:
+    store.publish(replace(record, results_version=FIRST_VERSION))
+    (line,) = store.lint()
+    assert f"{record.key}.resamples.json: missing; remove the record" in line
+    store.publish_resamples(record.run, resampled(record))
+    assert list(store.lint()) == []
+    path = store.path(record.run, ".resamples.json")
+    path.write_text(path.read_text().replace(record.key, "0" * 12))
+    assert "holds the resamples of 000000000000" in next(store.lint())
+
+
+def test_lint_asks_no_resamples_of_what_has_none(store: Store, record: Record) -> None:
+    store.publish(Record(record.key, record.spec, "failed", "RuntimeError: no", results_version=FIRST_VERSION))
+    assert list(store.lint()) == []
+
+
 def test_latency_sessions_come_back_oldest_first(store: Store, record: Record) -> None:
     for started in ("2026-02", "2026-01"):
         store.publish_latency(record.run.dataset, {"started": started, "rows": []})
@@ -137,6 +181,7 @@ def test_latency_sessions_come_back_oldest_first(store: Store, record: Record) -
 
 def test_lint_names_what_is_invalid_or_out_of_place(store: Store, record: Record) -> None:
     store.publish(record)
+    store.publish_resamples(record.run, resampled(record))
     assert list(store.lint()) == []
     path = store.path(record.run)
     path.rename(path.with_name("000000000000.json"))

@@ -160,3 +160,5 @@ def test_multilabel_predictions_keep_the_top_20_and_the_number_of_positives() ->
     assert np.array_equal(kept["logit"], np.take_along_axis(logits, order, 1))
     assert np.array_equal(kept["hit"], np.take_along_axis(targets, order, 1))
     assert kept["positives"].tolist() == targets.sum(1).tolist()
+    level: dict[str, Any] = predictions(torch.zeros(1, 40), torch.ones(1, 40), torch.arange(1), task)
+    assert level["index"].tolist() == [list(range(20))]  # Of equal logits the ones that the scores take.

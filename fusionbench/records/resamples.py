@@ -1,0 +1,76 @@
+"""The file beside a record that says how sure its test scores are: the same scores on resamplings of the test rows.
+
+The draw depends on the data and on nothing else, so that the files of two runs pair off number by number: the standard
+deviation of their differences is the error that the test rows leave in a difference between two strategies, and the
+differences may be averaged over seeds first. No predictions are needed for it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from fusionbench.records.record import RESULTS_VERSION, SCHEMA, InvalidRecord, Record
+
+FIRST_VERSION = 2
+"""The results_version from which every done final record has such a file."""
+DECIMALS = 5
+"""Rounding adds 3e-6 to an error, which at a million rows is a hundred times that."""
+
+
+@dataclass(frozen=True)
+class Resamples:
+    """A run's test scores on every resample."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    key: str
+    """The run's."""
+    draw: str
+    """SHA-256 of how often each test row is in each resample: only files of one draw pair off."""
+    unit: Literal["rows", "clusters"]
+    """What is drawn: single rows, or rows that belong together (all reviews of a film)."""
+    units: int
+    """How many of them the test set has, and each resample draws, with replacement."""
+    resamples: int
+    scores: dict[str, list[float]]
+    """By the record's names, e.g. "test/accuracy", a fraction per resample: the score that ranks, and Hit@1 where that
+    is not accuracy."""
+    schema: int = SCHEMA
+    results_version: int = RESULTS_VERSION
+
+
+_RESAMPLES = TypeAdapter(Resamples)
+
+
+def are_due(record: Record) -> bool:
+    """Whether a record has such a file beside it: a done final run of this version of results or a later one."""
+    return record.status == "done" and record.run.role == "final" and record.results_version >= FIRST_VERSION
+
+
+def to_text(found: Resamples) -> str:
+    """One line of JSON, scores rounded to DECIMALS; ValueError if one is not finite."""
+    rounded = {name: [round(value, DECIMALS) for value in values] for name, values in found.scores.items()}
+    facts = asdict(found) | {"scores": rounded}
+    return json.dumps(facts, sort_keys=True, separators=(",", ":"), allow_nan=False) + "\n"
+
+
+def from_text(text: str | bytes) -> Resamples:
+    """The inverse of `to_text`, but for the rounding.
+
+    Raises:
+        InvalidRecord: not JSON, a field missing, unknown or of the wrong type, another schema, or a score without its
+            number of resamples.
+    """
+    try:
+        found = _RESAMPLES.validate_json(text)
+    except ValidationError as error:
+        raise InvalidRecord(f"no resamples: {error.errors()[0]['msg']}") from error
+    if found.schema != SCHEMA:
+        raise InvalidRecord(f"schema {found.schema}, this fusionbench reads {SCHEMA}")
+    if not found.scores or any(len(values) != found.resamples for values in found.scores.values()):
+        raise InvalidRecord(f"not {found.resamples} resamples of every score")
+    return found

@@ -1,0 +1,124 @@
+"""A run's test scores on fixed resamplings of the test rows, computed from its predictions without repeating a row.
+
+    w[r,i]      how often row i is in resample r: as many units (rows or clusters) drawn with replacement as there are
+    accuracy_r  sum_i w[r,i] * right_i / sum_i w[r,i];  likewise Hit@1
+    GAP_r       1/P_r * sum over the pool's hits h of w[r,h] * P_r(h)
+                P_r(h): precision, every entry counted w times, of the entries with a logit >= h's;
+                P_r: all positives of all rows, counted w times. One sort serves all resamples.
+
+Rows that belong together (all reviews of a film) are drawn together: they are not independent, and single rows would
+make the error look smaller than it is.
+
+Source: Efron & Tibshirani 1993, "An Introduction to the Bootstrap", chapter 6; Field & Welsh 2007, "Bootstrapping
+clustered data", J. R. Statist. Soc. B 69(3), the cluster bootstrap.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusionbench.core.canonical import sha256_of
+from fusionbench.core.task import TaskKind
+from fusionbench.records.resamples import Resamples
+
+RESAMPLES = 400
+"""The error has a relative error of 1/sqrt(2 * 400) = 3.5 % then."""
+AT_ONCE = 2**22
+"""Numbers in memory at a time."""
+
+Counts = NDArray[np.int32]
+"""How often each row (columns) is in each of some resamples."""
+
+
+def resamples_of(
+    key: str, predictions: Mapping[str, NDArray[Any]], kind: TaskKind, seed: int, clusters: NDArray[Any] | None = None
+) -> Resamples:
+    """The scores of a run on every resample.
+
+    Args:
+        key: the run's.
+        predictions: of N test rows, in any order, as `training.predictions` keeps them.
+        kind: multiclass: accuracy; multilabel: GAP@20 and Hit@1.
+        seed: as `seed_of`, so that every run on the same data draws the same.
+        clusters: (N,), in the order of the predictions: rows with the same value belong together. None: none do.
+    """
+    order = np.argsort(predictions["ids"], kind="stable")  # What is drawn is to depend on the rows, not their order.
+    found = {name: values[order] for name, values in predictions.items()}
+    places = np.arange(len(order)) if clusters is None else np.unique(clusters[order], return_inverse=True)[1]
+    units = int(places.max()) + 1
+    scorers, widest = _scorers(found, kind)
+    scores: dict[str, list[float]] = {name: [] for name in scorers}
+    seen = hashlib.sha256()
+    for counts in drawn(places, units, seed, max(1, AT_ONCE // widest)):
+        seen.update(counts.astype("<u2").tobytes())
+        for name, scorer in scorers.items():
+            scores[name] += scorer(counts).tolist()
+    unit: Literal["rows", "clusters"] = "rows" if clusters is None else "clusters"
+    return Resamples(key, seen.hexdigest(), unit, units, RESAMPLES, scores)
+
+
+def seed_of(fingerprint: str, test_sha256: str) -> int:
+    """What the draw starts from: the contents of the data, and which of them are the test rows."""
+    return int(sha256_of(["resamples", fingerprint, test_sha256]), 16)
+
+
+def drawn(places: NDArray[np.int64], units: int, seed: int, at_once: int) -> Iterator[Counts]:
+    """How often each row is in each resample, `at_once` resamples at a time, RESAMPLES in all.
+
+    Args:
+        places: (N,), the unit that each row is in, from 0.
+        units: how many there are.
+        seed: what is drawn; `at_once` has no influence.
+        at_once: resamples in one array.
+    """
+    # A bit generator's raw stream is the same in every version of numpy, which its Generator's methods need not be.
+    bits = np.random.PCG64(seed)
+    for first in range(0, RESAMPLES, at_once):
+        count = min(at_once, RESAMPLES - first)
+        chosen = (bits.random_raw(count * units) % np.uint64(units)).astype(np.int64).reshape(count, units)
+        chosen += units * np.arange(count)[:, None]
+        counts = np.bincount(chosen.ravel(), minlength=count * units).astype(np.int32).reshape(count, units)
+        yield counts[:, places]
+
+
+def _scorers(found: Mapping[str, NDArray[Any]], kind: TaskKind) -> tuple[dict[str, Callable[[Counts], Any]], int]:
+    """By the record's names; and how many numbers a resample takes, one for each entry that is ranked."""
+    if kind == "multiclass":
+        right = found["logits"].argmax(1) == found["targets"]
+        return {"test/accuracy": lambda counts: _mean(counts, right)}, len(right)
+    gap = _Gap(found["logit"], found["hit"], found["positives"])
+    right = found["hit"][:, 0]
+    return {"test/gap20": gap, "test/hit1": lambda counts: _mean(counts, right)}, found["hit"].size
+
+
+def _mean(counts: Counts, right: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """(R, N) and (N,) to the fraction of right rows, (R,)."""
+    return counts @ right.astype(np.float64) / counts.sum(1)
+
+
+class _Gap:
+    """GAP of rows that are counted several times or not at all."""
+
+    def __init__(self, logit: NDArray[Any], hit: NDArray[np.bool_], positives: NDArray[Any]) -> None:
+        """(N, 20), (N, 20) and (N,)."""
+        order = np.argsort(-logit, axis=None, kind="stable")  # (N*20,), best first
+        ranked = -logit.ravel()[order]
+        self.owner, self.hit = order // logit.shape[1], hit.ravel()[order]
+        self.hits = np.flatnonzero(self.hit)
+        # Equal logits are one threshold: precision is that of all of them.
+        self.ends = np.searchsorted(ranked, ranked[self.hits], side="right") - 1
+        self.positives = positives.astype(np.float64)
+
+    def __call__(self, counts: Counts) -> NDArray[np.float64]:
+        """(R, N) -> (R,); 0 where there is nothing to find."""
+        entries = counts[:, self.owner]  # (R, N*20)
+        own = entries[:, self.hits]  # (R, hits)
+        hits_above = (entries * self.hit).cumsum(1, dtype=np.int64)[:, self.ends]
+        entries_above = entries.cumsum(1, dtype=np.int64)[:, self.ends]
+        precision = hits_above / np.maximum(entries_above, 1)  # None above: the hit itself is not in the resample.
+        return (own * precision).sum(1) / np.maximum(counts @ self.positives, 1.0)
