@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,11 +14,12 @@ import torch
 
 from fusionbench.bench.matching import Match, default_target, matched
 from fusionbench.core.canonical import derived_seed
-from fusionbench.core.catalogue import describe, load, with_later
+from fusionbench.core.catalogue import PluginKind, describe, load, with_later
+from fusionbench.core.errors import UserError
 from fusionbench.core.task import TaskSpec
 from fusionbench.data.base import MultimodalData
 from fusionbench.fusion.base import FusionModule, Optimiser, Setting
-from fusionbench.plan.suite import MATCHED_PARAMETERS, RunSpec
+from fusionbench.plan.suite import MATCHED_PARAMETERS, Choice, RunSpec
 from fusionbench.records.record import DataFacts
 
 
@@ -27,6 +28,22 @@ def dataset_of(run: RunSpec, root: Path | None) -> MultimodalData:
     name, options = run.dataset.name, with_later("dataset", run.dataset.name, run.dataset.options)
     made: MultimodalData = load("dataset", name)(root, run.seed, run.budget.batch_size, **options)
     return made
+
+
+def refuse_changed(runs: Iterable[RunSpec]) -> None:
+    """The runs' own plug-ins must be those that were planned: else new code would train under an old key.
+
+    Raises:
+        UserError: a file was edited since.
+    """
+    for run in runs:
+        parts: list[tuple[PluginKind, Choice]] = [("dataset", run.dataset), ("strategy", run.strategy)]
+        for kind, choice in (*parts, *(("encoder", encoder) for encoder in run.encoders.values())):
+            if choice.source and describe(kind, choice.name).source != choice.source:
+                raise UserError(
+                    f"{kind} '{choice.name}': its file, or one that it imports, has changed since this command began; "
+                    "the same command goes on with it as it is now"
+                )
 
 
 class Unsuitable(Exception):

@@ -98,6 +98,17 @@ def devices_of(job: Job) -> int:
     return job.devices if isinstance(job, TrainJob | MeetJob) else 1
 
 
+def runs_of(job: Job) -> tuple[RunSpec, ...]:
+    """The runs that it is about."""
+    match job:
+        case PrepareJob() | LatencyJob():
+            return job.runs
+        case MeetJob():
+            return ()
+        case _:
+            return (job.run,)
+
+
 @dataclass(frozen=True)
 class Post:
     """What a worker process is given besides its job."""

@@ -136,9 +136,9 @@ class Runner:
 
     def _missing_measures(self, run: RunSpec) -> bool:
         record = self.store.read(run)
-        wanted = [choice.name for choice in self.suite.measures if choice.name not in SESSION_MEASURES]
+        wanted = [choice for choice in self.suite.measures if choice.name not in SESSION_MEASURES]
         done = record is not None and record.status == "done"
-        return done and any(self.store.read_measure(run, name) is None for name in wanted)
+        return done and not all(self.store.has_measure(run, choice) for choice in wanted)
 
     def _runs_at_all(self, run: RunSpec) -> bool:
         """Whether nothing is known against the run: one that failed would take the whole session with it."""

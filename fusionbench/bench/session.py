@@ -19,7 +19,7 @@ from fusionbench.fusion.base import FusionModule
 from fusionbench.measure.latency import measure as measure_latency
 from fusionbench.plan.load import slug
 from fusionbench.plan.suite import RunSpec
-from fusionbench.records.store import Store
+from fusionbench.records.store import Store, stated
 
 LATENCY_SEED = 0
 """Draws the samples that are timed and the order of cells."""
@@ -42,7 +42,7 @@ def store_measures(store: Store, job: TrainJob | MeasureJob, module: FusionModul
             batch = data.batch(data.parts.test[:2])
             options = with_later("measure", choice.name, choice.options)
             values = load("measure", choice.name)(module, batch, **options)
-            store.publish_measure(job.run, choice.name, values)
+            store.publish_measure(job.run, choice.name, {**values, **stated(choice)})
 
 
 def prepare(job: PrepareJob) -> Message:

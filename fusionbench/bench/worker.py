@@ -19,6 +19,7 @@ from threading import Thread
 import torch
 
 from fusionbench.bench.artefacts import pretrain_one
+from fusionbench.bench.build import refuse_changed
 from fusionbench.bench.gpus import VISIBLE
 from fusionbench.bench.jobs import (
     Job,
@@ -31,6 +32,7 @@ from fusionbench.bench.jobs import (
     PretrainJob,
     Report,
     TrainJob,
+    runs_of,
 )
 from fusionbench.bench.session import measure, prepare, time_strategies
 from fusionbench.bench.train import train
@@ -69,6 +71,7 @@ def main(job: Job, connection: Connection, post: Post) -> None:
 
 
 def _do(job: Job, report: Report, post: Post) -> Message:
+    refuse_changed(runs_of(job))
     match job:
         case TrainJob():
             return train(job, report, post.seat, partial(_meet, post))

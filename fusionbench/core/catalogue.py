@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib
-import importlib.util
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from pydantic import ValidationError
 
 from fusionbench.core.errors import UserError, unknown
 from fusionbench.core.options import Option, complaint, options_of
+from fusionbench.core.sources import file_of, source_of
 
 PluginKind = Literal["strategy", "dataset", "encoder", "measure"]
 
@@ -50,7 +50,7 @@ class Plugin:
     """The literal class attributes, e.g. `paper`, `views`."""
     options: Mapping[str, Option]
     source: str
-    """SHA-256 of the file: part of the key of a user's own plug-in."""
+    """SHA-256 of the file; of a user's own plug-in also of what it imports (see sources.py), and part of the key."""
 
     @property
     def summary(self) -> str:
@@ -110,7 +110,7 @@ def describe(kind: PluginKind, name: str) -> Plugin:
         doc=ast.get_docstring(tree) or ast.get_docstring(entry) or "",
         facts=MappingProxyType(dict(_facts(body))),
         options=MappingProxyType({option.name: option for option in options_of(signature, f"{kind} '{name}'")}),
-        source=hashlib.sha256(path.read_bytes()).hexdigest(),
+        source=source_of(module, path) if "." in name else hashlib.sha256(path.read_bytes()).hexdigest(),
     )
 
 
@@ -191,23 +191,19 @@ def _locate(kind: PluginKind, name: str) -> tuple[str, Path]:
         if name not in names(kind):
             raise unknown(kind, name, names(kind))
         return f"fusionbench.{FOLDERS[kind]}.{name}", PACKAGE / FOLDERS[kind] / f"{name}.py"
-    path = _own_file(name)
+    path = file_of(name)
     if path is None:
-        folder = name.rpartition(".")[0].replace(".", "/")
-        raise UserError(f"{kind} '{name}': no such Python module; start in the folder that holds {folder}/")
+        raise UserError(f"{kind} '{name}': {_why_absent(name)}")
     return name, path
 
 
-def _own_file(name: str) -> Path | None:
-    """The file of a dotted name. `importlib.util.find_spec(name)` would import its packages, and so run their code."""
-    package, *inner = name.split(".")
-    try:
-        spec = importlib.util.find_spec(package)
-    except ValueError:  # A module without a spec, such as __main__.
-        return None
-    folders = [Path(folder, *inner) for folder in (spec and spec.submodule_search_locations) or ()]
-    files = (file for folder in folders for file in (folder / "__init__.py", folder.with_suffix(".py")))
-    return next((file for file in files if file.is_file()), None)
+def _why_absent(name: str) -> str:
+    """Own modules are found last, so that they hide nothing; another of the name may hide them."""
+    package, folder = name.partition(".")[0], name.rpartition(".")[0].replace(".", "/")
+    other = file_of(package)
+    if other is not None and other.parent != Path.cwd() / package and (Path.cwd() / package).is_dir():
+        return f"Python finds another '{package}' first, {other}; give your folder {package}/ another name"
+    return f"no such Python module; start in the folder that holds {folder}/"
 
 
 @cache

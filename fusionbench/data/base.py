@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from fusionbench.core.batch import MultimodalBatch
 from fusionbench.core.errors import UserError
 from fusionbench.core.seat import ALONE, Seat
+from fusionbench.core.sources import own_source
 from fusionbench.core.task import TaskSpec
 from fusionbench.data.splits import Rows, Split
 from fusionbench.data.store import Array, data_root, open_arrays, prepared, read_manifest
@@ -65,8 +66,16 @@ class MultimodalData(LightningDataModule):
         raise TypeError(f"{type(self).__name__} states its task")
 
     def identity(self) -> Any:
-        """JSON of what decides the converted arrays: options, and a number to raise when `convert` itself changes."""
+        """JSON of what decides the converted arrays: options, and in a shipped file a number for `convert` itself.
+
+        What changes in a file of the user's own is seen by its hash.
+        """
         return {}
+
+    def decided_by(self) -> Any:
+        """What names the folder of converted arrays: `identity`, and the source of a dataset of the user's own."""
+        source = own_source(type(self).__module__)
+        return {"identity": self.identity(), "source": source} if source else self.identity()
 
     def origin(self) -> Any:
         """JSON of the files that the arrays are made from (names, sizes, times); None where there are none."""
@@ -147,12 +156,12 @@ class MultimodalData(LightningDataModule):
 
     def prepare_data(self) -> None:
         """Download, verify and convert what is not there yet; safe to call from many processes."""
-        prepared(self.root, self.name, self.identity(), self.origin(), self.convert)
+        prepared(self.root, self.name, self.decided_by(), self.origin(), self.convert)
 
     def setup(self, stage: str | None = None) -> None:
         """Map the arrays and split them; once, however many stages."""
         if self.parts is None:
-            folder = prepared(self.root, self.name, self.identity(), self.origin(), self.convert)
+            folder = prepared(self.root, self.name, self.decided_by(), self.origin(), self.convert)
             self.fingerprint = read_manifest(folder)["fingerprint"]
             self.arrays = open_arrays(folder)
             self.parts = self.split()

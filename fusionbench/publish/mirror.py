@@ -11,11 +11,13 @@ from fusionbench.plan.load import slug
 from fusionbench.plan.suite import RunSpec, Suite
 from fusionbench.plan.tracks import track_label
 from fusionbench.records.record import Record
-from fusionbench.records.store import LATENCY, Store
+from fusionbench.records.store import LATENCY, STATED, Store
 
 NAME_LENGTH, TAG_LENGTH = 128, 64
 """Characters that W&B takes in a name or a group, and in a tag or a job type."""
 TIMES = ("p10_ms", "median_ms", "p90_ms")
+DESCRIBES = frozenset({"schema", "key", "measure", *STATED})
+"""What a measure's file holds beside values."""
 RESULTS = frozenset({"key", "spec", "scores", "validation", "curves", "train_seconds", "epochs_run"})
 """Fields of a record that are no settings, or that have a place of their own."""
 
@@ -100,7 +102,7 @@ def _measured(suite: Suite, store: Store, run: RunSpec, strategy: str) -> dict[s
     for choice in suite.measures:
         values = None if choice.name == LATENCY else store.read_measure(run, choice.name)
         if values is not None:
-            facts = {name: value for name, value in values.items() if name not in ("schema", "key", "measure")}
+            facts = {name: value for name, value in values.items() if name not in DESCRIBES}
             found |= {f"{choice.name}/{path}": value for path, value in _flat(facts, "/")}
     return found | _latency(store, run, strategy)
 

@@ -31,6 +31,9 @@ RESAMPLES = ".resamples.json"
 WANDB = "wandb"
 """Below a suite's folder, W&B's own files: no records."""
 
+STATED = ("options", "source")
+"""Of a measure, what its file says beside the values."""
+
 
 class Store:
     """The records of one suite under a results folder."""
@@ -95,6 +98,11 @@ class Store:
     def read_measure(self, run: RunSpec, name: str) -> dict[str, Any] | None:
         """The results of one measure of a run, or None."""
         return self._read_json(self.path(run, f".{name}.json"), run.key)
+
+    def has_measure(self, run: RunSpec, choice: Choice) -> bool:
+        """Whether that measure was taken of a run: with the same options, by the same source if it is a user's own."""
+        found = self.read_measure(run, choice.name)
+        return found is not None and {name: found[name] for name in STATED if name in found} == stated(choice)
 
     def publish_measure(self, run: RunSpec, name: str, values: Mapping[str, Any]) -> None:
         """Write the results of one measure of a run."""
@@ -178,6 +186,11 @@ class Store:
             self.set_aside.append(f"{path}: not a valid record ({why}); moved to {aside.name}, not counted")
         except PermissionError:
             self.set_aside.append(f"{path}: not a valid record ({why}); not counted")
+
+
+def stated(choice: Choice) -> dict[str, Any]:
+    """What a measure's file says of the measure itself; nothing for a shipped one without options."""
+    return {name: value for name in STATED if (value := getattr(choice, name))}
 
 
 def _track_of(session: Mapping[str, Any]) -> Choice:
