@@ -76,6 +76,7 @@ def _trained(job: TrainJob, report: Report, store: Store, started: datetime, sea
             return _ended(job, "done", "", started)
         seat, meet = ALONE, nullcontext
     data.share_out(seat)
+    data.augments = not run.is_frozen
     if seat.is_first:
         store_measures(store, job, module, data)
     with meet():

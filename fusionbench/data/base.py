@@ -52,6 +52,8 @@ class MultimodalData(LightningDataModule):
         self.parts: Split | None = None
         self.fingerprint = ""
         self.seat = ALONE
+        self.augments = True
+        """False where every encoder is frozen: training rows are then seen as validation rows, alike in every epoch."""
 
     # --- a dataset says ------------------------------------------------------------------------------------------
 
@@ -116,7 +118,8 @@ class MultimodalData(LightningDataModule):
     def train_batch(self, rows: Rows, epoch: int) -> MultimodalBatch:
         """The samples of those rows for training in an epoch, from 0: a dataset that augments overrides it.
 
-        What it draws depends on (seed, epoch, row) alone, so that resuming or more devices change nothing.
+        What it draws depends on (seed, epoch, row) alone, so that resuming or more devices change nothing. Not asked
+        where `augments` is off.
         """
         return self.batch(rows)
 
@@ -209,7 +212,8 @@ class _TrainingByRows(_ByRows):
         self.order = order
 
     def __getitem__(self, rows: Any) -> MultimodalBatch:
-        batch = self.data.train_batch(cast(Rows, rows), self.order.epoch)
+        found, data = cast(Rows, rows), self.data
+        batch = data.train_batch(found, self.order.epoch) if data.augments else data.batch(found)
         # Made whole, then cut: padding and augmentation are those of one process.
         return batch if self.data.seat.of == 1 else batch.part(self.data.seat.span(len(batch)))
 

@@ -6,7 +6,8 @@ official 10,000; a tenth of every class of the other 50,000, drawn by seed, is t
 
 Training pictures are padded by `crop` black pixels, cropped at random and mirrored at random as one picture, then taken
 apart, so the views stay aligned. The padding is black in the colours that are stored, which is what padding first and
-converting after would give. Validation and test pictures are as they are. Mean and standard deviation of a channel are
+converting after would give. Validation and test pictures are as they are, and so are those of training where every
+encoder is frozen. Mean and standard deviation of a channel are
 those of the training rows, both halves together.
 
 The test set holds near-duplicates of training pictures (Barz & Denzler 2019, arXiv:1902.00423).

@@ -122,6 +122,11 @@ class RunSpec:
         return tuple(name for name, choice in self.encoders.items() if choice.pretrain)
 
     @property
+    def is_frozen(self) -> bool:
+        """Whether no encoder is trained in it: training rows are then seen as validation rows are."""
+        return len(self.pretrained) == len(self.encoders)
+
+    @property
     def key(self) -> str:
         """12 hex digits: the run's name everywhere."""
         return short_key(self.to_json())

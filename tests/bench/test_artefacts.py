@@ -85,6 +85,29 @@ def test_every_strategy_starts_from_the_same_frozen_weights(bench: Bench, suite:
         assert torch.equal(value, models[1].encoders.state_dict()[name])
 
 
+AUGMENTED = """
+    def train_batch(self, rows, epoch):
+        with open({path!r}, "a") as file:
+            print(self.batch_size, file=file)
+        return self.batch(rows)
+"""
+
+
+@pytest.mark.parametrize("frozen", ["all", "one"])
+def test_only_what_trains_an_encoder_sees_augmented_rows(bench: Bench, suite: str, frozen: str) -> None:
+    path = bench.folder / "augmented.txt"
+    module = bench.folder / bench.package / "bits.py"
+    module.write_text(BITS.read_text() + AUGMENTED.format(path=str(path)))
+    own = {"name": "mlp", "options": {"width": 16}}
+    encoders = {"a": {**own, "pretrain": {**FIRST, "batch_size": 32}}, "b": own}
+    if frozen == "all":
+        encoders["b"] = encoders["a"]
+    suite = bench.suite(datasets=[f"{bench.package}.bits"], encoders=encoders, strategies=["concat"], seeds=1)
+    assert bench.run(suite) == 0
+    sizes = {"all": {"32"}, "one": {"32", "128"}}  # Of pretraining, and of the suite's own budget.
+    assert set(path.read_text().split()) == sizes[frozen]
+
+
 def test_other_budgets_encoders_seeds_and_data_have_files_of_their_own(bench: Bench, suite: str) -> None:
     run = first_run(suite)
     choice = run.encoders["a"]

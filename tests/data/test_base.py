@@ -238,6 +238,19 @@ def test_a_dataset_that_augments_is_told_the_epoch_of_a_training_batch_and_of_no
     assert module.tested == list(range(600, ROWS))
 
 
+@pytest.mark.filterwarnings("ignore:.*does not have many workers")
+@pytest.mark.filterwarnings("ignore:.*does not need to be set.*:UserWarning")
+def test_without_augmentation_training_rows_are_seen_as_validation_rows_in_the_same_order(tmp_path: Path) -> None:
+    seen = []
+    for augments in (True, False):
+        module, data = Seeing(), Augmented(tmp_path, seed=5, batch_size=64)
+        data.augments = augments
+        plain_trainer().fit(module, data)
+        seen.append(module.epochs)
+    assert module.added == [{0.0}] * 21
+    assert seen[0] == seen[1]
+
+
 @pytest.mark.filterwarnings("ignore:.*does not have many workers")  # Lightning's advice for per-sample data sets.
 @pytest.mark.filterwarnings("ignore:.*does not need to be set.*:UserWarning")
 def test_a_plain_trainer_sees_a_new_order_each_epoch_and_every_evaluation_row_once(tmp_path: Path) -> None:

@@ -133,6 +133,19 @@ def test_training_pictures_are_augmented_and_the_epoch_decides_how(root: Path) -
     torch.testing.assert_close(once.inputs["text"], later.inputs["text"])
 
 
+def test_where_encoders_are_frozen_training_pairs_are_seen_as_validation_pairs(root: Path) -> None:
+    data = ready(root, "synergy")
+    differ = []
+    for augments in (True, False):
+        data.augments = augments
+        batches = list(data.train_dataloader())
+        plain = [data.batch(batch.ids.numpy()).inputs for batch in batches]
+        differ.append([not torch.equal(b.inputs["image"], p["image"]) for b, p in zip(batches, plain, strict=True)])
+        assert all(torch.equal(b.inputs["text"], p["text"]) for b, p in zip(batches, plain, strict=True))
+    assert any(differ[0])
+    assert not any(differ[1])
+
+
 @needs_real_data
 def test_the_real_pairs_are_as_many_as_the_scarcest_class_allows() -> None:
     data = IMDBWithCIFAR10(REAL, relation="synergy")
