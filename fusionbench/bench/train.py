@@ -59,9 +59,7 @@ def train(job: TrainJob, report: Report, seat: Seat = ALONE, meet: Meet = nullco
 
 def _trained(job: TrainJob, report: Report, store: Store, started: datetime, seat: Seat, meet: Meet) -> Record:
     run = job.run
-    data = dataset_of(run, job.place.data)
-    data.prepare_data()
-    data.setup()
+    data = _data_for(run, job.place.data)
     facts = data_facts(run, data)
     try:
         fixed = fixed_for(run, data.task)
@@ -76,7 +74,6 @@ def _trained(job: TrainJob, report: Report, store: Store, started: datetime, sea
             return _ended(job, "done", "", started)
         seat, meet = ALONE, nullcontext
     data.share_out(seat)
-    data.augments = not run.is_frozen
     if seat.is_first:
         store_measures(store, job, module, data)
     with meet():
@@ -98,6 +95,15 @@ def _trained(job: TrainJob, report: Report, store: Store, started: datetime, sea
         epochs_run=fitted.epochs_run,
         data=facts,
     )
+
+
+def _data_for(run: RunSpec, root: Path | None) -> MultimodalData:
+    """Ready to train on; not augmented where no encoder learns."""
+    data = dataset_of(run, root)
+    data.prepare_data()
+    data.setup()
+    data.augments = not run.is_frozen
+    return data
 
 
 def _publish_tested(store: Store, run: RunSpec, tested: Tested, data: MultimodalData) -> None:

@@ -13,8 +13,8 @@ vehicle). What the label is, the option `relation` says (see `data.pairs`):
 
 Reviews and pictures keep to the parts that `imdb` and `cifar10` put them in, and each is used once at most. Test pairs
 are the same for every seed; the seed draws those of training and validation, and which pictures are for validation.
-Training pictures are cropped and mirrored as in `cifar10`; where every encoder is frozen they are not, and training pairs
-are seen as validation pairs. Training batches are of reviews of like length as in `imdb`.
+Training pictures are cropped and mirrored as in `cifar10`, unless every encoder is frozen: then training pairs are seen
+as validation pairs. Training batches are of reviews of like length as in `imdb`.
 Each modality has labels of its own, s and v, on which its encoder may be trained beforehand: from raw inputs, neither
 modality of a synergy has a gradient to start from.
 
