@@ -127,10 +127,10 @@ class FusionModule(LightningModule):
         chosen = self.setting.encoders
         return {name: self._encoder(self.task.modality(name), chosen[name]) for name in self.modalities_used()}
 
-    def _encoder(self, spec: ModalitySpec, choice: Choice) -> Encoder:
+    def _encoder(self, spec: ModalitySpec, choice: Choice, purpose: str = "encoder") -> Encoder:
         # A generator of its own: encoders start alike whatever the strategy, and leave the fusion's draws alone.
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derived_seed(self.setting.seed, f"encoder/{spec.name}"))
+            torch.manual_seed(derived_seed(self.setting.seed, f"{purpose}/{spec.name}"))
             options = with_later("encoder", choice.name, choice.options)
             encoder: Encoder = load("encoder", choice.name)(spec, dropout=self.setting.dropout, **options)
         # Trained beforehand (the runner loads its weights): it stays as it is, and its dropout stays off.

@@ -17,10 +17,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from fusionbench.core.batch import Encoded, MultimodalBatch
 from fusionbench.fusion._blocks import mlp_head, stacked
+from fusionbench.fusion._ensemble import mean_probability
 from fusionbench.fusion._objectives import sample_losses
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
 
@@ -40,11 +40,7 @@ class UnimodalEnsemble(FusionModule):
         unimodal = {name: self.heads[name](one.pooled).float() for name, one in encoded.items()}
         _, present = stacked(encoded)
         logits = torch.stack(list(unimodal.values()), 1)  # (B, M, C)
-        if self.task.kind == "multiclass":
-            return Prediction(_log_mean_exp(logits.log_softmax(-1), present), unimodal)
-        # logit(mean p) = log mean p - log mean (1 - p), where neither p nor 1 - p is ever rounded to 0.
-        yes, no = _log_mean_exp(F.logsigmoid(logits), present), _log_mean_exp(F.logsigmoid(-logits), present)
-        return Prediction(yes - no, unimodal)
+        return Prediction(mean_probability(logits, present, self.task), unimodal)
 
     def loss(self, prediction: Prediction, batch: MultimodalBatch) -> Tensor:
         """The sum of the members' own losses, each a mean over the samples that have its modality."""
@@ -55,10 +51,3 @@ class UnimodalEnsemble(FusionModule):
     def _own_loss(self, logits: Tensor, targets: Tensor, present: Tensor) -> Tensor:
         losses = sample_losses(logits, targets, self.task)
         return (losses * present).sum() / present.sum().clamp(min=1)
-
-
-def _log_mean_exp(values: Tensor, present: Tensor) -> Tensor:
-    """Logarithm of the mean over present modalities of exp(values): (B, M, C), bool (B, M) -> (B, C)."""
-    # The lowest number, not -inf: a sample without any modality then gives equal finite logits.
-    masked = values.masked_fill(~present[..., None], torch.finfo(values.dtype).min)
-    return masked.logsumexp(1) - present.sum(1, keepdim=True).clamp(min=1).log()

@@ -40,7 +40,8 @@ def trained_scores(strategy: str, relation: Literal["redundant", "synergy"], epo
     torch.manual_seed(0)
     encoders = {name: Choice("mlp", {"width": width}) for name in data.task.names}
     setting = Setting(data.task, encoders, width, width, optimiser=Optimiser(learning_rate))
-    options = {"modality": "a"} if "modality" in describe("strategy", strategy).options else {}
+    by = describe("strategy", strategy).facts.get("per_modality")
+    options = {str(by): "a"} if by else {}
     module: FusionModule = load("strategy", strategy)(setting, **options)
     trainer = quiet_trainer(times * epochs, limit_val_batches=0)
     trainer.fit(module, data)

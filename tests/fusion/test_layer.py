@@ -18,7 +18,8 @@ ONE_TRUE_CLASS = ("conflictive", "evidential", "pmr", "pseudo_view", "quality_aw
 
 
 def options_for(strategy: str) -> dict[str, str]:
-    return {"modality": "image"} if "modality" in describe("strategy", strategy).options else {}
+    by = describe("strategy", strategy).facts.get("per_modality")
+    return {str(by): "image"} if by else {}
 
 
 @pytest.mark.parametrize("strategy", names("strategy"))
