@@ -13,7 +13,7 @@ from fusionbench.fusion._blocks import at_least
 USUAL, MOST = 2**12, 2**20
 """Entries of an outer product: at most this many by default, and at most this many at all."""
 SMOOTH = 1e-6
-"""Makes slopes at zero finite: at most 1/sqrt(SMOOTH) = 1000. Values move by less than 0.0004."""
+"""Makes the slope of a signed root at zero finite: 1/sqrt(SMOOTH) = 1000. Roots move by less than .0004."""
 
 
 class Maps(nn.Module):
@@ -33,20 +33,27 @@ class Maps(nn.Module):
         return torch.baddbmm(self.bias, x.transpose(0, 1), self.weight).transpose(0, 1)
 
 
+def product_of(factors: Tensor) -> Tensor:
+    """The product over modalities: (B, M, *) -> (B, *)."""
+    return reduce(torch.mul, factors.unbind(1))
+
+
 def product_of_present(factors: Tensor, present: Tensor) -> Tensor:
     """The product over the modalities that are there: (B, M, *), bool (B, M) -> (B, *); an absent factor is 1."""
     there = present.view(*present.shape, *[1] * (factors.dim() - 2))
-    return reduce(torch.mul, torch.where(there, factors, torch.ones_like(factors)).unbind(1))
+    return product_of(torch.where(there, factors, torch.ones_like(factors)))
 
 
-def power_normalised(z: Tensor) -> Tensor:
-    """Signed square root, then length 1 along the last axis, in float32: s = z / sqrt(|z| + e), s / sqrt(s.s + e).
+def power_normalised(z: Tensor, smooth: float = SMOOTH) -> Tensor:
+    """Signed square root, then one size along the last axis: s = z / sqrt(|z| + e), s / sqrt(mean(s*s) + e).
 
-    e = SMOOTH: a true root has an infinite slope at zero, and a zero vector has no direction.
+    In float32. A unit's size is 1, not the whole vector's as in the papers: of H units their entries times sqrt(H), so
+    that what a head reads is as large whatever its width. e is `smooth`: a true root has an infinite slope at zero,
+    and a zero vector has no direction.
     """
     z = z.float()
-    root = z * (z.abs() + SMOOTH).rsqrt()
-    return root * (root.square().sum(-1, keepdim=True) + SMOOTH).rsqrt()
+    root = z * (z.abs() + smooth).rsqrt()
+    return root * (root.square().mean(-1, keepdim=True) + smooth).rsqrt()
 
 
 def outer_product(factors: Tensor) -> Tensor:

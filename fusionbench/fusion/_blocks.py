@@ -23,6 +23,10 @@ class HeadNorm(nn.Module):
     The same for every strategy: else one budget, and one learning rate, would rank the sizes of the first signals, not
     mechanisms. A part is a modality, where several stand side by side: an absent one, all zeros, stays exactly zero,
     and no modality's size enters another's. A part of one unit is left as it is. No parameters.
+
+    The protocol's one change to every method: `faithful` means the paper's formula up to it, and docstrings write it as
+    LN in front of what an MLP reads. `setting.head_norm = False` (a suite's `budget.head_norm`) takes it away.
+    Where weights by sample are scored from encodings, the same layer stands in front of the score.
     """
 
     def __init__(self, parts: Sequence[int], setting: Setting) -> None:
@@ -125,6 +129,16 @@ def at_least(strategy: str, option: str, value: int, lowest: int) -> None:
     """
     if value < lowest:
         raise UserError(f"strategy '{strategy}': {option} is {value}; it must be an integer of at least {lowest}")
+
+
+def below_one(strategy: str, option: str, value: float) -> None:
+    """Refuse a probability of leaving something out that is none, or leaves nothing.
+
+    Raises:
+        UserError: value < 0 or value >= 1.
+    """
+    if not 0 <= value < 1:
+        raise UserError(f"strategy '{strategy}': {option} is {value}; it must be at least 0 and below 1")
 
 
 def heads_divide(strategy: str, heads: int, width: int) -> None:

@@ -2,7 +2,7 @@
 
     h_m = U_m x_m + b_m           (B, D) -> (B, H)
     z   = h_1 (x) ... (x) h_M     every product of one number of each, (B, H^M)
-    y   = MLP(z)                  logits, (B, C)
+    y   = MLP(LN(z))              logits, (B, C)
 
 What a modality says alone it says through the biases of the others: `tensor` appends a 1 to each for that, after a
 ReLU. They start at 0, so of many modalities the product starts small; from 1, thousands of entries would start alike,
@@ -33,10 +33,11 @@ class BilinearFusion(FusionModule):
     """The outer product of projections, then an MLP."""
 
     family = "bilinear"
-    paper, stage, interaction, fidelity = "kiela2018efficient", "feature", "full", "faithful"
+    paper, stage, interaction, fidelity = "kiela2018efficient", "feature", "full", "adapted"
     departure = (
-        "narrow projections with biases, so that the product is affordable; of more than two modalities the product of "
-        "all; any may be missing; our common MLP head in place of its linear classifier"
+        "reads encoder outputs through narrow projections with biases, so that the product is affordable, in place of "
+        "whole vectors; of more than two modalities the product of all; any may be missing; our common MLP head in "
+        "place of its linear classifier"
     )
 
     def __init__(self, setting: Setting, *, hidden: int = 0) -> None:

@@ -2,12 +2,13 @@
 
     t_m = W_m x_m + b_m                            (B, D) -> (B, N, I), N blocks of I units
     z_n = sum_r prod_m (F_mn[r] t_mn + c_mn[r])    over the modalities that are present, (B, I) for each block n
-    y   = MLP([normalised(z_1); ...; normalised(z_N)])      logits, (B, N*I) -> (B, C)
+    y   = MLP(LN([normalised(z_1); ...; normalised(z_N)]))     logits, (B, N*I) -> (B, C)
 
 Every block's core tensor has slices of rank R. One block is a Tucker form, blocks of one unit a product of
-projections. `normalised` is a signed square root, sign(z) sqrt(|z|), divided by the block's length; both are smoothed
-near zero by 1e-6, so that their slopes are finite. For more than two modalities the product over all of them is ours.
-An absent modality leaves the product.
+projections. `normalised` is a signed square root, sign(z) sqrt(|z|), divided by the block's root mean square (the
+paper: its length, which is sqrt(I) times as large); both are smoothed near zero by 1e-6, so that their slopes are
+finite. For more than two modalities the product over all of them is ours. An absent modality leaves the product: z is
+normalised anyway.
 
 Parameters: M*(D+1)*blocks*inner + M*blocks*(inner+1)*rank*inner + (blocks*inner+1)*W + (W+1)*C
 FLOPs: 2*(M*D*blocks*inner + M*blocks*inner*rank*inner + blocks*inner*W + W*C)

@@ -3,11 +3,13 @@
     c_m = sketch of x_m: c_m[h_m(i)] += s_m(i) x_m[i]     (B, D) -> (B, S); h_m, s_m drawn once, never trained
     z   = c_1 * ... * c_M                                 circular convolution, by a product of Fourier transforms
         = sketch of x_1 (x) ... (x) x_M,                  where (i, ..., j) goes to h_1(i) + ... + h_M(j) modulo S
-    y   = MLP(normalised(z))                              logits, (B, S) -> (B, C)
+    y   = MLP(LN(normalised(z)))                          logits, (B, S) -> (B, C)
 
-`normalised` is a signed square root, sign(z) sqrt(|z|), divided by its length; both are smoothed near zero by 1e-6, so
-that their slopes are finite. For more than two modalities the convolution of all of them is ours. An absent modality
-leaves the convolution: its transform is 1. Transforms run in float32 and, like sketches, are not counted as FLOPs.
+`normalised` is a signed square root, sign(z) sqrt(|z|), divided by its root mean square (the paper: its length, which
+is sqrt(S) times as large). Both are smoothed near zero by 1e-4: where z is exactly zero, since nothing falls into an
+entry, the transforms leave round-off, and a root's slope there, 100 by this, would be without bound. For more than two
+modalities the convolution of all of them is ours. An absent modality leaves the convolution: its transform is 1.
+Transforms run in float32 and, like sketches, are not counted as FLOPs.
 
 Parameters: (sketch+1)*W + (W+1)*C
 FLOPs: 2*(sketch*W + W*C)
@@ -18,15 +20,16 @@ Use: for products of wide encodings with few parameters before the head.
 
 from __future__ import annotations
 
-from functools import reduce
-
 import torch
 from torch import Tensor
 
 from fusionbench.core.batch import Encoded
-from fusionbench.fusion._bilinear import power_normalised
+from fusionbench.fusion._bilinear import power_normalised, product_of
 from fusionbench.fusion._blocks import at_least, mlp_head, stacked
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
+
+SMOOTH = 1e-4
+"""Of the signed root: its slope is at most 1/sqrt(SMOOTH) = 100; roots move by less than .004."""
 
 
 class CompactBilinearFusion(FusionModule):
@@ -53,7 +56,7 @@ class CompactBilinearFusion(FusionModule):
 
     def fuse(self, encoded: dict[str, Encoded]) -> Prediction:
         """(B, M, D) -> (B, S) -> (B, C)."""
-        return Prediction(self.head(power_normalised(self.joint(*stacked(encoded)))))
+        return Prediction(self.head(power_normalised(self.joint(*stacked(encoded)), SMOOTH)))
 
     def joint(self, x: Tensor, present: Tensor) -> Tensor:
         """The sketch of the outer product: (B, M, D), bool (B, M) -> float32 (B, S)."""
@@ -63,4 +66,4 @@ class CompactBilinearFusion(FusionModule):
         sketches = signed.new_zeros(x.shape[0], count * size).index_add(1, places, signed)
         spectra = torch.fft.rfft(sketches.view(x.shape[0], count, size))  # (B, M, S//2 + 1), complex
         spectra = torch.where(present[..., None], spectra, torch.ones_like(spectra))
-        return torch.fft.irfft(reduce(torch.mul, spectra.unbind(1)), n=size)
+        return torch.fft.irfft(product_of(spectra), n=size)

@@ -1,6 +1,6 @@
 """Concatenation: the encodings side by side, then an MLP that may mix them freely.
 
-    y = MLP([x_1; ...; x_M])     logits, (B, M*D) -> (B, C)
+    y = MLP([LN(x_1); ...; LN(x_M)])     logits, (B, M*D) -> (B, C)
 
 A linear map in the MLP's place would be additive and could not see interactions at all.
 

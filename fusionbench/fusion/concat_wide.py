@@ -1,6 +1,6 @@
 """Wide concatenation: `concat` with many more hidden units, to tell what a mechanism gains from what capacity gains.
 
-    y = MLP([x_1; ...; x_M])     logits, (B, M*D) -> (B, C); hidden units: `widening` times W
+    y = MLP([LN(x_1); ...; LN(x_M)])     logits, (B, M*D) -> (B, C); hidden units: `widening` times W
 
 Give `parameters`, those of the largest strategy that it is compared with (encoders and fusion), and the hidden layer is
 as wide as that allows. Where this baseline is as good, the other strategy's gain may be its size.

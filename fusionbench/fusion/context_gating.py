@@ -1,7 +1,7 @@
 """Context gating: the joint features switch one another on and off, and so do the class scores after them.
 
-    h = W [x_1; ...; x_M] + b                            joint features, (B, M*D) -> (B, W), W the head width
-    z = sigmoid(V h + c) * h                             each unit gated by all of them, (B, W)
+    h = W [LN(x_1); ...; LN(x_M)] + b                    joint features, (B, M*D) -> (B, W), W the head width
+    z = LN(sigmoid(V h + c) * h)                         each unit gated by all of them, (B, W)
     p = sum_k softmax_k(G_k z)_k sigmoid(E_k z + e_k)    a mixture of experts for each class, (B, K, C) -> (B, C)
     s = sigmoid(U p + d) * p                             each class gated by all of them, (B, C)
     y = log s - log(1 - s)                               logits; multiclass: log s, whose softmax is s / sum_c s
@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fusionbench.core.batch import Encoded
-from fusionbench.fusion._blocks import at_least, stacked
+from fusionbench.fusion._blocks import HeadNorm, at_least, stacked
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
 
 
@@ -47,8 +47,10 @@ class ContextGating(FusionModule):
         super().__init__(setting)
         wide, classes = setting.head_width, setting.task.classes
         self.mixtures = mixtures
+        self.encodings = HeadNorm([setting.width] * len(setting.task.names), setting)
         self.features = nn.Linear(len(setting.task.names) * setting.width, wide)
         self.gate = nn.Linear(wide, wide)
+        self.norm = HeadNorm([wide], setting)
         self.dropout = nn.Dropout(setting.dropout)
         self.choice = nn.Linear(wide, classes * (mixtures + 1), bias=False)
         self.experts = nn.Linear(wide, classes * mixtures)
@@ -59,7 +61,7 @@ class ContextGating(FusionModule):
     def fuse(self, encoded: dict[str, Encoded]) -> Prediction:
         """(B, M, D) -> (B, W) -> class scores and their gates (B, C) -> logits (B, C)."""
         x, _ = stacked(encoded)
-        yes, no = self.mixture(self.dropout(self.gated(x)))
+        yes, no = self.mixture(self.dropout(self.norm(self.gated(x))))
         gates = self.class_gate(yes.exp()).float()
         log_score = yes + F.logsigmoid(gates)
         if self.task.kind == "multiclass":
@@ -69,7 +71,7 @@ class ContextGating(FusionModule):
 
     def gated(self, x: Tensor) -> Tensor:
         """Features times their gates: (B, M, D), zeros where absent -> (B, W)."""
-        h = self.features(x.flatten(1))
+        h = self.features(self.encodings(x.flatten(1)))
         return self.gate(h).sigmoid() * h
 
     def mixture(self, z: Tensor) -> tuple[Tensor, Tensor]:

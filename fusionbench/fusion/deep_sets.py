@@ -1,7 +1,7 @@
 """Deep sets: the modalities as a set, one network for every element, and another for the sum.
 
     phi(x) = W_2 ReLU(W_1 x + b_1) + b_2     the same for every modality, (B, M, D) -> (B, M, H)
-    y      = rho(sum_m phi(x_m))             rho an MLP; over the modalities that are present, (B, H) -> (B, C)
+    y      = rho(LN(sum_m phi(x_m)))         rho an MLP; over the modalities that are present, (B, H) -> (B, C)
 
 Whatever the order of the modalities, the answer is the same: which of them an encoding comes from is known only by what
 its encoder writes into it. The size does not depend on their number.

@@ -3,7 +3,7 @@
     h_m                = W_m x_m + b_m                                   features of modality m, (B, H)
     [dgamma_n; beta_n] = G_n x_n + c_n                                   what modality n says, (B, 2H)
     z_m                = ReLU((1 + sum_n dgamma_n) * h_m + sum_n beta_n)     over n != m that are present, (B, H)
-    y                  = MLP(sum_m z_m)                                  over the modalities that are present, (B, C)
+    y                  = MLP(LN(sum_m z_m))                              over the modalities that are present, (B, C)
 
 The scale is 1 plus what is learned, so that features pass unchanged where nothing is said; so they do where a modality
 is alone.

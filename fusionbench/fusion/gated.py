@@ -2,7 +2,7 @@
 
     h_m = tanh(W_m x_m)                      value of modality m, (B, H)
     g_m = sigmoid(V_m [x_1; ...; x_M])       its gate, (B, H); for M = 2, g_2 = 1 - g_1
-    y   = MLP(sum_m g_m * h_m)               logits, (B, C)
+    y   = MLP(LN(sum_m g_m * h_m))           logits, (B, C)
 
 An absent modality's gate is 0; with M = 2, the other's is then 1, so that the two still sum to 1.
 
@@ -29,7 +29,10 @@ class GatedFusion(FusionModule):
 
     family = "feature"
     paper, stage, interaction, fidelity = "arevalo2017gated", "feature", "full", "faithful"
-    departure = "the classifier after it is our common MLP head in place of a maxout network"
+    departure = (
+        "the classifier after it is our common MLP head in place of a maxout network; without the batch normalisation "
+        "of inputs and of what the classifier reads, which the authors' code has and the paper does not state"
+    )
 
     def __init__(self, setting: Setting, *, hidden: int = 128) -> None:
         at_least("gated", "hidden", hidden, 1)

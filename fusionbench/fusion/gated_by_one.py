@@ -2,16 +2,17 @@
 
     g = sigmoid(U x_k + c)                what modality k lets pass, (B, D) -> (B, H)
     v = sum_{m != k} (V_m x_m + b_m)      features of the others, over those that are present, (B, H)
-    y = MLP(g * v)                        logits, (B, H) -> (B, C)
+    y = MLP(LN(g * v))                    logits, (B, H) -> (B, C)
 
-k is the task's first modality, or the one that the option `gate` names. For more than two modalities the sum is ours.
+k is the modality that the option `gate` names; a suite's `gated_by_one` stands for one row per gate. For more than two
+modalities the sum is ours.
 Where k is absent everything passes, g = 1; where all others are, the gate itself is what the MLP sees, v = 1.
 
 Parameters: M*(D+1)*hidden + (hidden+1)*W + (W+1)*C
 FLOPs: 2*(M*D*hidden + hidden*W + W*C)
 Source: Kiela et al. 2018, "Efficient Large-Scale Multi-Modal Classification", arXiv:1802.02892 (gated fusion: text
 gates the picture, or the other way round), and others' code of it, GeWu-Lab/OGM-GE_CVPR2022.
-Use: where one modality says when the other is to be believed, and it is known which.
+Use: where one modality says when the other is to be believed; its rows show which.
 """
 
 from __future__ import annotations
@@ -31,22 +32,22 @@ class GatedByOne(FusionModule):
     family, per_modality = "feature", "gate"
     paper, stage, interaction, fidelity = "kiela2018efficient", "feature", "full", "faithful"
     departure = (
-        "of more than two modalities the first, or the one named, gates the sum of the others; any may be missing; "
-        "our common MLP head in place of its linear classifier"
+        "of more than two modalities the one named gates the sum of the others; any may be missing; our common MLP "
+        "head in place of its linear classifier"
     )
 
-    def __init__(self, setting: Setting, *, hidden: int = 128, gate: str = "") -> None:
-        """`gate` is the modality that gates; empty: the task's first.
+    def __init__(self, setting: Setting, *, gate: str, hidden: int = 128) -> None:
+        """`gate` is the modality that gates.
 
         Raises:
             UserError: the task has no such modality, or `hidden` is below 1.
         """
         names = setting.task.names
         at_least("gated_by_one", "hidden", hidden, 1)
-        if gate and gate not in names:
+        if gate not in names:
             raise unknown("modality", gate, names)
         super().__init__(setting)
-        self.gating = gate or names[0]
+        self.gating = gate
         self.projections = nn.ModuleDict({name: nn.Linear(setting.width, hidden) for name in names})
         self.head = mlp_head(hidden, setting)
 

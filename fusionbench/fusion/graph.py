@@ -1,11 +1,13 @@
 """Graph: each modality is a node that gathers from all others as much as attention over the edges lets through.
 
-    p_m  = P h_m                                                   h_m = x_m at first, for each head, (B, M, F)
+    p_m  = P h_m                                                   h_m = LN(x_m) at first, for each head, (B, M, F)
     e_mn = LeakyReLU(a . p_m + b . p_n)                            edge from n to m, slope 0.2, (B, M, M)
     h'_m = ELU(sum_n softmax_n(e_mn) p_n)                          over the nodes that are there, m among them
-    y    = MLP(mean_m h_m)                                         of the last layer, (B, M, heads*F) -> (B, C)
+    y    = MLP(LN(mean_m h_m))                                     of the last layer, (B, M, heads*F) -> (B, C)
 
 F is `hidden`; heads stand side by side. Every two nodes are joined, and each to itself. An absent modality is no node.
+In training `dropout` of what enters P, and of the softmax's weights, is left out. Its default is the paper's where
+whole graphs are unseen, as samples are here: 0; within one large graph of few labels it is .6.
 
 Parameters: heads*hidden*(D+2) + (layers-1)*heads*hidden*(heads*hidden+2) + (heads*hidden+1)*W + (W+1)*C
 FLOPs: 2*(M*heads*hidden*(D + (layers-1)*heads*hidden) + layers*M*M*heads*hidden + heads*hidden*W + W*C)
@@ -21,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fusionbench.core.batch import Encoded
-from fusionbench.fusion._blocks import at_least, mlp_head, present_mean, stacked
+from fusionbench.fusion._blocks import HeadNorm, at_least, below_one, mlp_head, present_mean, stacked
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
 
 SLOPE = 0.2
@@ -38,12 +40,16 @@ class GraphFusion(FusionModule):
         "the mean node classifies, in place of one output per node"
     )
 
-    def __init__(self, setting: Setting, *, layers: int = 2, heads: int = 8, hidden: int = 8) -> None:
+    def __init__(
+        self, setting: Setting, *, layers: int = 2, heads: int = 8, hidden: int = 8, dropout: float = 0.0
+    ) -> None:
         for option, value in {"layers": layers, "heads": heads, "hidden": hidden}.items():
             at_least("graph", option, value, 1)
+        below_one("graph", "dropout", dropout)
         super().__init__(setting)
         widths = [setting.width, *[heads * hidden] * (layers - 1)]
-        self.layers = nn.ModuleList(_GraphAttention(width, heads, hidden, setting.dropout) for width in widths)
+        self.norm = HeadNorm([setting.width], setting)
+        self.layers = nn.ModuleList(_GraphAttention(width, heads, hidden, dropout) for width in widths)
         self.head = mlp_head(heads * hidden, setting)
 
     @classmethod
@@ -53,7 +59,8 @@ class GraphFusion(FusionModule):
 
     def fuse(self, encoded: dict[str, Encoded]) -> Prediction:
         """(B, M, D) -> nodes (B, M, heads*F) -> (B, C)."""
-        nodes, present = stacked(encoded)
+        x, present = stacked(encoded)
+        nodes = self.norm(x)
         for layer in self.layers:
             nodes = layer(nodes, present)
         return Prediction(self.head(present_mean(nodes, present)))

@@ -3,9 +3,10 @@
     z_m = [x_m; 1]                                    (B, D+1)
     h   = sum_r prod_m (F_m[r] z_m)                   F_m: (R, H, D+1); (B, H)
         = T . (z_1 (x) ... (x) z_M),                  T = sum_r F_1[r] (x) ... (x) F_M[r]
-    y   = MLP(h)                                      logits, (B, C)
+    y   = MLP(LN(h))                                  logits, (B, C)
 
-The appended 1 keeps the terms of fewer modalities beside that of all. An absent modality leaves the product.
+The appended 1 keeps the terms of fewer modalities beside that of all. Of an absent modality x_m is zero: what is left
+of its factor is the learned constant that belongs to the 1.
 
 Parameters: M*(D+1)*rank*hidden + (hidden+1)*W + (W+1)*C
 FLOPs: 2*(M*D*rank*hidden + hidden*W + W*C)
@@ -53,11 +54,11 @@ class LowRankFusion(FusionModule):
 
     def fuse(self, encoded: dict[str, Encoded]) -> Prediction:
         """(B, M, D) -> (B, H) -> (B, C)."""
-        return Prediction(self.head(self.joint(*stacked(encoded))))
+        x, _ = stacked(encoded)
+        return Prediction(self.head(self.joint(x)))
 
-    def joint(self, x: Tensor, present: Tensor) -> Tensor:
-        """The multilinear form: (B, M, D), bool (B, M) -> (B, H)."""
+    def joint(self, x: Tensor) -> Tensor:
+        """The multilinear form: (B, M, D), zeros where absent -> (B, H)."""
         weight, constant = self.factors[:, :-1], self.factors[:, -1:]
         maps = torch.baddbmm(constant, x.transpose(0, 1), weight)  # (M, B, D) -> (M, B, R*H)
-        maps = torch.where(present.t()[..., None], maps, torch.ones_like(maps))
         return reduce(torch.mul, maps.unbind(0)).view(x.shape[0], self.rank, -1).sum(1)  # -> (B, H)

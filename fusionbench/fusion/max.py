@@ -1,7 +1,7 @@
 """Max: every modality projected into one space, where each hidden unit keeps its largest value.
 
     h = max_m (W_m x_m + b_m)     over the modalities that are present, unit by unit, (B, M, D) -> (B, H)
-    y = MLP(h)                    logits, (B, C)
+    y = MLP(LN(h))                logits, (B, C)
 
 The biases start at 0: where encodings are small, random ones decide beforehand which modality is never the largest, and
 such a one gets no gradient.

@@ -2,11 +2,11 @@
 
     f_m = U_m x_m + b_m                    (B, D) -> (B, H, k), for k factors
     z   = sum_k prod_m f_m                 over the modalities that are present, (B, H)
-    y   = MLP(normalised(z))               logits, (B, C)
+    y   = MLP(LN(normalised(z)))           logits, (B, C)
 
-`normalised` is a signed square root, sign(z) sqrt(|z|), divided by its length; both are smoothed near zero by 1e-6, so
-that their slopes are finite. For more than two modalities the product over all of them is ours. An absent modality
-leaves the product.
+`normalised` is a signed square root, sign(z) sqrt(|z|), divided by its root mean square (the paper: its length, which
+is sqrt(H) times as large); both are smoothed near zero by 1e-6, so that their slopes are finite. For more than
+two modalities the product over all of them is ours. An absent modality leaves the product: z is normalised anyway.
 
 Parameters: M*(D+1)*hidden*factors + (hidden+1)*W + (W+1)*C
 FLOPs: 2*(M*D*hidden*factors + hidden*W + W*C)

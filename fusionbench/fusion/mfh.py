@@ -2,11 +2,11 @@
 
     f_i = prod_m (U_im x_m + b_im)         block i of P, over the modalities that are present, (B, D) -> (B, H, k)
     z_i = sum_k f_1 * ... * f_i            degree i in every modality, (B, H)
-    y   = MLP([normalised(z_1); ...; normalised(z_P)])     logits, (B, P*H) -> (B, C)
+    y   = MLP([LN(normalised(z_1)); ...; LN(normalised(z_P))])     logits, (B, P*H) -> (B, C)
 
-`normalised` is a signed square root, sign(z) sqrt(|z|), divided by its length; both are smoothed near zero by 1e-6, so
-that their slopes are finite. For more than two modalities the product over all of them is ours. An absent modality
-leaves every product.
+`normalised` is a signed square root, sign(z) sqrt(|z|), divided by its root mean square (the paper: its length, which
+is sqrt(H) times as large); both are smoothed near zero by 1e-6, so that their slopes are finite. For more than
+two modalities the product over all of them is ours. An absent modality leaves every product: they are normalised.
 
 Parameters: order*M*(D+1)*hidden*factors + (order*hidden+1)*W + (W+1)*C
 FLOPs: 2*(order*M*D*hidden*factors + order*hidden*W + W*C)

@@ -1,10 +1,11 @@
 """MLB: every modality squashed into one space, multiplied there entry by entry, and an MLP on the product.
 
     h_m = tanh(U_m x_m + b_m)     (B, D) -> (B, H)
-    y   = MLP(prod_m h_m)         logits, over the modalities that are present, (B, H) -> (B, C)
+    y   = MLP(LN(prod_m h_m))     logits, (B, H) -> (B, C)
 
 The product of two is a bilinear form of rank 1 for each hidden unit; the MLP's first layer mixes them, as P does in
-the paper. For more than two modalities the product over all of them is ours. An absent modality leaves the product.
+the paper. For more than two modalities the product over all of them is ours. Of an absent modality x_m is zero: what is
+left of its factor is the learned tanh(b_m).
 
 Parameters: M*(D+1)*hidden + (hidden+1)*W + (W+1)*C
 FLOPs: 2*(M*D*hidden + hidden*W + W*C)
@@ -18,7 +19,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from fusionbench.core.batch import Encoded
-from fusionbench.fusion._bilinear import Maps, product_of_present
+from fusionbench.fusion._bilinear import Maps, product_of
 from fusionbench.fusion._blocks import at_least, mlp_head, stacked
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
 
@@ -42,8 +43,9 @@ class MLBFusion(FusionModule):
 
     def fuse(self, encoded: dict[str, Encoded]) -> Prediction:
         """(B, M, D) -> (B, H) -> (B, C)."""
-        return Prediction(self.head(self.joint(*stacked(encoded))))
+        x, _ = stacked(encoded)
+        return Prediction(self.head(self.joint(x)))
 
-    def joint(self, x: Tensor, present: Tensor) -> Tensor:
-        """The product of what is there: (B, M, D), bool (B, M) -> (B, H)."""
-        return product_of_present(self.maps(x).tanh(), present)
+    def joint(self, x: Tensor) -> Tensor:
+        """The product: (B, M, D), zeros where absent -> (B, H)."""
+        return product_of(self.maps(x).tanh())

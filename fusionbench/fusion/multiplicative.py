@@ -1,7 +1,7 @@
 """Multiplicative interactions: a full bilinear form of every pair of modalities, plus a linear map of each.
 
     h = sum_{m<n} x_m' T_mn x_n + sum_m U_m x_m + b     T_mn: (H, D, D), one weight for each pair of numbers; (B, H)
-    y = MLP(h)                                          logits, (B, C)
+    y = MLP(LN(h))                                      logits, (B, C)
 
 An absent modality's terms are zero; the bias b belongs to no modality. The tensors hold M(M-1)/2 * D*D*H numbers: hence
 the small default of `hidden`.

@@ -1,12 +1,12 @@
 """MUTAN: a bilinear form in Tucker's decomposition, the slices of its core tensor of rank R.
 
     t_m = tanh(W_m x_m + b_m)                     (B, D) -> (B, H)
-    z   = sum_r prod_m (F_m[r] t_m + c_m[r])      over the modalities that are present, (B, H) -> (B, H)
+    z   = sum_r prod_m (F_m[r] t_m + c_m[r])      (B, H) -> (B, H)
         = K . ([t_1; 1] (x) ... (x) [t_M; 1])     K: the core tensor, each of its H slices a sum of R outer products
-    y   = MLP(z)                                  logits, (B, C)
+    y   = MLP(LN(z))                              logits, (B, C)
 
 The MLP's first layer is the decomposition's last factor. For more than two modalities the product over all of them is
-ours. An absent modality leaves the product.
+ours. Of an absent modality t_m is zero: what is left of [t_m; 1] is its 1, and of its factor the learned c_m.
 
 Parameters: M*(D+1)*hidden + M*(hidden+1)*rank*hidden + (hidden+1)*W + (W+1)*C
 FLOPs: 2*(M*D*hidden + M*hidden*rank*hidden + hidden*W + W*C)
@@ -20,7 +20,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from fusionbench.core.batch import Encoded
-from fusionbench.fusion._bilinear import Maps, product_of_present
+from fusionbench.fusion._bilinear import Maps, product_of
 from fusionbench.fusion._blocks import at_least, mlp_head, stacked
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
 
@@ -53,5 +53,5 @@ class MutanFusion(FusionModule):
 
     def joint(self, x: Tensor, present: Tensor) -> Tensor:
         """The Tucker form: (B, M, D), bool (B, M) -> (B, H)."""
-        factors = self.core(self.project(x).tanh())  # (B, M, R*H)
-        return product_of_present(factors, present).view(x.shape[0], self.rank, -1).sum(1)
+        squashed = self.project(x).tanh() * present[..., None]  # (B, M, H)
+        return product_of(self.core(squashed)).view(x.shape[0], self.rank, -1).sum(1)

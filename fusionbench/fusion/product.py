@@ -1,11 +1,12 @@
 """Product: every modality projected into one space, multiplied there unit by unit, and an MLP on the product.
 
-    h = prod_m tanh(W_m x_m + b_m)     over the modalities that are present, (B, M, D) -> (B, H)
-    y = MLP(h)                         logits, (B, C)
+    h = prod_m tanh(W_m x_m + b_m)     (B, M, D) -> (B, H)
+    y = MLP(LN(h))                     logits, (B, C)
 
 Every modality is projected, as in the authors' code. The biases start at 1, theirs around 0: a product of M factors
 around 0 vanishes, and its gradient with it; of factors around tanh(1) it starts near a constant plus a linear map of
-every modality plus their products. With our common head `mlb` is the same formula, from other initial weights.
+every modality plus their products. With our common head `mlb` is the same formula, from other initial weights. Of an
+absent modality x_m is zero: what is left of its factor is the learned tanh(b_m).
 
 Parameters: M*(D+1)*hidden + (hidden+1)*W + (W+1)*C
 FLOPs: 2*(M*D*hidden + hidden*W + W*C)
@@ -16,12 +17,10 @@ Use: where modalities have to agree: each can switch a feature of the other off.
 
 from __future__ import annotations
 
-from functools import reduce
-
-import torch
 from torch import nn
 
 from fusionbench.core.batch import Encoded
+from fusionbench.fusion._bilinear import product_of
 from fusionbench.fusion._blocks import at_least, each, mlp_head, stacked
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
 
@@ -43,10 +42,8 @@ class ProductFusion(FusionModule):
 
     def fuse(self, encoded: dict[str, Encoded]) -> Prediction:
         """(B, M, D) -> (B, M, H) -> (B, H) -> (B, C)."""
-        x, present = stacked(encoded)
-        factors = each(self.projections, x).tanh()
-        factors = torch.where(present[..., None], factors, torch.ones_like(factors))
-        return Prediction(self.head(reduce(torch.mul, factors.unbind(1))))
+        x, _ = stacked(encoded)
+        return Prediction(self.head(product_of(each(self.projections, x).tanh())))
 
 
 def _factor(inputs: int, outputs: int) -> nn.Linear:

@@ -1,7 +1,7 @@
 """Softmax attention: every modality scores itself, and a linear classifier sees the weighted mean of their features.
 
-    h_m = ReLU(A_m x_m + a_m)                          features of modality m, (B, W), W the head width
-    e_m = v . tanh(V_m x_m + c_m)                      its score, v: (hidden,); (B, M)
+    h_m = ReLU(A_m LN(x_m) + a_m)                      features of modality m, (B, W), W the head width
+    e_m = v . tanh(V_m LN(x_m) + c_m)                  its score, v: (hidden,); (B, M)
     y   = L sum_m softmax_m(e)_m h_m + b               over the modalities that are present, (B, W) -> (B, C)
 
 Limited on purpose: of two classes, y_1 - y_0 has the sign of s_1(x_1) f_1(x_1) + s_2(x_2) f_2(x_2), where s_m is
@@ -20,7 +20,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from fusionbench.core.batch import Encoded
-from fusionbench.fusion._blocks import at_least, class_layer, each, present_softmax, stacked
+from fusionbench.fusion._blocks import HeadNorm, at_least, class_layer, each, present_softmax, stacked
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
 
 
@@ -37,6 +37,7 @@ class SoftmaxAttention(FusionModule):
         at_least("softmax_attention", "hidden", hidden, 1)
         super().__init__(setting)
         width, wide = setting.width, setting.head_width
+        self.norm = HeadNorm([width], setting)
         self.features = nn.ModuleList(nn.Linear(width, wide) for _ in setting.task.names)
         self.keys = nn.ModuleList(nn.Linear(width, hidden) for _ in setting.task.names)
         self.score = nn.Linear(hidden, 1, bias=False)  # A bias would cancel in the softmax.
@@ -46,10 +47,11 @@ class SoftmaxAttention(FusionModule):
     def fuse(self, encoded: dict[str, Encoded]) -> Prediction:
         """(B, M, D) -> features (B, M, W) and weights (B, M) -> (B, W) -> (B, C)."""
         x, present = stacked(encoded)
+        x = self.norm(x)  # Not their mean, whose own size depends on modalities together.
         weights = self.weigh(x, present)
         mean = (each(self.features, x).relu() * weights[..., None] * present[..., None]).sum(1)
         return Prediction(self.classifier(self.dropout(mean)), weights=weights.detach())
 
     def weigh(self, x: Tensor, present: Tensor) -> Tensor:
-        """How much each modality counts: (B, M, D), bool (B, M) -> (B, M), sums to 1 over those present."""
+        """How much each modality counts: normalised (B, M, D), bool (B, M) -> (B, M), sums to 1 over those present."""
         return present_softmax(self.score(each(self.keys, x).tanh()).squeeze(-1), present)

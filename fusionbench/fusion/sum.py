@@ -1,7 +1,7 @@
 """Sum: every modality projected into one space, added up there, and an MLP on the sum.
 
     h = sum_m (W_m x_m + b_m)     over the modalities that are present, (B, M, D) -> (B, H)
-    y = MLP(h)                    logits, (B, C)
+    y = MLP(LN(h))                logits, (B, C)
 
 Parameters: M*(D+1)*hidden + (hidden+1)*W + (W+1)*C
 FLOPs: 2*(M*D*hidden + hidden*W + W*C)

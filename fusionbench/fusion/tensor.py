@@ -2,7 +2,7 @@
 
     h_m = relu(W_m x_m + b_m)                  (B, D) -> (B, H)
     z   = [h_1; 1] (x) ... (x) [h_M; 1]        (B, (H+1)^M); the ones keep the products of fewer modalities
-    y   = MLP(z)                               logits, (B, C)
+    y   = MLP(LN(z))                           logits, (B, C)
 
 An absent modality's h_m is zero: what is left is the product of the others, beside its 1.
 

@@ -1,6 +1,6 @@
 """Unimodal: one modality alone, the baseline that every fusion has to beat.
 
-    y = MLP(x_m)     logits, (B, D) -> (B, C)
+    y = MLP(LN(x_m))     logits, (B, D) -> (B, C)
 
 Parameters: (D+1)*W + (W+1)*C
 FLOPs: 2*(D*W + W*C)

@@ -1,6 +1,6 @@
 """Wide unimodal: one modality alone with many more hidden units, to tell what fusing gains from what capacity gains.
 
-    y = MLP(x_m)     logits, (B, D) -> (B, C); hidden units: `widening` times W
+    y = MLP(LN(x_m))     logits, (B, D) -> (B, C); hidden units: `widening` times W
 
 Give `parameters`, those of the largest strategy that it is compared with (encoders and fusion), and the hidden layer is
 as wide as that allows. A suite's `unimodal_wide` stands for one row per modality; the best of them is the reference.

@@ -20,6 +20,7 @@ from contract_checks import (
     setting_of,
     task_of,
 )
+from scale_checks import SAMPLES, check_scale, check_scale_of_fusion, unit_normal
 from torch import Tensor, nn
 
 from fusionbench.core.batch import Encoded, MultimodalBatch
@@ -162,8 +163,35 @@ class OtherWithoutMemory(Sound):
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
-        if self.head[0].weight.is_meta:
+        if self.head[1].weight.is_meta:
             self.more = nn.Linear(WIDTH, WIDTH)
+
+
+class TooSmall(Sound):
+    """Multiplies by a small number what its head reads, after it was normalised."""
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        self.head[0].register_forward_hook(lambda _, __, output: 0.01 * output)
+
+
+class OwnHead(Sound):
+    """Classifies by layers of its own from what is as large as it happens to be."""
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        self.head = nn.Sequential(*self.head[1:])
+
+
+class NearlyConstant(Sound):
+    """Its own constant is so much larger than what the samples differ by that normalising leaves the constant."""
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        self.constant = nn.Parameter(100 * torch.randn(len(setting.task.names) * setting.width))
+
+    def joined(self, pooled: Tensor) -> Tensor:
+        return pooled.flatten(1) + self.constant
 
 
 class NotANumber(Sound):
@@ -182,6 +210,7 @@ def test_a_sound_strategy_passes_every_check() -> None:
     check_size(module, DOC, {}, BATCH)
     check_learning(module, BATCH)
     check_matching(Sound, DOC, {}, setting_of(TASK))
+    check_scale(module, batch_of(TASK, SAMPLES))
     assert sum(p.numel() for p in module.head.parameters()) == (2 * WIDTH + 1) * HEAD_WIDTH + (HEAD_WIDTH + 1) * 3
 
 
@@ -245,6 +274,21 @@ def test_a_number_of_parameters_that_the_head_does_not_reach_is_found(broken: ty
 def test_a_formula_without_the_head_is_found() -> None:
     with pytest.raises(AssertionError, match="the width of the head changes nothing"):
         check_matching(Sound, "Whatever.\n\nParameters: M*D*D\n", {}, setting_of(TASK))
+
+
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [
+        (TooSmall, "the input of 'head.0' has a size of 0.0"),
+        (NearlyConstant, "the input of 'head.0' has a size of 0.0"),
+        (OwnHead, "it has no head whose input is normalised"),
+    ],
+)
+def test_a_signal_of_no_usual_size_is_found(broken: type[FusionModule], reason: str) -> None:
+    with pytest.raises(AssertionError, match=reason):
+        check_scale(broken(setting_of(TASK)), batch_of(TASK, SAMPLES))
+    with pytest.raises(AssertionError, match=reason):
+        check_scale_of_fusion(broken(setting_of(TASK)), unit_normal(TASK.names, WIDTH, 0))
 
 
 def test_a_missing_formula_is_found() -> None:

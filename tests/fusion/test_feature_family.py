@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from contract_checks import WIDTH, batch_of, built, setting_of, task_of
+from contract_checks import WIDTH, batch_of, built, options_of, setting_of, task_of
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -39,9 +39,15 @@ def affine(module: FusionModule, path: str, x: Array) -> Array:
     return x @ numpy_of(layer.weight).T + (0 if layer.bias is None else numpy_of(layer.bias))
 
 
-def mlp(module: FusionModule, path: str, x: Array) -> Array:
-    """The MLP head at a path."""
-    return affine(module, f"{path}.3", np.maximum(affine(module, f"{path}.0", x), 0))
+def normal(x: Array) -> Array:
+    """What a head reads of one part: mean 0 and variance 1 over its units, zeros where all are alike."""
+    return (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5)
+
+
+def mlp(module: FusionModule, path: str, x: Array, parts: int = 1) -> Array:
+    """The MLP head at a path, of so many parts of one width side by side."""
+    x = normal(x.reshape(parts, -1)).flatten()
+    return affine(module, f"{path}.4", np.maximum(affine(module, f"{path}.1", x), 0))
 
 
 def sigmoid(x: Array) -> Array:
@@ -60,7 +66,8 @@ def max_by_hand(module: FusionModule, x: dict[int, Array]) -> Array:
 
 
 def product_by_hand(module: FusionModule, x: dict[int, Array]) -> Array:
-    factors = [np.tanh(affine(module, f"projections.{m}", v)) for m, v in x.items()]
+    every = [x.get(m, np.zeros(WIDTH)) for m in range(len(module.task.names))]
+    factors = [np.tanh(affine(module, f"projections.{m}", v)) for m, v in enumerate(every)]
     return mlp(module, "head", np.prod(factors, axis=0))
 
 
@@ -96,8 +103,8 @@ def film_by_hand(module: FusionModule, x: dict[int, Array]) -> Array:
 
 def gated_scores_by_hand(module: FusionModule, x: dict[int, Array]) -> Array:
     """The scores of a sample's classes, (C,), by context gating with two experts for each."""
-    h = affine(module, "features", joined(module, x))
-    z = sigmoid(affine(module, "gate", h)) * h
+    h = affine(module, "features", normal(joined(module, x).reshape(-1, WIDTH)).flatten())
+    z = normal(sigmoid(affine(module, "gate", h)) * h)
     choice, experts = affine(module, "choice", z).reshape(-1, 3), sigmoid(affine(module, "experts", z)).reshape(-1, 2)
     p = (softmax(choice)[:, :2] * experts).sum(1)
     return sigmoid(affine(module, "class_gate", p)) * p
@@ -112,8 +119,8 @@ def sum_by_hand(module: FusionModule, x: dict[int, Array]) -> Array:
 
 
 def softmax_attention_by_hand(module: FusionModule, x: dict[int, Array]) -> Array:
-    features = np.stack([np.maximum(affine(module, f"features.{m}", v), 0) for m, v in x.items()])
-    scores = [affine(module, "score", np.tanh(affine(module, f"keys.{m}", v))).item() for m, v in x.items()]
+    features = np.stack([np.maximum(affine(module, f"features.{m}", normal(v)), 0) for m, v in x.items()])
+    scores = [affine(module, "score", np.tanh(affine(module, f"keys.{m}", normal(v)))).item() for m, v in x.items()]
     return affine(module, "classifier", softmax(np.array(scores)) @ features)
 
 
@@ -127,7 +134,7 @@ def multiplicative_by_hand(module: FusionModule, x: dict[int, Array]) -> Array:
 
 
 def concatenated_by_hand(module: FusionModule, x: dict[int, Array]) -> Array:
-    return mlp(module, "head", joined(module, x))
+    return mlp(module, "head", joined(module, x), parts=len(module.task.names))
 
 
 def embrace_by_hand(module: FusionModule, x: dict[int, Array]) -> Array:
@@ -193,8 +200,10 @@ def encodings(x: Tensor, present: Tensor) -> dict[str, Encoded]:
 
 @pytest.mark.parametrize("strategy", ["max", "product", "gated_by_one", "deep_sets", "film", "softmax_attention"])
 def test_hidden_below_one_is_refused(strategy: str) -> None:
+    task = task_of(VECTORS[:2])
+    options = options_of(strategy, task) | {"hidden": 0}
     with pytest.raises(UserError, match=rf"'{strategy}': hidden is 0; it must be an integer of at least 1"):
-        load("strategy", strategy)(setting_of(task_of(VECTORS[:2])), hidden=0)
+        load("strategy", strategy)(setting_of(task), **options)
 
 
 @pytest.mark.parametrize("strategy", ["multiplicative", "embrace"])

@@ -77,6 +77,16 @@ def test_unimodal_is_a_row_per_modality_and_chance_builds_no_encoder() -> None:
     assert [row.strategy.options.get("modality") for row in rows] == [None, "left", "right", None]
 
 
+def test_a_gate_is_any_modality_where_none_is_named() -> None:
+    rows = suite("name: x\ndatasets: [digits]\nstrategies: [gated_by_one]").rows
+    assert [(row.strategy.options["gate"], tuple(row.encoders)) for row in rows] == [
+        ("left", ("left", "right")),
+        ("right", ("left", "right")),
+    ]
+    text = "name: x\ndatasets: [digits]\nstrategies: [{name: gated_by_one, options: {gate: right}}]"
+    assert [row.strategy.options["gate"] for row in suite(text).rows] == ["right"]
+
+
 def test_an_encoder_is_looked_up_by_modality_then_kind_then_default() -> None:
     text = BASE + "encoders: {left: {name: mlp, options: {width: 32}}, image: {name: small_cnn, options: {width: 32}}}"
     row = suite(text).rows[0]
