@@ -28,8 +28,8 @@ import torchvision
 from torchvision.transforms import v2
 
 from fusionbench.core.errors import UserError
-from fusionbench.data.base import EpochOrder
 from fusionbench.data.cifar10 import CIFAR10
+from fusionbench.data.orders import EpochOrder
 
 THEIRS = 5_000
 """Pictures in a round of torchvision's."""

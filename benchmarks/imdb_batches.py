@@ -22,8 +22,8 @@ from typing import NamedTuple
 import torch
 
 from fusionbench.core.errors import UserError
-from fusionbench.data.base import EpochOrder
 from fusionbench.data.imdb import IMDB
+from fusionbench.data.orders import EpochOrder
 from fusionbench.data.splits import Rows
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ import torch
 from fusionbench.bench.build import Unsuitable, build, data_facts, dataset_of, setting_for
 from fusionbench.bench.jobs import SESSION_MEASURES, LatencyJob, MeasureJob, Message, PrepareJob, Report, TrainJob
 from fusionbench.core.catalogue import load, with_later
-from fusionbench.core.errors import UserError
+from fusionbench.core.errors import Interrupted, UserError, reason_of
 from fusionbench.core.seat import Seat
 from fusionbench.data.base import MultimodalData
 from fusionbench.fusion.base import FusionModule
@@ -47,13 +48,30 @@ def store_measures(store: Store, job: TrainJob | MeasureJob, module: FusionModul
 
 def prepare(job: PrepareJob) -> Message:
     """One dataset ready, every model built once; the message carries the data's facts."""
-    data = dataset_of(job.runs[0], job.place.data)
-    data.prepare_data()
-    data.setup()
+    data = _ready(job)
     data.share_out(Seat(0, job.devices))
     for run in job.runs:
         _try(run, data)
     return Message("finished", "prepared", facts=asdict(data_facts(job.runs[0], data)))
+
+
+def _ready(job: PrepareJob) -> MultimodalData:
+    """The dataset converted, set up and found to be right.
+
+    Raises:
+        UserError: it is not, or its own code fails.
+    """
+    try:
+        data = dataset_of(job.runs[0], job.place.data)
+        data.prepare_data()
+        data.setup()
+    except (UserError, Interrupted):
+        raise
+    except Exception as error:
+        if job.place.debug:
+            traceback.print_exc()
+        raise UserError(f"{job.runs[0].dataset.name}: cannot be prepared: {reason_of(error)}") from error
+    return data
 
 
 def _try(run: RunSpec, data: MultimodalData) -> None:

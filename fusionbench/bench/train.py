@@ -17,7 +17,7 @@ from fusionbench.bench.build import Unsuitable, build, data_facts, dataset_of, f
 from fusionbench.bench.jobs import Message, Report, TrainJob
 from fusionbench.bench.session import store_measures
 from fusionbench.bench.tuning import Chosen, chosen_learning_rate
-from fusionbench.core.errors import Diverged, Interrupted, UserError
+from fusionbench.core.errors import Diverged, Interrupted, UserError, reason_of
 from fusionbench.core.seat import ALONE, Seat
 from fusionbench.data.base import MultimodalData
 from fusionbench.plan.suite import RunSpec
@@ -50,7 +50,7 @@ def train(job: TrainJob, report: Report, seat: Seat = ALONE, meet: Meet = nullco
         if seat.of > 1 and (has_lost_another(error) or report.is_abandoned()):
             raise Interrupted from error  # The one that is gone has the reason.
         traceback.print_exc()
-        record = _ended(job, "failed", _reason(error), started)
+        record = _ended(job, "failed", reason_of(error), started)
     if seat.is_first:
         store.publish(record)
     facts = {"score": record.score, "seconds": record.train_seconds}
@@ -139,14 +139,6 @@ def _ended(job: TrainJob, status: Status, reason: str, started: datetime) -> Rec
         started=started.isoformat(timespec="milliseconds"),
         finished=datetime.now(UTC).isoformat(timespec="milliseconds"),
     )
-
-
-def _reason(error: Exception) -> str:
-    """One line: the exception, and the last place of it that is not in a library."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if "site-packages" not in frame.filename] or list(frames)
-    place = f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}{place}"
 
 
 def _task_facts(data: MultimodalData) -> dict[str, Any]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import reprlib
+import traceback
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 
 
 class UserError(Exception):
@@ -39,6 +41,14 @@ def shown(value: object) -> str:
     ("'gatd'", True)
     """
     return "nothing" if value is None else _SHORT.repr(value)
+
+
+def reason_of(error: Exception) -> str:
+    """One line: the exception, and the last place of it that is not in a library."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if "site-packages" not in frame.filename] or list(frames)
+    place = f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}{place}"
 
 
 _SHORT = reprlib.Repr()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sized
+from collections.abc import Mapping, Sequence, Sized
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -12,18 +11,17 @@ import torch
 from lightning import LightningDataModule
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from fusionbench.core.batch import MultimodalBatch
 from fusionbench.core.errors import UserError
 from fusionbench.core.seat import ALONE, Seat
 from fusionbench.core.sources import own_source
 from fusionbench.core.task import TaskSpec
+from fusionbench.data.checks import refuse_arrays, refuse_batches, refuse_names, refuse_rows, refuse_task, stated_view
+from fusionbench.data.orders import EpochOrder, InOrder
 from fusionbench.data.splits import Rows, Split
-from fusionbench.data.store import Array, data_root, open_arrays, prepared, read_manifest
-
-EVALUATION_BATCH = 512
-"""Samples in a validation or test batch; has no influence on scores."""
+from fusionbench.data.store import Array, data_root, not_finite, open_arrays, prepared, read_manifest
 
 
 class MultimodalData(LightningDataModule):
@@ -98,9 +96,11 @@ class MultimodalData(LightningDataModule):
     def load_memory(self) -> None:
         """Bring modalities and targets into memory as tensors; data too large for that overrides this and `batch`."""
         assert self.parts is not None
+        refuse_arrays(self.name, self.task, self.arrays)
         for name in self.task.names:
             values = self.preprocess(name, self.arrays[name], self.parts.train)
-            self.tensors[name] = torch.from_numpy(np.array(values, dtype=np.float32))
+            kind = np.int64 if self.task.modality(name).kind == "tokens" else np.float32
+            self.tensors[name] = torch.from_numpy(np.array(values, dtype=kind))
         self.tensors["targets"] = torch.from_numpy(np.array(self.arrays["targets"]))
 
     def batch(self, rows: Rows) -> MultimodalBatch:
@@ -159,6 +159,8 @@ class MultimodalData(LightningDataModule):
 
     def prepare_data(self) -> None:
         """Download, verify and convert what is not there yet; safe to call from many processes."""
+        if self.views:
+            refuse_names(self.name, tuple(stated_view(self.views, getattr(self, "view", None))))
         prepared(self.root, self.name, self.decided_by(), self.origin(), self.convert)
 
     def setup(self, stage: str | None = None) -> None:
@@ -167,8 +169,24 @@ class MultimodalData(LightningDataModule):
             folder = prepared(self.root, self.name, self.decided_by(), self.origin(), self.convert)
             self.fingerprint = read_manifest(folder)["fingerprint"]
             self.arrays = open_arrays(folder)
-            self.parts = self.split()
-            self.load_memory()
+            self.take_parts(not_finite(folder))
+
+    def take_parts(self, not_finite: Mapping[str, Sequence[int]] = {}) -> None:
+        """Split and bring into memory, and refuse what no model can be trained on; arrays are open.
+
+        Args:
+            not_finite: by array, the rows that hold NaN or infinity.
+
+        Raises:
+            UserError: names, rows, shapes, types or values are not as `data.checks` says.
+        """
+        refuse_task(self.name, self.task, stated_view(self.views, getattr(self, "view", None)))
+        parts = self.split()
+        targets = self.arrays.get("targets")
+        refuse_rows(self.name, parts, None if targets is None else len(targets))
+        self.parts = parts
+        self.load_memory()
+        refuse_batches(self, parts, not_finite)
 
     def train_dataloader(self) -> DataLoader[MultimodalBatch]:
         """Shuffled anew every epoch from (seed, epoch)."""
@@ -216,39 +234,3 @@ class _TrainingByRows(_ByRows):
         batch = data.train_batch(found, self.order.epoch) if data.augments else data.batch(found)
         # Made whole, then cut: padding and augmentation are those of one process.
         return batch if self.data.seat.of == 1 else batch.part(self.data.seat.span(len(batch)))
-
-
-class EpochOrder(Sampler[Rows]):
-    """Batches of rows in an order drawn from (seed, epoch): resuming at an epoch's border repeats nothing.
-
-    The last partial batch is dropped (unless it is the only one), so that any number of devices sees the same batches.
-    """
-
-    def __init__(self, rows: Rows, batch_size: int, seed: int) -> None:
-        self.rows, self.batch_size, self.seed, self.epoch = rows, batch_size, seed, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Lightning calls this before every epoch."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return max(1, len(self.rows) // self.batch_size)
-
-    def __iter__(self) -> Iterator[Rows]:
-        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.rows)
-        for step in range(len(self)):
-            yield order[step * self.batch_size : (step + 1) * self.batch_size]
-
-
-class InOrder(Sampler[Rows]):
-    """Batches of rows as they come, the last one smaller."""
-
-    def __init__(self, rows: Rows, batch_size: int = EVALUATION_BATCH) -> None:
-        self.rows, self.batch_size = rows, batch_size
-
-    def __len__(self) -> int:
-        return math.ceil(len(self.rows) / self.batch_size)
-
-    def __iter__(self) -> Iterator[Rows]:
-        for start in range(0, len(self.rows), self.batch_size):
-            yield self.rows[start : start + self.batch_size]

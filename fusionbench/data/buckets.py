@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from fusionbench.data.base import EpochOrder
+from fusionbench.data.orders import EpochOrder
 from fusionbench.data.splits import Rows
 
 POOL = 50

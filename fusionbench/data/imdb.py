@@ -25,7 +25,7 @@ from torch import Tensor
 from fusionbench.core.batch import MultimodalBatch
 from fusionbench.core.errors import UserError
 from fusionbench.core.task import ModalitySpec, TaskSpec
-from fusionbench.data.base import EpochOrder, MultimodalData
+from fusionbench.data.base import MultimodalData
 from fusionbench.data.buckets import LengthBuckets
 from fusionbench.data.imdb_features import (
     FOLDS,
@@ -38,6 +38,7 @@ from fusionbench.data.imdb_features import (
     strongest,
 )
 from fusionbench.data.imdb_files import FOLDER, LABELS, PARTS, bring, cleaned, is_here, read_reviews, told_missing
+from fusionbench.data.orders import EpochOrder
 from fusionbench.data.progress import progress
 from fusionbench.data.ragged import padded
 from fusionbench.data.splits import Rows, Split

@@ -35,10 +35,11 @@ from torch import Tensor
 from fusionbench.core.batch import MultimodalBatch
 from fusionbench.core.canonical import sha256_of
 from fusionbench.core.task import ModalitySpec, TaskSpec
-from fusionbench.data.base import EpochOrder, MultimodalData
+from fusionbench.data.base import MultimodalData
 from fusionbench.data.buckets import LengthBuckets
 from fusionbench.data.cifar10 import CIFAR10
 from fusionbench.data.imdb import IMDB
+from fusionbench.data.orders import EpochOrder
 from fusionbench.data.pairs import Pairs, cells_of, paired
 from fusionbench.data.splits import Rows, Split
 
@@ -100,8 +101,7 @@ class IMDBWithCIFAR10(MultimodalData):
             self.reviews.setup()
             self.pictures.setup()
             self.fingerprint = sha256_of([self.reviews.fingerprint, self.pictures.fingerprint])
-            self.parts = self.split()
-            self.load_memory()
+            self.take_parts()
 
     def split(self) -> Split:
         """Rows of the pairs; the pairs themselves are drawn here."""

@@ -14,7 +14,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from tokenize import TokenError
 from typing import Any
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 
 from fusionbench.core.canonical import short_key
 from fusionbench.core.errors import UserError
-from fusionbench.core.files import flush, is_hidden
+from fusionbench.core.files import flush, is_hidden, write_over
 
 Array = NDArray[Any]
 MANIFEST = "manifest.json"
@@ -107,6 +108,16 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise UserError(f"{folder / MANIFEST}: damaged ({error}); remove the folder, it is made again") from error
 
 
+def not_finite(folder: Path) -> dict[str, list[int]]:
+    """By name of an array of a prepared folder, which of its rows hold NaN or infinity: found when it was converted."""
+    manifest = read_manifest(folder)
+    if "not_finite" not in manifest:  # Converted by an older version: looked for once, and written down if we may.
+        manifest["not_finite"] = rows_not_finite(open_arrays(folder))
+        with suppress(OSError):
+            write_over(folder / MANIFEST, _as_text(manifest).encode())
+    return dict(manifest["not_finite"])
+
+
 def open_arrays(folder: Path) -> dict[str, Array]:
     """The arrays of a prepared folder, memory-mapped and read-only, by file name without .npy.
 
@@ -131,11 +142,28 @@ def fingerprint_of(arrays: dict[str, Array]) -> str:
     for name in sorted(arrays):
         array = arrays[name]
         total.update(json.dumps([name, str(array.dtype), list(array.shape)]).encode())
-        step = max(1, 2**24 // max(1, array[:1].nbytes)) if array.ndim else 1
-        parts = (array[i : i + step] for i in range(0, len(array), step)) if array.ndim else (array,)
-        for part in parts:
+        for _, part in _pieces(array) if array.ndim else ((0, array),):
             total.update(np.ascontiguousarray(part).tobytes())
     return total.hexdigest()
+
+
+def rows_not_finite(arrays: dict[str, Array]) -> dict[str, list[int]]:
+    """By name of an array, which of its rows hold NaN or infinity; arrays without such a row are left out."""
+    found = {}
+    for name, array in arrays.items():
+        if array.ndim and array.dtype.kind == "f":
+            wrong = [
+                start + np.flatnonzero(~np.isfinite(part).reshape(len(part), -1).all(1))
+                for start, part in _pieces(array)
+            ]
+            found[name] = [int(row) for rows in wrong for row in rows]
+    return {name: rows for name, rows in found.items() if rows}
+
+
+def _pieces(array: Array) -> Iterator[tuple[int, Array]]:
+    """Rows in pieces of some megabytes, each with the number of its first row."""
+    step = max(1, 2**24 // max(1, array[:1].nbytes))
+    return ((start, array[start : start + step]) for start in range(0, len(array), step))
 
 
 def _is_current(folder: Path, origin: Any) -> bool:
@@ -154,8 +182,14 @@ def _write(folder: Path, name: str, origin: Any, convert: Callable[[Path], None]
         paths = sorted(path for path in part.glob("*.npy") if not is_hidden(path.name))
         arrays = {path.stem: np.load(path, mmap_mode="r", allow_pickle=False) for path in paths}
         facts = {key: [str(array.dtype), list(array.shape)] for key, array in arrays.items()}
-        manifest = {"name": name, "fingerprint": fingerprint_of(arrays), "origin": origin, "arrays": facts}
-        (part / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        manifest = {
+            "name": name,
+            "fingerprint": fingerprint_of(arrays),
+            "origin": origin,
+            "arrays": facts,
+            "not_finite": rows_not_finite(arrays),
+        }
+        (part / MANIFEST).write_text(_as_text(manifest), encoding="utf-8")
         for path in part.iterdir():
             flush(path)
         part.chmod(0o755)  # mkdtemp makes it private; other users may share the data folder.
@@ -166,6 +200,10 @@ def _write(folder: Path, name: str, origin: Any, convert: Callable[[Path], None]
     finally:
         for left in (part, old):
             shutil.rmtree(left, ignore_errors=True)
+
+
+def _as_text(manifest: dict[str, Any]) -> str:
+    return json.dumps(manifest, indent=1, sort_keys=True) + "\n"
 
 
 def _existing(path: Path) -> Path:

@@ -69,12 +69,19 @@ def fit(module: FusionModule, data: MultimodalData, budget: Budget, on_epoch: On
 
 
 def evaluate(module: FusionModule, data: MultimodalData, budget: Budget) -> Tested:
-    """Evaluate on the test rows: call it once per run. Of a group, the first process gets all predictions."""
+    """Evaluate on the test rows: call it once per run. Of a group, the first process gets all predictions.
+
+    Raises:
+        Diverged: a test score is not finite.
+    """
     collected = _Collect(module.task)
     trainer = _trainer(budget, [collected], data.seat)
-    (scores,) = trainer.test(module, datamodule=data, verbose=False)
+    (found,) = trainer.test(module, datamodule=data, verbose=False)
     joined = gathered(collected.parts, data.seat)
-    return Tested({name: float(value) for name, value in scores.items()}, joined)
+    scores = {name: float(value) for name, value in found.items()}
+    if not all(math.isfinite(value) for value in scores.values()):
+        raise Diverged("a test score was not finite")
+    return Tested(scores, joined)
 
 
 def quiet() -> None:

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from fusionbench.core.batch import MultimodalBatch
 from fusionbench.core.catalogue import load
 from fusionbench.core.task import TaskSpec
-from fusionbench.data.base import EpochOrder, MultimodalData
+from fusionbench.data.base import MultimodalData
+from fusionbench.data.orders import EpochOrder
 from fusionbench.data.splits import Rows
 from fusionbench.fusion.base import FusionModule, Optimiser, Setting
 from fusionbench.plan.suite import Choice

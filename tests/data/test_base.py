@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from fusionbench.core.batch import MultimodalBatch
 from fusionbench.core.task import ModalitySpec, TaskSpec
-from fusionbench.data.base import EVALUATION_BATCH, EpochOrder, InOrder, MultimodalData
+from fusionbench.data.base import MultimodalData
+from fusionbench.data.orders import EVALUATION_BATCH, EpochOrder, InOrder
 from fusionbench.data.splits import Rows, Split
 
 ROWS = 1700

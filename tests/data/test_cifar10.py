@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from torchvision.transforms.v2 import functional as V
 
 from fusionbench.core.errors import UserError
-from fusionbench.data.base import EpochOrder
 from fusionbench.data.cifar10 import CIFAR10
 from fusionbench.data.cifar10_files import BATCHES, FOLDER
 from fusionbench.data.lab import lab_bytes
+from fusionbench.data.orders import EpochOrder
 
 REAL = os.environ.get("FUSIONBENCH_TEST_DATA")
 needs_real_data = pytest.mark.skipif(not REAL, reason="the real CIFAR-10: set FUSIONBENCH_TEST_DATA to its folder")

@@ -24,6 +24,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Small official-looking folders of both datasets, converted."""
     folder = tmp_path_factory.mktemp("data")
     with pytest.MonkeyPatch.context() as patch:
+        # So many that every part has a pair of each cell of a mixture.
+        patch.setattr(imdb_folder, "EACH", 160)
+        patch.setattr(cifar10_folder, "COUNT", 40)
         imdb_folder.small(patch)
         imdb_folder.lay_out(folder, imdb_folder.made())
         files = cifar10_folder.contents(cifar10_folder.made())

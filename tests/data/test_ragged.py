@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusionbench.data.base import EpochOrder
 from fusionbench.data.buckets import POOL, LengthBuckets
+from fusionbench.data.orders import EpochOrder
 from fusionbench.data.ragged import padded
 
 

@@ -55,7 +55,7 @@ class Zigzag(ConcatFusion):
     def on_train_epoch_start(self) -> None:
         if self.current_epoch >= 2:
             with torch.no_grad():
-                self.get_parameter("head.3.bias")[0] = 1e4
+                list(self.head.parameters())[-1][0] = 1e4  # The last bias.
 
 
 class Bursts(ConcatFusion):

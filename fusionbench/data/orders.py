@@ -1,0 +1,50 @@
+"""In which batches rows come: drawn anew every epoch for training, in order for evaluation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+from torch.utils.data import Sampler
+
+from fusionbench.data.splits import Rows
+
+EVALUATION_BATCH = 512
+"""Samples in a validation or test batch; has no influence on scores."""
+
+
+class EpochOrder(Sampler[Rows]):
+    """Batches of rows in an order drawn from (seed, epoch): resuming at an epoch's border repeats nothing.
+
+    The last partial batch is dropped (unless it is the only one), so that any number of devices sees the same batches.
+    """
+
+    def __init__(self, rows: Rows, batch_size: int, seed: int) -> None:
+        self.rows, self.batch_size, self.seed, self.epoch = rows, batch_size, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning calls this before every epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return max(1, len(self.rows) // self.batch_size)
+
+    def __iter__(self) -> Iterator[Rows]:
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.rows)
+        for step in range(len(self)):
+            yield order[step * self.batch_size : (step + 1) * self.batch_size]
+
+
+class InOrder(Sampler[Rows]):
+    """Batches of rows as they come, the last one smaller."""
+
+    def __init__(self, rows: Rows, batch_size: int = EVALUATION_BATCH) -> None:
+        self.rows, self.batch_size = rows, batch_size
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.rows) / self.batch_size)
+
+    def __iter__(self) -> Iterator[Rows]:
+        for start in range(0, len(self.rows), self.batch_size):
+            yield self.rows[start : start + self.batch_size]
