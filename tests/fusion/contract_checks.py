@@ -56,8 +56,9 @@ TINY = {
     "blocks": 5,
     "inner": 6,
     "sketch": 11,
+    "opening": 0.7,
 }
-"""Options, for those that have them: small, and all different so that a formula cannot mix them up."""
+"""Options, for those that have them: small, and all different so that a formula cannot mix them up; gates are open."""
 TRAINED = [name for name in names("strategy") if describe("strategy", name).facts.get("uses") != "none"]
 """Strategies that look at something."""
 
