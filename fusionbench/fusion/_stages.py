@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from fusionbench.core.batch import Encoded, MultimodalBatch
 from fusionbench.core.errors import UserError
+from fusionbench.core.task import ModalitySpec, TaskSpec
 from fusionbench.encoders.base import Encoder, Hidden
 
 Between = Callable[[int, dict[str, Hidden]], dict[str, Hidden]]
@@ -92,6 +93,24 @@ def level_vectors(encoded: Encoded, levels: int) -> list[Tensor]:
     """A modality's hidden layers at each level as vectors (B, X); an encoder of one layer gives its vector."""
     maps = encoded.stages or (encoded.pooled,)
     return [squeezed(one, encoded.mask, encoded.present) for one in maps[len(maps) - levels :]]
+
+
+def most_steps(spec: ModalitySpec, encoder: Encoder) -> int:
+    """How many steps an encoder gives of the longest sample."""
+    if spec.kind in ("tokens", "sequence", "bag"):
+        return spec.shape[0]
+    training, at = encoder.training, next(encoder.parameters(), torch.empty(0)).device
+    with torch.no_grad():
+        one = torch.ones(1, dtype=torch.bool, device=at)
+        found: Encoded = encoder.eval()(torch.zeros(1, *spec.shape, device=at), None, one)
+    encoder.train(training)
+    return found.tokens.shape[1]
+
+
+def one_step_each(task: TaskSpec, encoders: nn.ModuleDict) -> bool:
+    """Whether no modality has more than one step, so that attention over steps has nothing to choose from."""
+    found = _named(encoders)
+    return all(most_steps(spec, found[spec.name]) == 1 for spec in task.modalities)
 
 
 def _named(encoders: nn.ModuleDict) -> Mapping[str, Encoder]:

@@ -1,8 +1,8 @@
 """Cascade: each modality in turn corrects what was predicted before it.
 
-    h_1 = ReLU(A_1 x_1)                  hidden layer of the first modality, (B, W)
-    h_m = ReLU(A_m [x_m; h_{m-1}])       of each further one, which also sees the layer before, (B, W)
-    y_m = y_{m-1} + V_m h_m              logits, (B, C), from a learned constant y_0; y_M is the answer
+    h_1 = ReLU(A_1 LN(x_1))                      hidden layer of the first modality, (B, W)
+    h_m = ReLU(A_m [LN(x_m); LN(h_{m-1})])       of each further one, which also sees the layer before, (B, W)
+    y_m = y_{m-1} + V_m h_m                      logits, (B, C), from a learned constant y_0; y_M is the answer
 
 An absent modality corrects nothing: y and h stay as they were, h at zero before the first one that is there.
 

@@ -6,7 +6,7 @@ At each of S levels (the encoders' last layers, as many as the shallowest has), 
     z   = ReLU(W [s_1; ...; s_M] + b)                  joint, (B, E), E = 2 sum_m K_m / ratio
     a_m = 2 sigmoid(W_m z + b_m) * a_m                 excitation of every channel; this goes on to m's next layer
 
-    y   = mean_m MLP_m(x_m)                            after the last layer, over the modalities present, (B, C)
+    y   = mean_m MLP_m(LN(x_m))                        after the last layer, over the modalities present, (B, C)
 
 With encoders that are one layer, whose map is their vector, it recalibrates what they give. Sizes, where every map has
 K channels:
@@ -14,7 +14,8 @@ K channels:
 Parameters: S*((M*K+1)*(2*M*K//ratio) + M*(2*M*K//ratio+1)*K) + M*((D+1)*W + (W+1)*C)
 FLOPs: S*4*M*K*(2*M*K//ratio) + M*2*(D*W + W*C)
 Source: Joze et al. 2020, "MMTM: Multimodal Transfer Module for CNN Fusion", arXiv:1911.08670; the size of z, its ReLU,
-the ratio and the mean of both streams' scores as in the authors' code, which leaves out the factor 2 of the paper.
+the ratio and the mean of both streams' scores as in the authors' code, haamoon/mmtm, mmtm.py, which leaves out the
+factor 2 of the paper.
 Use: where encoders have layers of their own and one modality should turn the channels of the other up or down while it
 is still being encoded.
 """

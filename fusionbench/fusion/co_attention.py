@@ -3,16 +3,16 @@
     C_mn = tanh(X_m W_mn X_n')                        affinity of step to step, (B, T_m, T_n); C_nm = C_mn', m < n
     H_m  = tanh(X_m U_m' + sum_{n != m} C_mn X_n U_n')      (B, T_m, hidden)
     a_m  = softmax over steps of H_m w_m              over the real steps, (B, T_m)
-    y    = MLP(sum_m a_m X_m)                         logits, (B, D) -> (B, C)
+    y    = MLP(LN(sum_m a_m X_m))                     logits, (B, D) -> (B, C)
 
-A modality of one step has attention 1, and where all have one this is the sum of the encodings, its other weights idle.
-An absent modality adds nothing to H or to the sum.
+A modality of one step has attention 1; where all have one this is the sum of the encodings, all other weights idle, and
+it is refused, or a note in the row counts them. An absent modality adds nothing to H or to the sum. Dropout acts on H.
 
 Parameters: M*(M-1)*D*D/2 + M*(D+1)*hidden + (D+1)*W + (W+1)*C
 FLOPs: M*(M-1)*(T*D*D + T*T*D + 2*T*T*hidden) + M*(2*T*D*hidden + 2*T*hidden + 2*T*D) + 2*(D*W + W*C)
 Source: Lu et al. 2016, "Hierarchical Question-Image Co-Attention for Visual Question Answering", arXiv:1606.00061. The
 formula is the paper's for two modalities; for more, the sum over n is ours. The authors' code has biases, the formula,
-and ours, has none, and a matrix of its own for each place where U_m stands.
+and ours, has none, and the dropout of .5 on H.
 Use: where which steps matter depends on the other modality, and one wants to see which.
 """
 
@@ -24,7 +24,8 @@ import torch
 from torch import Tensor, nn
 
 from fusionbench.core.batch import Encoded
-from fusionbench.fusion._blocks import at_least, masked_softmax, mlp_head
+from fusionbench.fusion._blocks import at_least, below_one, masked_softmax, mlp_head
+from fusionbench.fusion._stages import one_step_each
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
 
 
@@ -35,11 +36,13 @@ class CoAttentionFusion(FusionModule):
     paper, stage, interaction, fidelity = "lu2016hierarchical", "token", "full", "adapted"
     departure = (
         "at one level, the encoders' steps, in place of words, phrases and the question in turn; more than two "
-        "modalities add up; our common MLP head"
+        "modalities add up; one learned matrix in place of the code's linear layer of the image's regions; no biases; "
+        "our common MLP head"
     )
 
-    def __init__(self, setting: Setting, *, hidden: int = 128) -> None:
+    def __init__(self, setting: Setting, *, hidden: int = 128, dropout: float = 0.5) -> None:
         at_least("co_attention", "hidden", hidden, 1)
+        below_one("co_attention", "dropout", dropout)
         super().__init__(setting)
         names, width = setting.task.names, setting.width
         self.pairs = list(combinations(range(len(names)), 2))
@@ -47,13 +50,19 @@ class CoAttentionFusion(FusionModule):
         self.affinity = nn.Parameter(torch.randn(len(self.pairs), width, width) / width)
         self.projections = nn.ModuleList(nn.Linear(width, hidden, bias=False) for _ in names)
         self.scores = nn.ModuleList(nn.Linear(hidden, 1, bias=False) for _ in names)  # A bias would cancel in softmax.
-        self.dropout = nn.Dropout(setting.dropout)
+        self.dropout = nn.Dropout(dropout)
         self.head = mlp_head(width, setting)
 
     @classmethod
     def unsuitable(cls, setting: Setting) -> str:
-        """One modality alone has no other to match."""
-        return "" if len(setting.task.names) > 1 else "needs at least two modalities"
+        """One modality alone has no other to match; of vectors alone there is nothing to choose from."""
+        if len(setting.task.names) < 2:
+            return "needs at least two modalities"
+        # `linear` gives steps too, of what only a layer's user knows to be steps (layer.py).
+        fixed = [setting.encoders[spec.name].name != "linear" for spec in setting.task.modalities]
+        if all(fixed) and all(spec.kind == "vector" for spec in setting.task.modalities):
+            return "every modality is one vector: without steps to choose from it would be the sum of the encodings"
+        return ""
 
     def fuse(self, encoded: dict[str, Encoded]) -> Prediction:
         """Tokens (B, T_m, D) of each -> (B, D) of each -> their sum (B, D) -> (B, C)."""
@@ -63,6 +72,14 @@ class CoAttentionFusion(FusionModule):
             for score, h, x, one in zip(self.scores, self.guided(steps), steps, encoded.values(), strict=True)
         ]
         return Prediction(self.head(torch.stack(attended).sum(0)))
+
+    def notes(self) -> tuple[str, ...]:
+        """What is idle where each modality has one step: all that guides attention."""
+        if not one_step_each(self.task, self.encoders):
+            return ()
+        guides = [self.affinity, *self.projections.parameters(), *self.scores.parameters()]
+        idle = sum(parameter.numel() for parameter in guides)
+        return (f"every modality has one step: it is the sum of the encodings, {idle} parameters are idle",)
 
     def guided(self, steps: list[Tensor]) -> list[Tensor]:
         """H_m, (B, T_m, hidden), of steps X_m, (B, T_m, D)."""

@@ -3,9 +3,10 @@
     for each ordered pair a <- b, with Z^0 = x_a (B, T_a, D), and in each layer:
         A   = Z + MultiHead(LN(Z), LN(x_b), LN(x_b))        over the real steps of b, (B, T_a, D)
         Z'  = A + W_2 ReLU(W_1 LN(A))                       W_1: (4D, D), W_2: (D, 4D)
-    y = MLP([mean_t LN(Z_ab) for all pairs])                over the real steps of a, (B, M(M-1)*D) -> (B, C)
+    y = MLP([LN(mean_t LN(Z_ab)) for all pairs])            over the real steps of a, (B, M(M-1)*D) -> (B, C)
 
-Where b is absent the attention adds nothing; where a is absent the pair's vector is 0.
+Where b is absent the attention adds nothing; where a is absent the pair's vector is 0. Where b has one step, attention
+has nothing to choose from: queries and keys are idle, and a note in the row counts them.
 
 Parameters: M*(M-1)*(layers*((4*D+2)*D + (D+1)*4*D + (4*D+1)*D + 4*D) + 2*D)
     + (M*(M-1)*D+1)*W + (W+1)*C
@@ -24,7 +25,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fusionbench.core.batch import Encoded
-from fusionbench.fusion._blocks import CrossAttention, at_least, heads_divide, masked_mean, mlp_head
+from fusionbench.fusion._attention import CrossAttention
+from fusionbench.fusion._blocks import at_least, below_one, heads_divide, masked_mean, mlp_head
+from fusionbench.fusion._stages import one_step_each
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
 
 
@@ -34,16 +37,19 @@ class CrossAttentionFusion(FusionModule):
     family = "token"
     paper, stage, interaction, fidelity = "tsai2019multimodal", "token", "full", "adapted"
     departure = (
-        "on the encoders' steps, without temporal convolutions, positions and the final self-attention; "
-        "mean over steps in place of the last step"
+        "on the encoders' steps, without temporal convolutions and positions, and so without the code's scaling of "
+        "both by sqrt(D); without the self-attention over all streams to a modality and the residual block of the "
+        "code's output; mean over steps in place of the last step; no biases of keys and values; dropout on the "
+        "block's outputs and hidden layer alone; our common MLP head"
     )
 
-    def __init__(self, setting: Setting, *, heads: int = 4, layers: int = 1) -> None:
+    def __init__(self, setting: Setting, *, heads: int = 4, layers: int = 1, dropout: float = 0.1) -> None:
         at_least("cross_attention", "layers", layers, 1)
         heads_divide("cross_attention", heads, setting.width)
+        below_one("cross_attention", "dropout", dropout)
         super().__init__(setting)
         self.pairs = list(permutations(setting.task.names, 2))
-        self.streams = nn.ModuleList(_Stream(setting.width, heads, layers, setting.dropout) for _ in self.pairs)
+        self.streams = nn.ModuleList(_Stream(setting.width, heads, layers, dropout) for _ in self.pairs)
         self.head = mlp_head([setting.width] * len(self.pairs), setting)
 
     @classmethod
@@ -56,6 +62,15 @@ class CrossAttentionFusion(FusionModule):
         named = zip(self.pairs, self.streams, strict=True)
         pooled = [stream(encoded[asking], encoded[answering]) for (asking, answering), stream in named]
         return Prediction(self.head(torch.cat(pooled, -1)))
+
+    def notes(self) -> tuple[str, ...]:
+        """What is idle where each modality has one step: queries, and the keys' half of keys and values."""
+        if not one_step_each(self.task, self.encoders):
+            return ()
+        blocks = [part for part in self.modules() if isinstance(part, CrossAttention)]
+        idle = sum(p.numel() for block in blocks for p in block.query.parameters())
+        idle += sum(block.key_value.weight.numel() // 2 for block in blocks)
+        return (f"every modality has one step: attention has no choice, {idle} parameters (queries and keys) are idle",)
 
 
 class _Stream(nn.Module):

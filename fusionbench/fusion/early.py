@@ -3,7 +3,7 @@
     x = [x_1; ...; x_M]     images of one height and width: along channels, (B, C_1 + ... + C_M, H, W)
                             tokens of one vocabulary: one after another, (B, T_1 + ... + T_M), all padding last
                             anything else: laid flat, (B, F_1 + ... + F_M); a sequence filled up with zeros to its T
-    y = MLP(encoder(x))     logits, (B, D) -> (B, C)
+    y = MLP(LN(encoder(x))) logits, (B, D) -> (B, C)
 
 The encoder is the first modality's; for what is laid flat it is `mlp` of the common width, unless all modalities have
 one and the same that reads vectors. Absent modalities and padded steps are zeros (token id 0, masked); nothing else

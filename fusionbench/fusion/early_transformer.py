@@ -2,13 +2,14 @@
 
     z = [c; x_1 + e_1; ...; x_M + e_M]       all steps of each modality; c, e_m learned, (B, 1 + T_1 + ... + T_M, D)
     z = z + attention(LN(z));   z = z + W_2 GELU(W_1 LN(z))       in each layer, over the real steps
-    y = MLP(LN(z)[0])                        of the class token, (B, D) -> (B, C)
+    y = MLP(LN(LN(z)[0]))                    of the class token, (B, D) -> (B, C)
 
 Parameters: M*D + layers*(12*D+11)*D + 3*D + (D+1)*W + (W+1)*C
 FLOPs: (layers-1)*(24*(M*T+1)*D*D + 4*(M*T+1)*(M*T+1)*D) + (4*(M*T+1)+20)*D*D + 4*(M*T+1)*D + 2*(D*W + W*C)
 Source: Kim et al. 2021, "ViLT: Vision-and-Language Transformer Without Convolution or Region Supervision",
 arXiv:2102.03334: embeddings that say which modality a step is of, one sequence, a class token, the norm first;
-there the class token is the one of the text, here it is of no modality.
+there the class token is the one of the text, here it is of no modality. Dropout as in the authors' configuration,
+dandelin/ViLT, vilt/config.py.
 Use: where steps of different modalities speak of the same thing and there are few enough of them to let all attend to
 all.
 """
@@ -18,7 +19,8 @@ from __future__ import annotations
 import torch
 
 from fusionbench.core.batch import Encoded
-from fusionbench.fusion._blocks import ClassToken, at_least, heads_divide, mlp_head, small_normal
+from fusionbench.fusion._attention import ClassToken
+from fusionbench.fusion._blocks import at_least, below_one, heads_divide, mlp_head, small_normal
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
 
 
@@ -32,12 +34,13 @@ class EarlyTransformerFusion(FusionModule):
         "2 layers in place of 12; our common MLP head"
     )
 
-    def __init__(self, setting: Setting, *, heads: int = 4, layers: int = 2) -> None:
+    def __init__(self, setting: Setting, *, heads: int = 4, layers: int = 2, dropout: float = 0.1) -> None:
         at_least("early_transformer", "layers", layers, 1)
         heads_divide("early_transformer", heads, setting.width)
+        below_one("early_transformer", "dropout", dropout)
         super().__init__(setting)
         self.modality_embedding = small_normal(len(setting.task.names), setting.width)
-        self.transformer = ClassToken(setting.width, heads, layers, setting.dropout)
+        self.transformer = ClassToken(setting.width, heads, layers, dropout)
         self.head = mlp_head(setting.width, setting)
 
     def fuse(self, encoded: dict[str, Encoded]) -> Prediction:

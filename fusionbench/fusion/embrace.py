@@ -3,14 +3,15 @@
     d_m = ReLU(W_m x_m + b_m)         docking, (B, M, D) -> (B, M, H)
     m_h ~ the modalities present      for each sample and hidden unit h on its own, all as probable
     z_h = d_{m_h, h}                  in training, (B, H);  afterwards its expectation, mean_m d_{m, h}
-    y   = MLP(z)                      logits, (B, C)
+    y   = MLP(LN(z))                  logits, (B, C)
 
 No unit can rely on one modality being there, nor on its being absent.
 
 Parameters: M*(D+1)*hidden + (hidden+1)*W + (W+1)*C
 FLOPs: 2*(M*D*hidden + hidden*W + W*C)
 Source: Choi & Lee 2019, "EmbraceNet: A robust deep learning architecture for multimodal classification",
-arXiv:1904.09078, and the authors' code: equal probabilities, 256 units.
+arXiv:1904.09078, and the authors' code, idearibosome/embracenet, embracenet_pytorch/embracenet.py: equal probabilities,
+256 units.
 Use: where modalities go missing at any time: training has seen every unit come from any of them.
 """
 

@@ -1,11 +1,13 @@
 """Hierarchical attention: first over the steps within each modality, then over the modalities.
 
     a_m = softmax over steps of v_m . tanh(U_m x_m + b_m)          over the real steps, (B, T_m)
-    c_m = sum_t a_mt x_mt                                          context of modality m, (B, D)
+    c_m = LN(sum_t a_mt x_mt)                                      context of modality m, (B, D)
     g   = softmax over m of v . tanh(V_m c_m + d)                  over the modalities that are present, (B, M)
-    y   = MLP(sum_m g_m P_m c_m)                                   (B, hidden) -> (B, C)
+    y   = MLP(LN(sum_m g_m P_m c_m))                               (B, hidden) -> (B, C)
 
-U_m, V_m, P_m: (hidden, D); b_m, d, v_m, v: (hidden,). A modality of one step has attention 1 within itself.
+U_m, V_m, P_m: (hidden, D); b_m, d, v_m, v: (hidden,). LN has no weights: attention over modalities is not to depend on
+the size of their encodings. A modality of one step has attention 1 within itself: where all have one, U_m, b_m and v_m
+are idle, and a note in the row counts them.
 
 Parameters: M*(D+2)*hidden + 2*M*D*hidden + 2*hidden + (hidden+1)*W + (W+1)*C
 FLOPs: M*(2*T*D*hidden + 2*T*hidden + 2*T*D) + M*(4*D*hidden + 4*hidden) + 2*(hidden*W + W*C)
@@ -20,7 +22,8 @@ import torch
 from torch import Tensor, nn
 
 from fusionbench.core.batch import Encoded
-from fusionbench.fusion._blocks import at_least, masked_softmax, mlp_head
+from fusionbench.fusion._blocks import HeadNorm, at_least, masked_softmax, mlp_head
+from fusionbench.fusion._stages import one_step_each
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
 
 
@@ -31,7 +34,7 @@ class HierarchicalAttentionFusion(FusionModule):
     paper, stage, interaction, fidelity = "libovicky2017attention", "token", "full", "adapted"
     departure = (
         "one learned constant (the biases b_m and d) asks in place of a decoder's state at each word it writes; no "
-        "sentinel; our common MLP head in place of the decoder"
+        "sentinel; contexts are normalised; our common MLP head in place of the decoder"
     )
 
     def __init__(self, setting: Setting, *, hidden: int = 128) -> None:
@@ -43,18 +46,26 @@ class HierarchicalAttentionFusion(FusionModule):
         self.constant = nn.Parameter(torch.zeros(hidden))
         self.score = nn.Linear(hidden, 1, bias=False)  # A bias would cancel in the softmax.
         self.values = nn.ModuleList(nn.Linear(width, hidden, bias=False) for _ in range(count))
-        self.dropout = nn.Dropout(setting.dropout)
+        self.normalised = HeadNorm([width], setting)
         self.head = mlp_head(hidden, setting)
 
     def fuse(self, encoded: dict[str, Encoded]) -> Prediction:
         """Tokens (B, T_m, D) of each -> contexts (B, D) of each -> (B, hidden) -> (B, C)."""
         present = torch.stack([one.present for one in encoded.values()], 1)
-        contexts = [attend(one.tokens, one.mask) for attend, one in zip(self.within, encoded.values(), strict=True)]
+        within = zip(self.within, encoded.values(), strict=True)
+        contexts = [self.normalised(attend(one.tokens, one.mask)) for attend, one in within]  # (B, D) of each
         keys = torch.stack([key(c) for key, c in zip(self.keys, contexts, strict=True)], 1)  # (B, M, hidden)
         values = torch.stack([value(c) for value, c in zip(self.values, contexts, strict=True)], 1)
         trust = masked_softmax(self.score((keys + self.constant).tanh()).squeeze(-1), present)  # (B, M)
-        joint = (trust[:, None] @ self.dropout(values)).squeeze(1)
+        joint = (trust[:, None] @ values).squeeze(1)
         return Prediction(self.head(joint), weights=trust.detach())
+
+    def notes(self) -> tuple[str, ...]:
+        """What is idle where each modality has one step: the attention within modalities."""
+        if not one_step_each(self.task, self.encoders):
+            return ()
+        idle = sum(parameter.numel() for parameter in self.within.parameters())
+        return (f"every modality has one step: {idle} parameters (the attention over steps) are idle",)
 
 
 class _StepAttention(nn.Module):

@@ -3,10 +3,11 @@
     u_mt = (t - 1/2) / T_m                        when step t of T_m real ones comes, in (0, 1)
     v    = sort_u(x_mt + e_m)                     all real steps, ordered by u; e_m says whose step it is, (B, S, D)
     s_i  = GRU(v_i, s_{i-1})                      (B, S, H)
-    y    = MLP(max_i s_i)                         logits, over the S real steps, (B, H) -> (B, C)
+    y    = MLP(LN(max_i s_i))                     logits, over the S real steps, (B, H) -> (B, C)
 
 Of steps that come at the same time, the earlier modality's is first. A vector is one step and stands in the middle;
-pictures come row by row, a bag in the order in which it is stored. An absent modality has no steps.
+pictures come row by row, a bag in the order in which it is stored. An absent modality has no steps. Where each has one,
+they come in the task's order, nothing is interleaved, and a note in the row says so.
 
 Parameters: M*D + 3*hidden*(D+hidden+2) + (hidden+1)*W + (W+1)*C
 FLOPs: 2*(M*T*3*hidden*(D+hidden) + hidden*W + W*C)
@@ -23,6 +24,7 @@ from torch import Tensor, nn
 
 from fusionbench.core.batch import Encoded
 from fusionbench.fusion._blocks import at_least, mlp_head
+from fusionbench.fusion._stages import one_step_each
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
 
 
@@ -52,6 +54,12 @@ class InterleaveFusion(FusionModule):
         row, real = interleaved(torch.cat(marked, 1), torch.cat([moments(mask) for mask in masks], 1))
         states = self.states(row).masked_fill(~real[..., None], -torch.inf).amax(1)  # (B, S, H) -> (B, H)
         return Prediction(self.head(states.masked_fill(~real.any(1, keepdim=True), 0.0)))
+
+    def notes(self) -> tuple[str, ...]:
+        """That there is no time to order by, where each modality has one step."""
+        if not one_step_each(self.task, self.encoders):
+            return ()
+        return ("every modality has one step: they come in the task's order, nothing is interleaved",)
 
     def states(self, row: Tensor) -> Tensor:
         """(B, S, D) -> (B, S, H)."""

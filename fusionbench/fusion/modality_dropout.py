@@ -1,7 +1,7 @@
 """Modality dropout: concatenation, trained with whole modalities left out by lot.
 
     k_m = 0 with probability `drop`, else 1         for each sample and modality on its own, in training only
-    y   = MLP([k_1 x_1; ...; k_M x_M])              logits, (B, M*D) -> (B, C)
+    y   = MLP([k_1 LN(x_1); ...; k_M LN(x_M)])      logits, (B, M*D) -> (B, C)
 
 One modality of those present is always kept: from none at all, only the classes' frequencies could be learned.
 
@@ -17,8 +17,7 @@ import torch
 from torch import Tensor
 
 from fusionbench.core.batch import Encoded
-from fusionbench.core.errors import UserError
-from fusionbench.fusion._blocks import mlp_head, stacked
+from fusionbench.fusion._blocks import below_one, mlp_head, stacked
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
 
 
@@ -30,8 +29,7 @@ class ModalityDropout(FusionModule):
     departure = "one modality is always kept; one joint layer in place of gradual fusion; the probability is ours"
 
     def __init__(self, setting: Setting, *, drop: float = 0.2) -> None:
-        if not 0 <= drop < 1:
-            raise UserError(f"strategy 'modality_dropout': drop is {drop}; it must be at least 0 and below 1")
+        below_one("modality_dropout", "drop", drop)
         super().__init__(setting)
         self.drop = drop
         self.head = mlp_head([setting.width] * len(setting.task.names), setting)

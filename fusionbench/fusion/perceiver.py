@@ -5,7 +5,7 @@
     in each round:
         z = z + attention(LN(z), LN(x));   z = z + W_2 GELU(W_1 LN(z))      one head, over the real steps
         z = z + attention(LN(z));          z = z + W_4 GELU(W_3 LN(z))      `layers` times, `heads` heads
-    y = MLP(mean over latents of z)          (B, D) -> (B, C)
+    y = MLP(LN(mean over latents of z))      (B, D) -> (B, C)
 
 Rounds share their weights, but for the first round's attention to the steps, which has its own. W_1 to W_4: (D, D).
 
@@ -13,7 +13,8 @@ Parameters: (M+latents)*D + (2 if rounds > 1 else 1)*(6*D+10)*D + layers*(6*D+8)
 FLOPs: rounds*((8*latents+4*M*T)*D*D + 4*latents*M*T*D + layers*(12*latents*D*D + 4*latents*latents*D))
     + 2*(D*W + W*C)
 Source: Jaegle et al. 2021, "Perceiver: General Perception with Iterative Attention", arXiv:2103.03206; what is
-shared, and how many heads, as in the paper; widths of the feed-forward parts as in google-deepmind/deepmind-research.
+shared, and how many heads, as in the paper; widths of the feed-forward parts, GELU by tanh and no dropout as in
+google-deepmind/deepmind-research, perceiver/perceiver.py.
 Use: with very many steps: the cost grows with their number, not its square.
 """
 
@@ -23,15 +24,8 @@ import torch
 from torch import Tensor, nn
 
 from fusionbench.core.batch import Encoded
-from fusionbench.fusion._blocks import (
-    CrossAttention,
-    FeedForward,
-    TransformerBlock,
-    at_least,
-    heads_divide,
-    mlp_head,
-    small_normal,
-)
+from fusionbench.fusion._attention import CrossAttention, FeedForward, TransformerBlock
+from fusionbench.fusion._blocks import at_least, below_one, heads_divide, mlp_head, small_normal
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
 
 
@@ -46,17 +40,25 @@ class PerceiverFusion(FusionModule):
     )
 
     def __init__(
-        self, setting: Setting, *, latents: int = 16, rounds: int = 2, layers: int = 1, heads: int = 8
+        self,
+        setting: Setting,
+        *,
+        latents: int = 16,
+        rounds: int = 2,
+        layers: int = 1,
+        heads: int = 8,
+        dropout: float = 0.0,
     ) -> None:
         for option, value in {"latents": latents, "rounds": rounds, "layers": layers}.items():
             at_least("perceiver", option, value, 1)
         heads_divide("perceiver", heads, setting.width)
+        below_one("perceiver", "dropout", dropout)
         super().__init__(setting)
-        width, dropout, self.rounds = setting.width, setting.dropout, rounds
+        width, self.rounds = setting.width, rounds
         self.modality_embedding = small_normal(len(setting.task.names), width)
         self.latents = small_normal(1, latents, width)
         self.looks = nn.ModuleList(_Look(width, dropout) for _ in range(min(rounds, 2)))
-        self.blocks = nn.ModuleList(TransformerBlock(width, heads, dropout, widening=1) for _ in range(layers))
+        self.blocks = nn.ModuleList(TransformerBlock(width, heads, dropout, 1, "tanh") for _ in range(layers))
         self.head = mlp_head(width, setting)
 
     def fuse(self, encoded: dict[str, Encoded]) -> Prediction:
@@ -84,7 +86,7 @@ class _Look(nn.Module):
         super().__init__()
         self.before_asking, self.before_answering = nn.LayerNorm(width), nn.LayerNorm(width)
         self.attention = CrossAttention(width, heads=1)
-        self.forward_part = FeedForward(width, width, dropout)
+        self.forward_part = FeedForward(width, width, dropout, "tanh")
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, z: Tensor, steps: Tensor, mask: Tensor) -> Tensor:

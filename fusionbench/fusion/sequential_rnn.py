@@ -3,7 +3,7 @@
     r, z = sigmoid(W_r x_m + U_r s), sigmoid(W_z x_m + U_z s)     reset and update gates, (B, H)
     n    = tanh(W_n x_m + r * (U_n s))                            proposal, (B, H)
     s    = (1 - z) * n + z * s                                    state, from 0, for m = 1 .. M, (B, H)
-    y    = MLP(s)                                                 logits, (B, H) -> (B, C)
+    y    = MLP(LN(s))                                             logits, (B, H) -> (B, C)
 
 Two biases in each map, as in torch.nn.GRU. The modalities come in the task's order. An absent one is no step: the state
 stays as it was.

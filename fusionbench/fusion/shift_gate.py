@@ -3,14 +3,16 @@
     g_m = ReLU(G_m [x_m; z] + c_m)                    gate of each other modality beside the anchor z, (B, D)
     h   = sum_m g_m * (W_m x_m + b_m)                 displacement, (B, D)
     a   = min(beta * |z| / |h|, 1)                    so that it is no longer than beta times the anchor, (B, 1)
-    y   = MLP(LayerNorm(z + a * h))                   logits, (B, D) -> (B, C)
+    y   = MLP(LN(LayerNorm(z + a * h)))               logits, (B, D) -> (B, C)
 
-An absent modality displaces nothing. Where the anchor is absent, z = 0 and a = 1: the displacement speaks alone.
+LayerNorm has weights, and dropout after it, in training; LN has none. An absent modality displaces nothing. Where the
+anchor is absent, z = 0 and a = 1: the displacement speaks alone.
 
 Parameters: (M-1)*((2*D+1)*D + (D+1)*D) + 2*D + (D+1)*W + (W+1)*C
 FLOPs: 2*((M-1)*3*D*D + D*W + W*C)
 Source: Rahman et al. 2020, "Integrating Multimodal Information in Large Pretrained Transformers", arXiv:1908.05787
-(multimodal adaptation gate, MAG); biases, norms and beta = 1 as in the authors' code.
+(multimodal adaptation gate, MAG); biases, norms, dropout of .5 and beta = 1 as in the authors' code,
+WasifurRahman/BERT_multimodal_transformer, modeling.py.
 Use: where one modality is the anchor, such as text, and the others colour its meaning.
 """
 
@@ -22,7 +24,7 @@ from torch.nn import functional as F
 
 from fusionbench.core.batch import Encoded
 from fusionbench.core.errors import UserError, unknown
-from fusionbench.fusion._blocks import mlp_head, stacked
+from fusionbench.fusion._blocks import below_one, mlp_head, stacked
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
 
 SHORTEST = 1e-6
@@ -39,18 +41,19 @@ class ShiftGateFusion(FusionModule):
         "the displacement stands in for it"
     )
 
-    def __init__(self, setting: Setting, *, anchor: str | None = None, beta: float = 1.0) -> None:
+    def __init__(self, setting: Setting, *, anchor: str | None = None, beta: float = 1.0, dropout: float = 0.5) -> None:
         names = setting.task.names
         if anchor is not None and anchor not in names:
             raise unknown("modality", anchor, names, "strategy 'shift_gate': anchor")
         if not 0 < beta < float("inf"):
             raise UserError(f"strategy 'shift_gate': beta is {beta}; it must be a number above 0")
+        below_one("shift_gate", "dropout", dropout)
         super().__init__(setting)
         self.anchor, self.beta = names.index(anchor or names[0]), beta
         count, width = len(names) - 1, setting.width
         self.gates = nn.ModuleList(nn.Linear(2 * width, width) for _ in range(count))
         self.shifts = nn.ModuleList(nn.Linear(width, width) for _ in range(count))
-        self.norm, self.dropout = nn.LayerNorm(width), nn.Dropout(setting.dropout)
+        self.norm, self.dropout = nn.LayerNorm(width), nn.Dropout(dropout)
         self.head = mlp_head(width, setting)
 
     @classmethod

@@ -22,7 +22,7 @@ from contract_checks import (
     task_of,
 )
 from numpy.typing import NDArray
-from token_samples import shaken
+from token_samples import normed, shaken
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -81,7 +81,7 @@ def affine(layer: nn.Module, x: Array) -> Array:
 
 def mlp(head: nn.Module, x: Array) -> Array:
     assert isinstance(head, nn.Sequential)
-    return affine(head[3], np.maximum(affine(head[0], x), 0))
+    return affine(head[4], np.maximum(affine(head[1], normed(x)), 0))
 
 
 def means(x: Tensor, real: Tensor) -> Array:
@@ -108,7 +108,7 @@ def central_by_hand(module: CentralFusion, batch: MultimodalBatch, row: int) -> 
         total = np.zeros(width) if central is None else keep[level - 1] * central
         for i in here:
             one = encoded[names[i]]
-            hidden = means(one.stages[len(one.stages) - 2 + level][row], one.mask[row])
+            hidden = normed(means(one.stages[len(one.stages) - 2 + level][row], one.mask[row]))
             total[: len(hidden)] += read[level, i] * hidden
         layer: Any = module.layers[0][0] if level == 0 else None  # type: ignore[index]
         central = np.maximum(affine(layer, total), 0) if level == 0 else mlp(module.head, total)
@@ -184,7 +184,9 @@ def test_recalibrated_pictures_go_on_to_the_next_convolution() -> None:
         maps = squeeze_and_excite([F.max_pool2d(x, 2) if x.shape[-1] >= 4 else x for x in maps], part)
     encoded = module.encode(batch)
     for name, net, x in zip(module.task.names, networks, maps, strict=True):
-        torch.testing.assert_close(encoded[name].pooled, net.project(x.amax((2, 3))), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            encoded[name].pooled, net.project(F.layer_norm(x.amax((2, 3)), x.shape[1:2])), rtol=1e-4, atol=1e-5
+        )
 
 
 def test_gates_that_say_nothing_leave_the_encoders_as_they_are() -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fusionbench.core.task import ModalityKind
-from fusionbench.fusion._blocks import CrossAttention
+from fusionbench.fusion._attention import CrossAttention
 from fusionbench.fusion.gated import GatedFusion
 from fusionbench.fusion.low_rank import LowRankFusion
 from fusionbench.fusion.sum import SumFusion

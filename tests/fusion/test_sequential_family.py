@@ -11,6 +11,7 @@ import torch
 from contract_checks import WIDTH, batch_of, built, logits_of, setting_of, task_of
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
+from token_samples import normed
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -49,6 +50,12 @@ def mlp(layers: nn.Module, x: Array) -> Array:
     return affine(layers[-1], np.maximum(affine(layers[0], x), 0))
 
 
+def classified(head: nn.Module, x: Array, parts: int = 1) -> Array:
+    """The MLP head behind its norm, which takes each of `parts` parts by itself: (B, X) -> (B, C)."""
+    assert isinstance(head, nn.Sequential)
+    return mlp(head[1:], normed(x, parts))
+
+
 def encodings(module: FusionModule, present: tuple[bool, ...], batch: Any) -> dict[str, Any]:
     """What the encoders of an evaluated module give where these modalities are there."""
     here = {name: torch.full((len(batch),), there) for name, there in zip(module.task.names, present, strict=True)}
@@ -77,7 +84,7 @@ def test_sequential_rnn_is_the_recurrence_of_torch_over_the_modalities_that_are_
     x, logits = pooled(module, present)
     steps = torch.tensor(x[:, np.array(present)], dtype=torch.float32)
     _, last = gru_like(module.cell)(steps)
-    np.testing.assert_allclose(logits, mlp(module.head, numpy_of(last[0])), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(logits, classified(module.head, numpy_of(last[0])), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("present", PRESENT)
@@ -88,8 +95,9 @@ def test_cascade_adds_up_corrections_that_see_the_hidden_layer_before(present: t
     total = numpy_of(module.start) + np.zeros_like(logits)
     hidden = np.zeros((len(x), module.setting.head_width))
     for m in [m for m, here in enumerate(present) if here]:
-        first = module.hidden[m].get_submodule("0")
-        hidden = np.maximum(affine(first, np.concatenate([x[:, m], hidden], 1) if m else x[:, m]), 0)
+        first = module.hidden[m].get_submodule("1")
+        seen = [normed(x[:, m]), normed(hidden)] if m else [normed(x[:, m])]
+        hidden = np.maximum(affine(first, np.concatenate(seen, 1)), 0)
         total = total + affine(module.corrections[m], hidden)
     np.testing.assert_allclose(logits, total, rtol=1e-4, atol=1e-5)
 
@@ -121,8 +129,8 @@ def test_shift_gate_is_the_multimodal_adaptation_gate(present: tuple[bool, ...],
     x, logits = pooled(module, present)
     shifted = shifted_by_hand(module, x, present)
     centred = shifted - shifted.mean(1, keepdims=True)
-    normed = centred / np.sqrt((centred**2).mean(1, keepdims=True) + module.norm.eps)
-    np.testing.assert_allclose(logits, mlp(module.head, normed), rtol=1e-3, atol=1e-4)
+    layer_normed = centred / np.sqrt((centred**2).mean(1, keepdims=True) + module.norm.eps)
+    np.testing.assert_allclose(logits, classified(module.head, layer_normed), rtol=1e-3, atol=1e-4)
 
 
 def test_shift_gate_never_moves_the_anchor_further_than_beta_times_its_length() -> None:
@@ -173,7 +181,8 @@ def test_memory_is_the_memory_fusion_network_step_by_step(present: tuple[bool, .
         seen = softmax(np.where(out_of_sight, -np.inf, mlp(module.attention, delta)), axis=1) * delta
         both = np.concatenate([seen, u], 1)
         u = expit(mlp(module.retain, both)) * u + expit(mlp(module.write, both)) * np.tanh(mlp(module.proposal, seen))
-    expected = mlp(module.head, np.concatenate([outputs.reshape(size, -1), u], 1))
+    read = np.concatenate([normed(outputs.reshape(size, -1), count), normed(u)], 1)
+    expected = mlp(module.head[1:], read)
     np.testing.assert_allclose(numpy_of(module.fuse(encoded).logits), expected, rtol=1e-4, atol=1e-5)
 
 
@@ -201,7 +210,7 @@ def test_interleave_is_the_recurrence_of_torch_over_steps_sorted_by_hand(present
             timed += [((t + 0.5) / len(real), m, step + module.marks[m]) for t, step in enumerate(real)]
         ordered = [step for _, _, step in sorted(timed, key=lambda item: item[:2])]
         states, _ = gru(torch.stack(ordered)[None])
-        expected = mlp(module.head, numpy_of(states[0].amax(0)))
+        expected = classified(module.head, numpy_of(states[0].amax(0)))
         np.testing.assert_allclose(logits[row], expected, rtol=1e-4, atol=1e-5)
 
 
@@ -237,7 +246,7 @@ def test_graph_is_attention_over_the_edges_of_the_nodes_that_are_there(present: 
             gathered = softmax(np.where(edges > 0, edges, 0.2 * edges), axis=2) @ p
             heads.append(np.where(gathered > 0, gathered, np.exp(np.minimum(gathered, 0)) - 1))
         nodes = np.concatenate(heads, 2)
-    np.testing.assert_allclose(logits, mlp(module.head, nodes.mean(1)), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(logits, classified(module.head, nodes.mean(1)), rtol=1e-4, atol=1e-5)
 
 
 def test_graph_does_not_care_in_which_order_its_nodes_stand() -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from contract_checks import WIDTH
 from numpy.typing import NDArray
-from token_samples import SEQUENCES, encodings, shaken_module
+from token_samples import SEQUENCES, encodings, normed, shaken_module
 from torch import Tensor
 
 from fusionbench.core.batch import Encoded
@@ -30,8 +30,8 @@ def softmax(scores: Array) -> Array:
 
 def classified(module: Any, joint: Array) -> Array:
     """The MLP head, (H,) -> (C,)."""
-    first, last = module.head[0], module.head[-1]
-    hidden = np.maximum(numpy_of(first.weight) @ joint + numpy_of(first.bias), 0)
+    first, last = module.head[1], module.head[-1]
+    hidden = np.maximum(numpy_of(first.weight) @ normed(joint) + numpy_of(first.bias), 0)
     return numpy_of(last.weight) @ hidden + numpy_of(last.bias)
 
 
@@ -68,7 +68,7 @@ def hierarchical_by_hand(module: HierarchicalAttentionFusion, encoded: dict[str,
             x = numpy_of(encoded[name].tokens[row][encoded[name].mask[row]])
             level: Any = module.within[m]
             found = np.tanh(x @ numpy_of(level.key.weight).T + numpy_of(level.key.bias))
-            context = softmax(found @ numpy_of(level.score.weight[0])) @ x
+            context = normed(softmax(found @ numpy_of(level.score.weight[0])) @ x)
             again = np.tanh(numpy_of(module.keys[m].get_parameter("weight")) @ context + numpy_of(module.constant))
             scores.append(numpy_of(module.score.weight[0]) @ again)
             values.append(numpy_of(module.values[m].get_parameter("weight")) @ context)

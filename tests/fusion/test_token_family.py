@@ -15,7 +15,8 @@ from fusionbench.core.batch import Encoded
 from fusionbench.core.catalogue import load
 from fusionbench.core.errors import UserError
 from fusionbench.core.task import ModalityKind, ModalitySpec, TaskSpec
-from fusionbench.fusion._blocks import ClassToken, CrossAttention, FeedForward, TransformerBlock, masked_softmax
+from fusionbench.fusion._attention import ClassToken, CrossAttention, FeedForward, TransformerBlock
+from fusionbench.fusion._blocks import masked_softmax
 from fusionbench.fusion.bottleneck import BottleneckFusion
 from fusionbench.fusion.early_transformer import EarlyTransformerFusion
 from fusionbench.fusion.late_transformer import LateTransformerFusion
@@ -91,7 +92,7 @@ def test_early_and_late_transformer_read_steps_or_vectors_with_their_modality() 
         steps = torch.cat(real)[None]  # Only what is real, one after another: no mask at all.
         alone = early.transformer(steps, torch.ones(steps.shape[:2], dtype=torch.bool))
         torch.testing.assert_close(early.fuse(encoded).logits[row], early.head(alone)[0])
-        vectors = torch.stack([encoded[f"m{i}"].pooled[row] + late.modality_embedding[i] for i in here])[None]
+        vectors = torch.stack([late.projections[i](encoded[f"m{i}"].pooled[row]) for i in here])[None]
         alone = late.transformer(vectors, torch.ones(vectors.shape[:2], dtype=torch.bool))
         torch.testing.assert_close(late.fuse(encoded).logits[row], late.head(alone)[0])
 
@@ -105,7 +106,9 @@ def attended(block: TransformerBlock, z: Tensor) -> Tensor:
 
 def fed_forward(part: FeedForward, z: Tensor) -> Tensor:
     hidden = part.norm(z) @ part.expand.weight.T + part.expand.bias
-    return z + nn.functional.gelu(hidden) @ part.contract.weight.T + part.contract.bias
+    # GELU by tanh, as both authors' libraries compute it.
+    gelu = 0.5 * hidden * (1 + torch.tanh((2 / torch.pi) ** 0.5 * (hidden + 0.044715 * hidden**3)))
+    return z + gelu @ part.contract.weight.T + part.contract.bias
 
 
 def bottleneck_by_hand(module: BottleneckFusion, encoded: dict[str, Encoded], row: int) -> Tensor:

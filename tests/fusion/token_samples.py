@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import torch
 from contract_checks import WIDTH, built, task_of
+from numpy.typing import NDArray
 from torch import nn
 
 from fusionbench.core.batch import Encoded
@@ -11,6 +15,13 @@ from fusionbench.core.task import ModalityKind
 from fusionbench.fusion.base import FusionModule
 
 SEQUENCES: tuple[ModalityKind, ...] = ("sequence",) * 3
+
+
+def normed(x: NDArray[Any], parts: int = 1) -> NDArray[Any]:
+    """What a head reads, by hand: each of `parts` equal parts of (..., X) less its mean, at unit variance."""
+    split = x.reshape(*x.shape[:-1], parts, -1)
+    centred = split - split.mean(-1, keepdims=True)
+    return (centred / np.sqrt((centred**2).mean(-1, keepdims=True) + 1e-5)).reshape(x.shape)
 
 
 def encodings(count: int = 3) -> dict[str, Encoded]:
