@@ -31,7 +31,8 @@ from torch.nn import functional as F
 
 from fusionbench.core.batch import Encoded
 from fusionbench.core.errors import UserError, unknown
-from fusionbench.fusion._blocks import CrossAttention, at_least, heads_divide, masked_softmax, mlp_head
+from fusionbench.fusion._attention import CrossAttention
+from fusionbench.fusion._blocks import at_least, heads_divide, masked_softmax, mlp_head
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
 
 

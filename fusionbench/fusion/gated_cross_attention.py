@@ -31,14 +31,8 @@ from torch.nn import functional as F
 
 from fusionbench.core.batch import Encoded
 from fusionbench.core.errors import UserError, unknown
-from fusionbench.fusion._blocks import (
-    CrossAttention,
-    TransformerBlock,
-    at_least,
-    heads_divide,
-    mlp_head,
-    small_normal,
-)
+from fusionbench.fusion._attention import CrossAttention, TransformerBlock
+from fusionbench.fusion._blocks import at_least, heads_divide, mlp_head, small_normal
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from fusionbench.core.batch import Encoded
 from fusionbench.core.catalogue import load
 from fusionbench.core.errors import UserError
-from fusionbench.fusion._blocks import CrossAttention
+from fusionbench.fusion._attention import CrossAttention
 from fusionbench.fusion.base import Setting
 from fusionbench.fusion.co_attention_transformer import AttentionPool, CoAttentionTransformer, Unit
 from fusionbench.fusion.gated_cross_attention import GatedBlock, GatedCrossAttentionFusion

@@ -234,7 +234,7 @@ def test_graph_is_attention_over_the_edges_of_the_nodes_that_are_there(present: 
     module = built("graph", task_of(VECTORS))
     assert isinstance(module, GraphFusion)
     x, logits = pooled(module, present)
-    nodes = x[:, np.array(present)]
+    nodes = normed(x[:, np.array(present)])
     for layer in module.layers:
         weight, gathers, sends = [
             numpy_of(layer.get_parameter(name)) for name in ("project.weight", "gathers", "sends")
