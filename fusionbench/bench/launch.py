@@ -24,7 +24,7 @@ from fusionbench.bench.jobs import Job, Message, devices_of
 from fusionbench.core.errors import UserError
 from fusionbench.records.claims import Claims
 
-PRELOAD = ["fusionbench.bench.worker"]
+PRELOAD = ["fusionbench.bench.preload"]
 """Imported once, by the server that workers are forked from; it starts no threads and does not touch CUDA."""
 POLL_S = 0.5
 CLAIMED_S = 1.0

@@ -188,13 +188,15 @@ def _is_plugin(kind: PluginKind, path: Path) -> bool:
 
 def _locate(kind: PluginKind, name: str) -> tuple[str, Path]:
     if "." not in name:
-        if name not in names(kind):
+        path = PACKAGE / FOLDERS[kind] / f"{name}.py"
+        # Its own file alone is parsed: every worker comes here, and a whole folder would cost it a tenth of a second.
+        if path not in _files(kind) or not _is_plugin(kind, path):
             raise unknown(kind, name, names(kind))
-        return f"fusionbench.{FOLDERS[kind]}.{name}", PACKAGE / FOLDERS[kind] / f"{name}.py"
-    path = file_of(name)
-    if path is None:
+        return f"fusionbench.{FOLDERS[kind]}.{name}", path
+    found = file_of(name)
+    if found is None:
         raise UserError(f"{kind} '{name}': {_why_absent(name)}")
-    return name, path
+    return name, found
 
 
 def _why_absent(name: str) -> str:

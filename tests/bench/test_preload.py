@@ -1,0 +1,40 @@
+"""What the server imports for all workers, and what is left to each."""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+
+from fusionbench.bench.launch import PRELOAD
+from fusionbench.core import catalogue
+
+
+def test_the_server_freezes_what_it_has_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(gc, "collect", lambda: done.append("collected"))
+    monkeypatch.setattr(gc, "freeze", lambda: done.append("frozen"))
+    (name,) = PRELOAD
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    importlib.import_module(name)
+    del sys.modules[name]
+    assert done == ["collected", "frozen"]
+    assert gc.isenabled()
+    assert "fusionbench.bench.worker" in sys.modules
+
+
+def test_naming_a_plug_in_reads_its_own_file_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    parsed = catalogue._parsed
+
+    def noted(path: Path):  # type: ignore[no-untyped-def]
+        read.append(path.name)
+        return parsed(path)
+
+    monkeypatch.setattr(catalogue, "_parsed", noted)
+    catalogue.describe.cache_clear()
+    assert catalogue.describe("strategy", "gated").name == "gated"
+    assert set(read) == {"gated.py"}
