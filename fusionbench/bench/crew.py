@@ -13,6 +13,7 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
 from fusionbench.bench.jobs import Job, Message, Post, devices_of
+from fusionbench.bench.server import ensure_server
 from fusionbench.core.files import is_running
 from fusionbench.core.seat import Seat
 
@@ -113,6 +114,7 @@ class Crew:
 
 
 def _started(context: ForkServerContext, job: Job, post: Post) -> _Worker:
+    ensure_server()
     here, there = context.Pipe()
     process = context.Process(target=_work, args=(job, there, post), daemon=True)
     process.start()

@@ -7,7 +7,6 @@ twentieth of a second, not the seconds of a fresh interpreter. This process impo
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 import time
 from collections import deque
@@ -68,8 +67,6 @@ class Pool:
 
     def __init__(self, workers: int, watcher: Watcher, gpus: tuple[str, ...] = ()) -> None:
         self.workers, self.watcher, self.gpus = workers, watcher, gpus
-        # Before torch is loaded, by the server: its core's warnings are for who trains one model by hand.
-        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
         self._context: ForkServerContext = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(PRELOAD)
         self._claims = Claims()

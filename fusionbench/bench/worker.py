@@ -34,6 +34,7 @@ from fusionbench.bench.jobs import (
     TrainJob,
     runs_of,
 )
+from fusionbench.bench.server import forget_server_settings
 from fusionbench.bench.session import measure, prepare, time_strategies
 from fusionbench.bench.train import train
 from fusionbench.core.errors import Interrupted, UserError
@@ -47,6 +48,7 @@ def main(job: Job, connection: Connection, post: Post) -> None:
         os.environ[VISIBLE] = ",".join(post.gpus)  # Before anything asks CUDA, which reads it once.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    forget_server_settings()
     report = Report(connection)
     quiet()
     torch.set_num_threads(job.place.threads)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fusionbench.cli.arguments import parser
-from fusionbench.cli.suites import counted, runner_for, selected, show_report, tell, watcher_for
+from fusionbench.cli.suites import counted, runner_for, selected, show_report, tell, watcher_for, written
 from fusionbench.core.seat import seat_under_torchrun
 
 DONE, SOME_FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; the exit code: 0 done, 1 some run failed or diverged, 2 wrong use or bad data, 130 interrupted."""
     options = parser().parse_args(arguments)
     if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))  # So that a suite may name the user's own modules.
+        sys.path.append(str(Path.cwd()))  # So that a suite may name the user's own modules; last, to hide no other.
     try:
         return VERBS[options.verb](options)
     except KeyboardInterrupt:
@@ -144,11 +144,11 @@ def latency(options: argparse.Namespace) -> int:
 
 def report(options: argparse.Namespace) -> int:
     """Tables and pictures from the records that are there."""
-    from fusionbench.report.write import printed, write_report
+    from fusionbench.report.write import printed
 
     suite, store, _ = selected(options)
     if options.format:
-        write_report(suite, store)
+        written(suite, store)
         print(printed(suite, store, options.format), end="")  # This alone: it goes into a file or a paper.
     else:
         show_report(suite, store)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from fusionbench.core.errors import UserError
 from fusionbench.plan.suite import RunSpec, Suite
-from fusionbench.publish.wandb import Target, push
+from fusionbench.publish.wandb import Target, files_root, push
 from fusionbench.records.store import WANDB, Store
 
 
@@ -26,7 +26,7 @@ def mirror_records(options: argparse.Namespace, suite: Suite, store: Store, runs
     if options.wandb == "online":
         print(f"W&B, project {options.wandb_project}: {', '.join(counts)}")
     else:
-        print(f"W&B, {store.root / WANDB}: {', '.join(counts)}; `{_command(options, 'online')}` uploads them")
+        print(f"W&B, {files_root(store) / WANDB}: {', '.join(counts)}; `{_command(options, 'online')}` uploads them")
 
 
 def mirror_finished(options: argparse.Namespace, suite: Suite, store: Store, runs: Sequence[RunSpec]) -> None:

@@ -85,13 +85,25 @@ def watcher_for(options: argparse.Namespace, total: int, already: int) -> LineWa
 
 def show_report(suite: Suite, store: Store) -> None:
     """Write tables and pictures, print the table and the paths."""
-    from fusionbench.report.write import terminal_table, write_report
+    from fusionbench.report.write import terminal_table
 
-    paths = write_report(suite, store)
+    paths = written(suite, store)
     print(terminal_table(suite, store))
-    print("written:")
+    if paths:
+        print("written:")
     for path in paths:
         print(f"  {path}")
+
+
+def written(suite: Suite, store: Store) -> list[Path]:
+    """The files of the report; none, and one line that says why, where they cannot be written."""
+    from fusionbench.report.write import write_report
+
+    try:
+        return write_report(suite, store, lambda line: print(line, file=sys.stderr))
+    except OSError as error:
+        print(f"not written: {error.filename or store.root}: {error.strerror or error}", file=sys.stderr)
+        return []
 
 
 def tell(store: Store) -> None:

@@ -11,6 +11,7 @@ from fusionbench.cli.progress import LineWatcher
 from fusionbench.cli.suites import place_of
 from fusionbench.core.errors import UserError
 from fusionbench.core.seat import Seat
+from fusionbench.core.surroundings import forget_others
 from fusionbench.plan.suite import RunSpec, Suite
 
 
@@ -28,6 +29,7 @@ def train_together(
         raise UserError("--devices: torchrun has said how many (--nnodes, --nproc-per-node); leave it out")
     refuse_uneven(seat.of, suite.budget.batch_size)
     place = place_of(options, suite)
+    forget_others()
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # Before torch is imported, as in workers.
 
     from fusionbench.bench.elastic import Together

@@ -1,7 +1,8 @@
 """W&B: mirrors records, made from nothing but what lies under the results folder; what fails here loses nothing.
 
 <results>/<suite>/<dataset>/<strategy>/<key>.wandb  what was sent of a record: its hash, the mode, the project
-<results>/<suite>/wandb/                            W&B's own files; in mode "offline" one folder per run
+<results>/<suite>/wandb/                            W&B's own files; in mode "offline" one folder per run.
+                                                    $WANDB_DIR/wandb in its place if that variable is set
 
 A run's id is suite and key, and a run is sent whole: one that was cut off is sent again and replaces its first part.
 """
@@ -29,6 +30,15 @@ from fusionbench.records.store import WANDB, Store
 Mode = Literal["offline", "online"]
 WAIT_S = 60
 """For another push on the same results folder."""
+HEEDED = frozenset(
+    f"WANDB_{name}"
+    for name in (
+        *("API_KEY", "IDENTITY_TOKEN_FILE", "CREDENTIALS_FILE", "USERNAME", "USER_EMAIL", "ENTITY"),
+        *("BASE_URL", "APP_URL", "INSECURE_DISABLE_SSL", "HTTP_TIMEOUT", "FILE_PUSHER_TIMEOUT"),
+        *("DIR", "CACHE_DIR", "CONFIG_DIR", "DATA_DIR", "ARTIFACT_DIR", "TAGS", "ERROR_REPORTING"),
+    )
+)
+"""Variables that say whose account it is, which server, which folders and tags; all others are another run's."""
 INIT_S, FINISH_S = 20, 60
 """For the server to take a run up, and to have all of it."""
 
@@ -55,6 +65,11 @@ class Pushed:
     """Sent before, just as they are."""
     missing: int
     """Without a record."""
+
+
+def files_root(store: Store) -> Path:
+    """The folder above W&B's own files: $WANDB_DIR if it is set, else the suite's results."""
+    return Path(os.environ.get("WANDB_DIR") or store.root)
 
 
 def push(suite: Suite, store: Store, runs: Sequence[RunSpec], target: Target) -> Pushed:
@@ -84,20 +99,39 @@ def push(suite: Suite, store: Store, runs: Sequence[RunSpec], target: Target) ->
 
 def _sending(store: Store, todo: dict[Path, Mirror], target: Target) -> Iterator[Path]:
     """Each marker's path once its run is sent."""
-    if not todo:
-        return
-    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # Its own telemetry complains on the terminal.
+    if todo:
+        with _own_words():
+            yield from _all_sent(store, todo, target)
+
+
+def _all_sent(store: Store, todo: dict[Path, Mirror], target: Target) -> Iterator[Path]:
     import wandb
 
+    files_root(store).mkdir(parents=True, exist_ok=True)  # W&B would take the temporary folder instead.
     wandb.setup(wandb.Settings(mode=target.mode, silent=True))
     try:
         if target.mode == "online" and not wandb.login(prompt=False, verify=False):
             raise UserError("no API key; set WANDB_API_KEY or call `wandb login`")
         for path, content in todo.items():
-            _send(store.root, content, target)
+            _send(files_root(store), content, target)
             yield path
     finally:
         wandb.teardown()
+
+
+@contextmanager
+def _own_words() -> Iterator[None]:
+    """Only what says whose account, where, with which tags: else a sweep or run around us would be what we send."""
+    hidden = {name: os.environ.pop(name) for name in tuple(os.environ) if _is_anothers(name)}
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # Its own telemetry complains on the terminal.
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
+
+
+def _is_anothers(name: str) -> bool:
+    return name.startswith(("WANDB", "_WANDB")) and name not in HEEDED
 
 
 def _send(root: Path, content: Mirror, target: Target) -> None:
@@ -105,13 +139,14 @@ def _send(root: Path, content: Mirror, target: Target) -> None:
 
     mine = "offline-run" if target.mode == "offline" else "run"
     _clear(root, content, mine)  # Of a push that was cut off, or of an older state of the record.
+    tags = [tag.strip() for tag in os.environ.get("WANDB_TAGS", "").split(",")]
     run = wandb.init(
         project=target.project,
         id=content.id,
         group=content.group,
         job_type=content.job_type,
         name=content.name,
-        tags=content.tags,
+        tags=tuple(dict.fromkeys((*content.tags, *filter(None, tags)))),
         config=content.config,
         reinit="create_new",
         settings=_settings(root, content.host, target.mode),
@@ -149,6 +184,7 @@ def _settings(root: Path, host: str, mode: Mode) -> Any:
         console="off",
         symlink=False,
         save_code=False,
+        sagemaker_disable=True,
         disable_code=True,
         disable_git=True,
         x_disable_meta=True,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fusionbench.core.catalogue import PACKAGE
+from fusionbench.core.surroundings import noted
 
 DISTRIBUTIONS = {"fusionbench": "multimodal-fusionbench"} | {
     name: name for name in ("torch", "lightning", "torchmetrics", "numpy", "scikit-learn")
@@ -18,7 +19,7 @@ DISTRIBUTIONS = {"fusionbench": "multimodal-fusionbench"} | {
 
 
 def environment() -> dict[str, Any]:
-    """Host (hashed), processor, system, versions, and the commit if fusionbench runs from a checkout."""
+    """Host (hashed), processor, system, versions, variables that pick kernels, threads or devices, and the commit."""
     return {
         "host": hashlib.sha256(platform.node().encode()).hexdigest()[:12],
         "cpu": _processor(),
@@ -26,6 +27,7 @@ def environment() -> dict[str, Any]:
         "system": platform.system(),
         "python": platform.python_version(),
         **{name: _version(distribution) for name, distribution in DISTRIBUTIONS.items()},
+        "variables": noted(os.environ),
         **_commit(PACKAGE.parent),
     }
 

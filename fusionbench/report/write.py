@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -10,6 +10,7 @@ from rich.console import Console
 
 from fusionbench.core.errors import UserError
 from fusionbench.core.files import write_over
+from fusionbench.core.surroundings import alone
 from fusionbench.plan.suite import Suite
 from fusionbench.plan.tracks import track_label
 from fusionbench.records.store import Store
@@ -17,19 +18,24 @@ from fusionbench.report.csvs import seeds_csv, table_csv
 from fusionbench.report.latex import latex
 from fusionbench.report.layout import markdown, narrow
 from fusionbench.report.overview import overview, overview_csv
-from fusionbench.report.plots import pictures
 from fusionbench.report.tables import Table, tables
 
 Form = Literal["md", "latex", "csv"]
+Told = Callable[[str], None]
 
 
-def write_report(suite: Suite, store: Store) -> list[Path]:
+def write_report(suite: Suite, store: Store, told: Told = lambda _: None) -> list[Path]:
     """Write table.md, .csv and .tex, seeds.csv and the picture of every dataset; the same records, same bytes.
 
     A suite of several tracks has one set of files for each, named `table-<track>.md` and so on. Without a latency
     session the picture is accuracy_parameters instead of accuracy_latency.
 
     A suite of several datasets also has an overview of them all.
+
+    Args:
+        suite: what to show.
+        store: its records.
+        told: hears in one line why a picture could not be drawn; all other files are there then.
 
     Returns:
         The paths, in the order of the suite's datasets.
@@ -45,7 +51,7 @@ def write_report(suite: Suite, store: Store) -> list[Path]:
         )
     # All are made before the first is written: a suite's files are never half of one report, half of another.
     by_track = len(suite.tracks) > 1
-    files = [file for table in found for file in _files(table, store.folder(table.dataset), by_track)]
+    files = [file for table in found for file in _files(table, store.folder(table.dataset), by_track, told)]
     if len(suite.datasets) > 1:
         for track in suite.tracks:
             files += _across([table for table in found if table.track == track], store.root, by_track)
@@ -97,10 +103,10 @@ def _across(found: Sequence[Table], folder: Path, by_track: bool) -> Iterator[tu
     yield folder / f"overview{suffix}.csv", overview_csv(found).encode()
 
 
-def _files(table: Table, folder: Path, by_track: bool) -> Iterator[tuple[Path, bytes]]:
+def _files(table: Table, folder: Path, by_track: bool, told: Told) -> Iterator[tuple[Path, bytes]]:
     suffix = f"-{track_label(table.track)}" if by_track else ""
     name = f"accuracy_{table.cost}{suffix}"
-    drawn = pictures(table)
+    drawn = _drawn(table, told)
     shown = f"{name}.png" if drawn else ""
     yield folder / f"table{suffix}.md", markdown(table, shown).encode()
     yield folder / f"table{suffix}.csv", table_csv(table).encode()
@@ -108,3 +114,14 @@ def _files(table: Table, folder: Path, by_track: bool) -> Iterator[tuple[Path, b
     yield folder / f"table{suffix}.tex", latex(table).encode()
     for form, content in drawn.items():
         yield folder / f"{name}.{form}", content
+
+
+def _drawn(table: Table, told: Told) -> dict[str, bytes]:
+    """The pictures; none where matplotlib cannot: what a `matplotlibrc` or a broken font does costs no table."""
+    try:
+        with alone():  # A notebook's MPLBACKEND is read when matplotlib is imported.
+            from fusionbench.report.plots import pictures
+        return pictures(table)
+    except Exception as error:  # noqa: BLE001  (whatever a library around ours raises)
+        told(f"{table.name}: no picture ({type(error).__name__}: {' '.join(str(error).split())[:200]})")
+        return {}

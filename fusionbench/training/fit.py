@@ -19,11 +19,12 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from fusionbench.core.errors import Diverged
 from fusionbench.core.seat import Seat
+from fusionbench.core.surroundings import alone
 from fusionbench.core.task import TaskSpec
 from fusionbench.data.base import MultimodalData
 from fusionbench.fusion.base import FusionModule
 from fusionbench.plan.suite import Budget
-from fusionbench.training.group import GroupStrategy
+from fusionbench.training.group import GroupStrategy, Met
 from fusionbench.training.predictions import gathered, predictions
 
 OnEpoch = Callable[[int, dict[str, float]], None]
@@ -92,12 +93,18 @@ def quiet() -> None:
 
 
 def _trainer(budget: Budget, callbacks: list[Callback], seat: Seat) -> Trainer:
+    with alone():  # Lightning takes what is not given here from variables PL_TRAINER_*.
+        return _made(budget, callbacks, seat)
+
+
+def _made(budget: Budget, callbacks: list[Callback], seat: Seat) -> Trainer:
     return Trainer(
         max_epochs=budget.epochs,
         accelerator="auto" if seat.of == 1 or torch.cuda.is_available() else "cpu",  # What gloo is between.
         devices=seat.local_of,
         num_nodes=seat.of // seat.local_of,
         strategy="auto" if seat.of == 1 else GroupStrategy(seat),
+        plugins=[Met(seat)] if seat.of == 1 else None,  # Else Lightning looks for a scheduler's variables.
         sync_batchnorm=seat.of > 1 and torch.cuda.is_available(),  # PyTorch has none between processors.
         precision=budget.precision,
         callbacks=callbacks,

@@ -71,7 +71,7 @@ class GroupStrategy(DDPStrategy):
 
     def __init__(self, seat: Seat) -> None:
         # A strategy may leave parameters out of a step: that trains on one device, so it has to on several.
-        super().__init__(cluster_environment=_Met(seat), process_group_backend=backend(), find_unused_parameters=True)
+        super().__init__(cluster_environment=Met(seat), process_group_backend=backend(), find_unused_parameters=True)
         self.seat = seat
 
     def training_step(self, *arguments: Any) -> Any:  # Lightning gives no keywords.
@@ -80,8 +80,8 @@ class GroupStrategy(DDPStrategy):
             return super().training_step(*arguments)
 
 
-class _Met(ClusterEnvironment):
-    """What Lightning asks about the group; nothing is left for it to start."""
+class Met(ClusterEnvironment):
+    """What Lightning asks about the group, or a process alone; nothing is left for it to start, or to look for."""
 
     def __init__(self, seat: Seat) -> None:
         super().__init__()
