@@ -30,7 +30,7 @@ Letters: B samples of a batch, M modalities, T steps, D width of the encodings, 
 units of the MLP head, as wide as the encodings or as a track of matched parameters asks. An MLP is a linear layer to W
 units, ReLU, dropout, and a linear layer to the classes. Formulas of counts are Python, and tests evaluate them; in
 those of strategies between layers, S is how many layers of each encoder take part, K how many channels each of these
-has, and P how many of the T steps have a place in an order.
+has, and P how many of the T steps have a place in an order; E is the number of parameters of an encoder.
 
 - **Interaction**: what the label may depend on. *none* adds up what each modality says and stays at chance on XOR;
   *limited* gets at most three of XOR's four cells; *full* learns it. Tests train every strategy on that.

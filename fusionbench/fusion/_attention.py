@@ -35,6 +35,12 @@ class CrossAttention(nn.Module):
         return self.out(heard.transpose(1, 2).flatten(2)) * anyone[..., None]
 
 
+def idle_with_one_step(module: nn.Module) -> int:
+    """How many parameters choose among steps in all attention of a module: those of queries and keys."""
+    blocks = [part for part in module.modules() if isinstance(part, CrossAttention)]
+    return sum(sum(p.numel() for p in one.query.parameters()) + one.key_value.weight.numel() // 2 for one in blocks)
+
+
 class FeedForward(nn.Module):
     """z + W_2 GELU(W_1 LN(z)), step by step: (2*hidden+3)*D + hidden parameters, 4*hidden*D FLOPs a step.
 

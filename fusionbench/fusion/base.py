@@ -118,6 +118,10 @@ class FusionModule(LightningModule):
         """What a reader of its row has to know of this model once it is trained, a sentence each: for its record."""
         return ()
 
+    def is_preparing(self) -> bool:
+        """Whether, while it trains, all steps so far moved only what no prediction needs: no epoch of these is kept."""
+        return False
+
     def modalities_used(self) -> tuple[str, ...]:
         """The modalities whose encoders are built."""
         return self.task.names if self.uses == "all" else ()

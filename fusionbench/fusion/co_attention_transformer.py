@@ -12,7 +12,8 @@
     y   = MLP(LN(z))                                logits, (B, C)
 
 The guide is the modality that the option `guide` names, in the paper the question; a suite's `co_attention_transformer`
-stands for one row per guide. Where the guide is absent the guided attention adds nothing.
+stands for one row per guide. Where the guide is absent the guided attention adds nothing. Where every modality has one
+step there is nothing to choose from: a note in the row counts what is idle.
 
 Parameters: layers*(12*D+11)*D + (M-1)*layers*(16*D+15)*D + M*(3*D+4)*D + (2*D+1)*W + (W+1)*C
 FLOPs: layers*(24*T*D*D + 4*T*T*D) + (M-1)*layers*(32*T*D*D + 8*T*T*D) + M*(2*T*D*D + 4*T*D + 4*D*D) + 2*(2*D*W + W*C)
@@ -30,9 +31,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fusionbench.core.batch import Encoded
-from fusionbench.core.errors import UserError, unknown
-from fusionbench.fusion._attention import CrossAttention
-from fusionbench.fusion._blocks import at_least, heads_divide, masked_softmax, mlp_head
+from fusionbench.core.errors import unknown
+from fusionbench.fusion._attention import CrossAttention, idle_with_one_step
+from fusionbench.fusion._blocks import at_least, below_one, heads_divide, masked_softmax, mlp_head
+from fusionbench.fusion._stages import one_step_each
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
 
 
@@ -59,8 +61,7 @@ class CoAttentionTransformer(FusionModule):
             raise unknown("modality", guide, names)
         at_least("co_attention_transformer", "layers", layers, 1)
         heads_divide("co_attention_transformer", heads, width)
-        if not 0 <= dropout < 1:
-            raise UserError(f"strategy 'co_attention_transformer': dropout is {dropout}; it must be from 0 to below 1")
+        below_one("co_attention_transformer", "dropout", dropout)
         super().__init__(setting)
         self.guide = guide
         self.units = nn.ModuleDict(
@@ -85,6 +86,15 @@ class CoAttentionTransformer(FusionModule):
             x = leading if name == self.guide else self.guided(name, one, leading, guide.mask)
             pooled.append(self.pools[name](x, one.mask) * one.present[:, None])
         return Prediction(self.head(torch.stack(pooled).sum(0)))
+
+    def notes(self) -> tuple[str, ...]:
+        """What is idle where each modality has one step: queries and keys, and the weights of steps in the pools."""
+        if not one_step_each(self.task, self.encoders):
+            return ()
+        idle = idle_with_one_step(self)
+        for pool in [part for part in self.modules() if isinstance(part, AttentionPool)]:
+            idle += sum(p.numel() for part in (pool.hidden, pool.score) for p in part.parameters())
+        return (f"every modality has one step: {idle} parameters (queries, keys, weights of steps) are idle",)
 
     def guided(self, name: str, one: Encoded, leading: Tensor, mask: Tensor) -> Tensor:
         """What a modality's decoder makes of its steps, (B, T, D), by those of the guide, (B, S, D), bool (B, S)."""

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fusionbench.core.batch import Encoded
-from fusionbench.fusion._attention import CrossAttention
+from fusionbench.fusion._attention import CrossAttention, idle_with_one_step
 from fusionbench.fusion._blocks import at_least, below_one, heads_divide, masked_mean, mlp_head
 from fusionbench.fusion._stages import one_step_each
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
@@ -67,9 +67,7 @@ class CrossAttentionFusion(FusionModule):
         """What is idle where each modality has one step: queries, and the keys' half of keys and values."""
         if not one_step_each(self.task, self.encoders):
             return ()
-        blocks = [part for part in self.modules() if isinstance(part, CrossAttention)]
-        idle = sum(p.numel() for block in blocks for p in block.query.parameters())
-        idle += sum(block.key_value.weight.numel() // 2 for block in blocks)
+        idle = idle_with_one_step(self)
         return (f"every modality has one step: attention has no choice, {idle} parameters (queries and keys) are idle",)
 
 

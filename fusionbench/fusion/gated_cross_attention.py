@@ -11,7 +11,8 @@
 
 The reader is the modality that the option `reader` names, in the paper the text; a suite's `gated_cross_attention`
 stands for one row per reader. With `opening` 0 a fresh model is that of the reader alone, to the last bit; its gates
-open as far as the others help. Where the reader is absent the token still reads the others.
+open as far as the others help. Where the reader is absent the token still reads the others. Where what is read has one
+step there is nothing to choose from, and a note in the row counts what is idle.
 
 Parameters: layers*(2*(12*D+11)*D + 2) + 5*D + (D+1)*W + (W+1)*C
 FLOPs: layers*(4*D*D*(T+1+(M-1)*T) + 4*(T+1)*(M-1)*T*D + 16*(T+1)*D*D) + (layers-1)*(24*(T+1)*D*D + 4*(T+1)*(T+1)*D)
@@ -24,6 +25,7 @@ Use: where one modality is trusted and it is open whether the others add to it.
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -31,8 +33,10 @@ from torch.nn import functional as F
 
 from fusionbench.core.batch import Encoded
 from fusionbench.core.errors import UserError, unknown
-from fusionbench.fusion._attention import CrossAttention, TransformerBlock
+from fusionbench.encoders.base import Encoder
+from fusionbench.fusion._attention import CrossAttention, TransformerBlock, idle_with_one_step
 from fusionbench.fusion._blocks import at_least, heads_divide, mlp_head, small_normal
+from fusionbench.fusion._stages import most_steps
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
 
 
@@ -86,6 +90,15 @@ class GatedCrossAttentionFusion(FusionModule):
         for layer, (gated, block) in enumerate(zip(self.gated, self.own, strict=True)):
             z = block(gated(z, steps, there), mask, 1 if layer == last else None)
         return Prediction(self.head(self.norm(z[:, 0])))
+
+    def notes(self) -> tuple[str, ...]:
+        """What is idle where the others together have one step: queries and keys of the gated attention."""
+        others = [spec for spec in self.task.modalities if spec.name != self.reader]
+        encoders = cast(dict[str, Encoder], self.encoders)
+        if sum(most_steps(spec, encoders[spec.name]) for spec in others) > 1:
+            return ()
+        idle = idle_with_one_step(self.gated)
+        return (f"what is read has one step: {idle} parameters (queries and keys of gated attention) are idle",)
 
 
 class GatedBlock(nn.Module):

@@ -142,14 +142,18 @@ class _KeepBest(Callback):
         epoch = trainer.current_epoch + 1
         if not all(math.isfinite(value) for value in found.values()):
             raise Diverged(f"a validation score was not finite after epoch {epoch}")
+        if not (isinstance(pl_module, FusionModule) and pl_module.is_preparing()):
+            self._compare(epoch, found, trainer, pl_module)
+        self._extend(found)
+        self.on_epoch(epoch, found)
+
+    def _compare(self, epoch: int, found: dict[str, float], trainer: Trainer, pl_module: LightningModule) -> None:
         rank = (found[f"validation/{self.metric}"], -found["validation/nll"])
         if rank > self.rank:
             self.rank, self.scores = rank, {**found, "epoch": float(epoch)}
             self.weights = {name: value.detach().clone() for name, value in pl_module.state_dict().items()}
         elif self.patience and epoch - self.scores["epoch"] >= self.patience:
             trainer.should_stop = True
-        self._extend(found)
-        self.on_epoch(epoch, found)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take up the loss of the epoch before: Lightning logs it after the callbacks' own epoch end."""

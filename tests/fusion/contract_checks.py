@@ -263,6 +263,7 @@ def letters_of(module: FusionModule) -> dict[str, int]:
     if spec.name in module.encoders:
         widths: Any = module.encoders[spec.name].stage_widths
         letters |= {"S": len(widths), "K": widths[-1]}  # S stages with K channels each.
+        letters["E"] = sum(parameter.numel() for parameter in module.encoders[spec.name].parameters())
     return letters
 
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from fusionbench.core.batch import Encoded
 from fusionbench.core.catalogue import load
 from fusionbench.core.errors import UserError
+from fusionbench.core.task import ModalityKind
 from fusionbench.fusion._attention import CrossAttention
 from fusionbench.fusion.base import Setting
 from fusionbench.fusion.co_attention_transformer import AttentionPool, CoAttentionTransformer, Unit
@@ -206,6 +207,24 @@ def test_an_option_out_of_range_is_refused_by_name(strategy: str, options: dict[
     with pytest.raises(UserError) as caught:
         load("strategy", strategy)(setting_of(PAIR), **options)
     assert all(word in str(caught.value) for word in words)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "kinds", "idle"),
+    [
+        # By layer: queries with their bias and keys, in three attentions of two units; and the pools' hidden and score.
+        ("co_attention_transformer", ("vector", "vector"), 2 * 3 * (2 * WIDTH + 1) * WIDTH + 2 * (WIDTH + 2) * WIDTH),
+        ("co_attention_transformer", ("vector", "sequence"), 0),
+        ("gated_cross_attention", ("sequence", "vector"), 2 * (2 * WIDTH + 1) * WIDTH),
+        ("gated_cross_attention", ("vector", "sequence"), 0),
+        ("gated_cross_attention", ("vector", "vector", "vector"), 0),
+    ],
+)
+def test_a_row_says_what_is_idle_where_there_is_one_step(
+    strategy: str, kinds: tuple[ModalityKind, ...], idle: int
+) -> None:
+    notes = built(strategy, task_of(kinds)).notes()
+    assert [f" {idle} parameters" in note for note in notes] == ([True] if idle else [])
 
 
 @pytest.mark.parametrize("strategy", ["co_attention_transformer", "gated_cross_attention"])

@@ -78,6 +78,12 @@ def test_what_balances_modalities_counts_those_of_all_devices(tmp_path: Path) ->
     assert max(differences(one, two).values()) <= BOUND
 
 
+def test_teachers_and_who_learns_from_them_count_the_samples_of_all_devices(tmp_path: Path) -> None:
+    one = gaps_scores(Seat(), tmp_path, ("unimodal_teachers",))
+    two, _ = together(gaps_scores, tmp_path, ("unimodal_teachers",))
+    assert max(differences(one, two).values()) <= BOUND
+
+
 def test_batches_of_like_length_are_padded_and_dropped_out_as_on_one_device(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
