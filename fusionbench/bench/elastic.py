@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from functools import partial
+from itertools import count
 
 import torch
 from torch.distributed import DistNetworkError
@@ -27,7 +28,6 @@ from fusionbench.bench.train import train
 from fusionbench.core.errors import Interrupted, UserError
 from fusionbench.core.seat import Seat
 from fusionbench.plan.suite import RunSpec, Suite
-from fusionbench.plan.tracks import trials_of
 from fusionbench.records.claims import Claims
 from fusionbench.training.fit import quiet
 from fusionbench.training.group import joined
@@ -46,6 +46,8 @@ class Together:
         self.runner = Runner(suite, place, 1, watcher, seat.of)
         self.claims = Claims()
         self.store = _store_of_torchrun()
+        self.numbers = count()
+        """Of what is agreed on and of runs: the same on all processes, which go the same way."""
         quiet()
         torch.set_num_threads(place.threads)
 
@@ -55,14 +57,16 @@ class Together:
         Raises:
             UserError: the data are missing or wrong, or cannot be shared out.
         """
-        known = {run.key: run for final in runs for run in (*trials_of(final), final)}
         try:
-            pending = [known[key] for key in self._agreed(self._pending(runs, again))]
-            self._prepare(pending)
-            problems = (
-                self._train(number, run) for number, run in enumerate(pending) if self._is_taken(number, run, again)
-            )
-            return next(filter(None, problems), "")  # Up to the first.
+            rounds = self._rounds(runs, again) if self.seat.is_first else iter(())
+            self._prepare(self._agreed(rounds))
+            while several := self._agreed(rounds):
+                for run in several:
+                    number = next(self.numbers)
+                    problem = self._train(number, run) if self._is_taken(number, run, again) else ""
+                    if problem:
+                        return problem
+            return ""
         except (Interrupted, DistNetworkError):
             return "another process of the group, or torchrun, is gone"
         finally:
@@ -70,19 +74,24 @@ class Together:
 
     # --- what is done next ---------------------------------------------------------------------------------------
 
-    def _pending(self, runs: Sequence[RunSpec], again: frozenset[str]) -> list[str]:
-        """Asked of the first process alone: reading moves invalid records aside."""
-        if not self.seat.is_first:
-            return []
+    def _rounds(self, runs: Sequence[RunSpec], again: frozenset[str]) -> Iterator[list[RunSpec]]:
+        """All that is known at first; then round by round the trials, then the runs that take over from them.
+
+        Asked of the first process alone: reading moves invalid records aside.
+        """
         self.runner.clear(runs)
         pending = [run for run in runs if self.runner.store.is_wanted(run, again)]
-        return [run.key for run in (*self.runner.trials(pending, again), *pending)]
+        trials = self.runner.trials(pending, again)
+        yield [*trials, *pending]
+        yield from self.runner.rounds(trials, pending, again)
+        yield pending
 
-    def _agreed(self, keys: list[str]) -> list[str]:
-        """What the first process has found, on all of them."""
+    def _agreed(self, rounds: Iterator[list[RunSpec]]) -> list[RunSpec]:
+        """What the first process has found next, on all of them; nothing when it is at the end."""
+        name = f"runs/{next(self.numbers)}"
         if self.seat.is_first:
-            self.store.set("pending", json.dumps(keys))
-        return list(json.loads(self._word("pending")))
+            self.store.set(name, json.dumps([run.to_json() for run in next(rounds, [])]))
+        return [RunSpec.from_json(run) for run in json.loads(self._word(name))]
 
     def _prepare(self, runs: Sequence[RunSpec]) -> None:
         """Every dataset ready on every machine, by the first process there; the others wait."""

@@ -45,6 +45,9 @@ class Watcher(Protocol):
     def waiting(self, count: int) -> None:
         """So many runs are being done by another runner; waiting for them."""
 
+    def more(self, count: int) -> None:
+        """So many runs more than was known at first: trials of the next round."""
+
 
 class Desk(Protocol):
     """Knows where a job's files lie and what becomes of it; see bench/run.py."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,9 +23,10 @@ from fusionbench.core.canonical import canonical_json
 from fusionbench.core.errors import UserError
 from fusionbench.plan.load import slug
 from fusionbench.plan.suite import RunSpec, Suite
-from fusionbench.plan.tracks import all_trials, track_label
+from fusionbench.plan.tracks import track_label
 from fusionbench.records.claims import Claims
 from fusionbench.records.store import Store
+from fusionbench.records.trials import all_trials
 
 
 @dataclass
@@ -68,17 +69,36 @@ class Runner:
             self.prepare(trials + pending + unmeasured)
             desk = Desk(self.store, again)
             try:
-                for several in (trials, pending):  # All trials end before the first run that takes over from them.
+                for several in self.rounds(trials, pending, again):
                     self.pool.run([self.training(run) for run in several], desk)
+                self.pool.run([self.training(run) for run in pending], desk)
                 self.pool.run([MeasureJob(self.place, run, self.suite.measures) for run in unmeasured], desk)
             finally:
                 self.store.sweep()  # Of workers that were ended in the middle of writing.
         found = (self.store.read(run) for run in runs)
         return Counter("missing" if record is None else record.status for record in found)
 
+    def rounds(
+        self, trials: list[RunSpec], runs: Sequence[RunSpec], again: frozenset[str] = frozenset()
+    ) -> Iterator[list[RunSpec]]:
+        """Trials round by round, the next once those before are done; all end before the first run that needs them.
+
+        Args:
+            trials: the first round, as `trials` gives it.
+            runs: for which they choose.
+            again: as in `run`; each trial is done again once at most.
+        """
+        tried: set[str] = set()
+        while trials:
+            yield trials
+            tried.update(trial.key for trial in trials)
+            trials = [trial for trial in self.trials(runs, again) if trial.key not in tried]
+            if trials:
+                self.watcher.more(len(trials))
+
     def trials(self, runs: Iterable[RunSpec], again: frozenset[str] = frozenset()) -> list[RunSpec]:
-        """The trials of some runs that are not done, each once; claims on what killed runners had finished are gone."""
-        found = all_trials(runs)
+        """The trials known by now that are not done, each once; claims on what killed runners had finished are gone."""
+        found = all_trials(runs, self.store)
         self.clear(found)
         return [trial for trial in found if self.store.is_wanted(trial, again)]
 

@@ -38,6 +38,8 @@ def train(job: TrainJob, report: Report, seat: Seat = ALONE, meet: Meet = nullco
     """
     store = Store(job.place.results, job.place.suite)
     started = datetime.now(UTC)
+    if seat.is_first:
+        store.put_old_aside(job.run)  # With what lies beside it, before new files take their names.
     try:
         record = _trained(job, report, store, started, seat, meet)
     except (UserError, Interrupted):
@@ -93,6 +95,7 @@ def _trained(job: TrainJob, report: Report, store: Store, started: datetime, sea
         test_evaluations=1 if tested else 0,
         train_seconds=fitted.seconds,
         epochs_run=fitted.epochs_run,
+        notes=list(module.notes()),
         data=facts,
     )
 

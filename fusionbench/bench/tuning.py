@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from fusionbench.core.errors import Diverged, UserError
 from fusionbench.plan.suite import RunSpec
-from fusionbench.plan.tracks import learning_rates, trials_of
+from fusionbench.plan.tracks import chooses_rate, trial_at
 from fusionbench.records.record import Record
 from fusionbench.records.store import Store
+from fusionbench.records.trials import rates_of
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,10 @@ def chosen_learning_rate(run: RunSpec, store: Store) -> Chosen:
         Diverged: all trials did.
         RuntimeError: no trial ended well, for another reason.
     """
-    rates = learning_rates(run)
-    if len(rates) == 1:
+    rates = rates_of(run, store)
+    if not chooses_rate(run):
         return Chosen(rates[0], {})
-    records = dict(zip(rates, _records(run, store), strict=True))
+    records = dict(zip(rates, _records(run, rates, store), strict=True))
     done = {rate: record for rate, record in records.items() if record.status == "done"}
     if not done:
         reasons = "; ".join(f"{rate}: {record.reason}" for rate, record in records.items())
@@ -43,8 +44,8 @@ def chosen_learning_rate(run: RunSpec, store: Store) -> Chosen:
     return Chosen(best, {f"{rate}": _score(done[rate]) if rate in done else None for rate in rates})
 
 
-def _records(run: RunSpec, store: Store) -> Iterator[Record]:
-    for trial in trials_of(run):
+def _records(run: RunSpec, rates: tuple[float, ...], store: Store) -> Iterator[Record]:
+    for trial in (trial_at(run, rate) for rate in rates):
         record = store.read(trial)
         if record is None:
             raise UserError(

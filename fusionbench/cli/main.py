@@ -61,20 +61,20 @@ def list_(options: argparse.Namespace) -> int:
 def plan(options: argparse.Namespace) -> int:
     """The runs, their keys, and which are done."""
     from fusionbench.plan.load import slug
-    from fusionbench.plan.tracks import all_trials, track_label
+    from fusionbench.plan.tracks import track_label
+    from fusionbench.records.trials import all_trials
 
     suite, store, runs = selected(options)
     counts: Counter[str] = Counter()
-    trials = all_trials(runs)
+    trials = all_trials(runs, store)
     for run in (*trials, *runs):
-        record = store.read(run)
-        status = record.status if record else "to do"
+        status = store.status(run)
         counts[status] += 1
         names = f"{slug('dataset', run.dataset)}  {slug('strategy', run.strategy)}"
         names += f"  {track_label(run.track)}" if len(suite.tracks) > 1 else ""
         names += f"  trial at {run.budget.learning_rate:g}" if run.role == "trial" else ""
         print(f"{run.key}  {status:8}  seed {run.seed}  {names}")
-    also = f" and {len(trials)} trials before them" if trials else ""
+    also = f" and {len(trials)} trials before them, as far as is known by now" if trials else ""
     print(f"{suite.name}: {len(runs)} runs{also}; {counted(counts)}")
     return DONE
 
@@ -90,7 +90,7 @@ def prepare(options: argparse.Namespace) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Train, measure, time, report."""
-    from fusionbench.plan.tracks import all_trials
+    from fusionbench.records.trials import all_trials
 
     suite, store, runs = selected(options)
     again = frozenset(word for word in (options.again or "").split(",") if word)
@@ -108,7 +108,7 @@ def run(options: argparse.Namespace) -> int:
             return DONE
         again = frozenset()  # Done just now; what follows is for one process alone: measures, tables.
     pending = [one for one in runs if store.is_wanted(one, again)]
-    trials = [trial for trial in all_trials(pending) if store.is_wanted(trial, again)]
+    trials = [trial for trial in all_trials(pending, store) if store.is_wanted(trial, again)]
     with watcher_for(options, len(runs) + len(trials), len(runs) - len(pending)) as watcher:
         runner = runner_for(options, suite, watcher)
         counts = runner.run(runs, again)
@@ -184,10 +184,11 @@ def selftest(options: argparse.Namespace) -> int:
 
 def check(options: argparse.Namespace) -> int:
     """Every record below a results folder valid and in its place."""
+    from fusionbench.records.lint import lint
     from fusionbench.records.store import Store
 
     root = Path(options.results)
-    problems = [line for folder in sorted(root.glob("*/")) for line in Store(root, folder.name).lint()]
+    problems = [line for folder in sorted(root.glob("*/")) for line in lint(Store(root, folder.name))]
     for line in problems:
         print(line)
     print(f"{root}: {len(problems)} problems" if problems else f"{root}: all records valid and in their place")

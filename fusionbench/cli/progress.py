@@ -82,6 +82,10 @@ class LineWatcher:
         """Another runner is at work."""
         self.write(f"{count} runs are being done by another runner on these results; waiting for them")
 
+    def more(self, count: int) -> None:
+        """The next round of trials."""
+        self.total += count
+
 
 class LiveWatcher:
     """Runs done, what each worker is at, and the time left, on a terminal."""
@@ -143,6 +147,11 @@ class LiveWatcher:
     def waiting(self, count: int) -> None:
         """Another runner is at work."""
         self.console.print(f"{count} runs are being done by another runner on these results; waiting for them")
+
+    def more(self, count: int) -> None:
+        """The next round of trials."""
+        self.total += count
+        self.bars.update(self.suite, total=self.total)
 
     def _left(self) -> str:
         """Time left, from the runs that this call has done."""

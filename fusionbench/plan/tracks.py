@@ -4,13 +4,16 @@
     matched_parameters   the fusion's parameters are equal too, within 5 % of a target, by the width of its MLP heads;
                          each strategy has the best of a few learning rates, by validation at a seed of its own
 
-A trial trains as any run does, but is never tested. What a final run takes over from its trials is a function of its
-spec alone, so it needs no field of its own there.
+A trial trains as any run does, but is never tested. Trials come in rounds: while the best learning rate is the last of
+those tried, the next one, FACTOR times as large or small, is tried too, at most `grow` times each way. Which trials a
+run has follows from its spec and from what became of the trials so far, and from nothing else: so a plan, a shard, a
+resumed run and another runner agree. What a run takes over from them needs no field in its spec.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass as plain_dataclass
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -25,6 +28,8 @@ from fusionbench.plan.suite import MATCHED_PARAMETERS, SAME_ENCODERS, Budget, Ch
 
 GRID = (0.3, 1.0, 3.0)
 """Learning rates that are tried by default, in units of the budget's."""
+FACTOR = 3.0
+"""Between a grid's last learning rate and the next that it grows by."""
 TRIAL_SEED = 1_000_000
 """Far from any that counts up from 0: a suite that gets more seeds keeps its trials."""
 
@@ -42,8 +47,20 @@ class MatchedParameters:
     """Parameters of the fusion; None: those of `concat` with a head as wide as the encodings."""
     learning_rates: list[Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(default_factory=list)
     """Peak learning rates to try; none: GRID times the budget's. One alone needs no trials."""
+    grow: int = Field(default=2, ge=0, le=10)
+    """How many learning rates may be added at each end, while the best is the last there."""
     trial_seed: int = Field(default=TRIAL_SEED, ge=0, le=LARGEST_SEED)
     """Of the trials; no seed of the suite."""
+
+
+@plain_dataclass(frozen=True)
+class Trial:
+    """What became of a trial."""
+
+    status: str
+    """That of its record."""
+    rank: tuple[float, float]
+    """Larger is better: the validation score, then less NLL; of one that did not end well (-inf, -inf)."""
 
 
 TRACKS = {SAME_ENCODERS: SameEncoders, MATCHED_PARAMETERS: MatchedParameters}
@@ -87,29 +104,73 @@ def track_label(track: Choice) -> str:
     return track.name if target is None else f"{track.name}+target={target}"
 
 
-def trials_of(run: RunSpec) -> tuple[RunSpec, ...]:
-    """The runs on whose validation scores a final run's learning rate is chosen; none if there is no choice."""
-    rates = learning_rates(run)
-    if run.role == "trial" or len(rates) < 2:
-        return ()
+def chooses_rate(run: RunSpec) -> bool:
+    """Whether a run's learning rate is chosen by trials."""
+    return run.role == "final" and len(_first_round(run)) > 1
+
+
+def learning_rates(run: RunSpec, became: Callable[[RunSpec], Trial | None]) -> tuple[float, ...]:
+    """The peak learning rates that a final run is to be tried at, as far as is known by now, in rising order.
+
+    Args:
+        run: a final run.
+        became: what became of a trial; None: it has no record yet.
+    """
+    first = _first_round(run)
+    rates = list(first)
+    if not chooses_rate(run):
+        return first
+    while True:
+        found = [became(trial_at(run, rate)) for rate in rates]
+        known = [trial for trial in found if trial is not None]
+        if len(known) < len(rates):
+            return tuple(rates)  # This round is not over.
+        best = max(range(len(known)), key=lambda index: known[index].rank)
+        if all(trial.status not in ("done", "diverged") for trial in known):
+            return tuple(rates)  # Another rate would end likewise.
+        if best == len(rates) - 1 and known[best].status == "done" and _added(rates, first)[1] < _grow(run):
+            rates.append(_rounded(rates[-1] * FACTOR))
+        elif best == 0 and _added(rates, first)[0] < _grow(run):  # Also where all diverged.
+            rates.insert(0, _rounded(rates[0] / FACTOR))
+        else:
+            return tuple(rates)
+
+
+def is_at_limit(run: RunSpec, rates: Sequence[float], chosen: float) -> bool:
+    """Whether the chosen learning rate is the last of a grid that may not grow further there."""
+    below, above = _added(rates, _first_round(run))
+    ordered = sorted(rates)
+    return (chosen == ordered[0] and below >= _grow(run)) or (chosen == ordered[-1] and above >= _grow(run))
+
+
+def trial_at(run: RunSpec, rate: float) -> RunSpec:
+    """The trial of a final run at a learning rate; all seeds of a row share it."""
     # What decides a trial's result and no more: a grid with another rate in it finds the trials of the others.
     track = Choice(run.track.name, {"target": run.track.options["target"]})
     shared = replace(run, track=track, seed=run.track.options["trial_seed"], role="trial")
-    return tuple(replace(shared, budget=replace(run.budget, learning_rate=rate)) for rate in rates)
+    return replace(shared, budget=replace(run.budget, learning_rate=rate))
 
 
-def all_trials(runs: Iterable[RunSpec]) -> list[RunSpec]:
-    """The trials of several runs, each once."""
-    return list({trial.key: trial for run in runs for trial in trials_of(run)}.values())
-
-
-def learning_rates(run: RunSpec) -> tuple[float, ...]:
-    """The peak learning rates that a run may have."""
+def _first_round(run: RunSpec) -> tuple[float, ...]:
     return tuple(run.track.options.get("learning_rates", (run.budget.learning_rate,)))
 
 
+def _grow(run: RunSpec) -> int:
+    return int(run.track.options["grow"])
+
+
+def _added(rates: Sequence[float], first: Sequence[float]) -> tuple[int, int]:
+    """How many were added below the first round's, and above."""
+    return sum(rate < first[0] for rate in rates), sum(rate > first[-1] for rate in rates)
+
+
+def _rounded(rate: float) -> float:
+    """Six digits: 0.002 * 3 is 0.006."""
+    return float(f"{rate:.6g}")
+
+
 def _complete(options: dict[str, Any], budget: Budget, seeds: Sequence[int], place: Callable[..., str]) -> None:
-    rates = options["learning_rates"] or [float(f"{budget.learning_rate * factor:.6g}") for factor in GRID]
+    rates = options["learning_rates"] or [_rounded(budget.learning_rate * factor) for factor in GRID]
     options["learning_rates"] = sorted(rates)
     if len(set(rates)) < len(rates):
         raise UserError(f"{place('options', 'learning_rates')}: one learning rate is named twice")

@@ -11,15 +11,20 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from fusionbench.plan.suite import RunSpec
 
 SCHEMA = 1
-"""Raised when the form of a record changes."""
-RESULTS_VERSION = 1
-"""Raised by hand when a change to the code moves numbers: a table refuses to mix two of them."""
+"""Raised when the form of a record changes so that it cannot be read as before; a new fact with a default does not."""
+RESULTS_VERSION = 2
+"""Raised by hand when a change to the runner moves the numbers of all runs: older records do not count as done then. A
+change to one plug-in raises that plug-in's own `version` instead."""
 
 Status = Literal["done", "diverged", "failed", "skipped"]
 
 
 class InvalidRecord(Exception):
     """A file under results/ that is no record: says why."""
+
+
+class ForeignRecord(InvalidRecord):
+    """A record that another fusionbench made, newer or of another form: it is left where it is."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,8 @@ class Record:
     """How often the test set was evaluated: 1 for a final run, 0 for a trial."""
     train_seconds: float = 0.0
     epochs_run: int = 0
+    notes: list[str] = field(default_factory=list)
+    """What a reader of this row has to know of this very model, a sentence each; see FusionModule.notes."""
     threads: int = 1
     devices: int = 1
     data: DataFacts | None = None
@@ -106,17 +113,17 @@ def from_text(text: str | bytes) -> Record:
     """The inverse of `to_text`.
 
     Raises:
-        InvalidRecord: not JSON, a field missing, unknown or of the wrong type, another schema, or a key that is not
-            the hash of the spec.
+        InvalidRecord: not JSON, a field missing, unknown or of the wrong type, or a key that is not the hash of the
+            spec.
+        ForeignRecord: another schema, or results of a later version than this fusionbench makes.
     """
+    _refuse_foreign(text)
     try:
         record = _RECORD.validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise InvalidRecord(f"{place + ': ' if place else ''}{first['msg']}") from error
-    if record.schema != SCHEMA:
-        raise InvalidRecord(f"schema {record.schema}, this fusionbench reads {SCHEMA}")
     try:
         key = record.run.key
     except (KeyError, TypeError) as error:
@@ -129,3 +136,16 @@ def from_text(text: str | bytes) -> Record:
     if is_trial and (record.scores or record.test_evaluations):
         raise InvalidRecord("a trial that was evaluated on the test rows")
     return record
+
+
+def _refuse_foreign(text: str | bytes) -> None:
+    """Looked at before the fields: those of another schema need not be known here."""
+    try:
+        found = json.loads(text)
+    except ValueError:  # Whoever validates says what is wrong with it.
+        return
+    schema, version = (found.get(name) if isinstance(found, dict) else None for name in ("schema", "results_version"))
+    if isinstance(schema, int) and schema != SCHEMA:
+        raise ForeignRecord(f"schema {schema}, this fusionbench reads {SCHEMA}")
+    if isinstance(version, int) and version > RESULTS_VERSION:
+        raise ForeignRecord(f"results version {version}, this fusionbench makes {RESULTS_VERSION}")

@@ -11,19 +11,28 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fusionbench.core.canonical import short_key
+from fusionbench.core.errors import UserError
 from fusionbench.core.files import sweep, write_new, write_over
 from fusionbench.plan.load import slug
 from fusionbench.plan.suite import SAME_ENCODERS, Choice, RunSpec
 from fusionbench.plan.tracks import track_label
 from fusionbench.records import resamples
-from fusionbench.records.record import SCHEMA, InvalidRecord, Record, from_text, to_text
+from fusionbench.records.record import (
+    RESULTS_VERSION,
+    SCHEMA,
+    ForeignRecord,
+    InvalidRecord,
+    Record,
+    from_text,
+    to_text,
+)
 from fusionbench.records.resamples import Resamples
 
 LATENCY = "latency"
@@ -41,7 +50,8 @@ class Store:
     def __init__(self, root: Path, suite: str) -> None:
         self.root = root / suite
         self.set_aside: list[str] = []
-        """One line for every invalid file that was moved aside: shown to the user."""
+        """One line for every file that is no record of ours, most of them moved aside: shown to the user."""
+        self._foreign: dict[str, str] = {}
 
     # --- places --------------------------------------------------------------------------------------------------
 
@@ -56,23 +66,40 @@ class Store:
     # --- records -------------------------------------------------------------------------------------------------
 
     def read(self, run: RunSpec) -> Record | None:
-        """The record of a run, or None. An invalid file is moved aside, named in `set_aside`, and not counted."""
-        path = self.path(run)
-        try:
-            record = from_text(path.read_bytes())
-            if record.key != run.key:
-                raise InvalidRecord(f"holds the record of {record.key}")
-        except FileNotFoundError:
-            return None
-        except InvalidRecord as error:
-            self._move_aside(path, str(error))
-            return None
-        return record
+        """The record of a run, or None: one of an older results version does not count.
+
+        An invalid file is moved aside, a record that another fusionbench made is left; `set_aside` names both.
+        """
+        record = self._any(run)
+        return None if record is None or record.results_version < RESULTS_VERSION else record
+
+    def status(self, run: RunSpec) -> str:
+        """The status of its record; "old" if that is of an older results version, "foreign", or "to do"."""
+        record = self._any(run)
+        if record is None:
+            return "foreign" if run.key in self._foreign else "to do"
+        return "old" if record.results_version < RESULTS_VERSION else record.status
 
     def is_wanted(self, run: RunSpec, again: Collection[str] = ()) -> bool:
-        """Whether a run is still to be done: it has no record, or one of a status that is to be done again."""
+        """Whether a run is still to be done: it has no record that counts, or one of a status to be done again.
+
+        Raises:
+            UserError: another fusionbench made the record that lies there.
+        """
         record = self.read(run)
+        if run.key in self._foreign:
+            raise UserError(f"{self._foreign[run.key]}; use that fusionbench, or another --results folder")
         return record is None or record.status in again
+
+    def put_old_aside(self, run: RunSpec) -> None:
+        """Rename a record of an older results version, and all files beside it, to NAME.version-N."""
+        record = self._any(run)
+        if record is None or record.results_version == RESULTS_VERSION:
+            return
+        path = self.path(run)
+        for one in [*path.parent.glob(f"{run.key}.*json"), path.with_suffix(".npz")]:
+            if one.exists():
+                one.replace(one.with_name(f"{one.name}.version-{record.results_version}"))
 
     def publish(self, record: Record) -> bool:
         """Publish a record; one that is not "done" gives way, a done one never does (then False).
@@ -81,6 +108,7 @@ class Store:
             OSError: it cannot be written; nothing is half-written.
             ValueError: a number is not finite, or the record does not read back as itself.
         """
+        self.put_old_aside(record.run)
         content = to_text(record).encode()
         if from_text(content) != record:
             raise ValueError(f"the record {record.key} does not read back as itself")
@@ -113,7 +141,7 @@ class Store:
         """A run's test scores on resampled test rows, or None; an invalid file is moved aside, as a record is."""
         path = self.path(run, RESAMPLES)
         try:
-            return _resamples_at(path, run.key)
+            return resamples_at(path, run.key)
         except FileNotFoundError:
             return None
         except InvalidRecord as error:
@@ -133,12 +161,14 @@ class Store:
     def read_latency(self, dataset: Choice, track: Choice) -> list[dict[str, Any]]:
         """All latency sessions on a dataset under a track, which decides how large models are; oldest first."""
         found = [self._read_json(path, path.stem) for path in sorted((self.folder(dataset) / LATENCY).glob("*.json"))]
-        sessions = [session for session in found if session and track_label(_track_of(session)) == track_label(track)]
+        current = [session for session in found if session and session.get("results_version", 1) == RESULTS_VERSION]
+        sessions = [session for session in current if track_label(_track_of(session)) == track_label(track)]
         return sorted(sessions, key=lambda session: str(session["started"]))
 
     def publish_latency(self, dataset: Choice, session: Mapping[str, Any]) -> Path:
         """Write a latency session; its key is the hash of what it holds."""
-        facts = {"schema": SCHEMA, "key": short_key(session), **session}
+        versions = {"schema": SCHEMA, "results_version": RESULTS_VERSION}
+        facts = {**versions, "key": short_key(session), **session}
         path = self.folder(dataset) / LATENCY / f"{facts['key']}.json"
         write_new(path, _text(facts))
         return path
@@ -150,20 +180,24 @@ class Store:
         if self.root.exists():
             sweep(self.root)
 
-    def lint(self) -> Iterator[str]:
-        """One line for every record below the folder that is invalid, not where its spec says, or has no resamples."""
-        for path in sorted(self.root.rglob("*.json")):
-            if path.stem.count(".") or path.parent.name == LATENCY or path.is_relative_to(self.root / WANDB):
-                continue
-            try:
-                record = from_text(path.read_bytes())
-            except InvalidRecord as error:
-                yield f"{path}: {error}"
-                continue
-            if self.path(record.run) != path:
-                yield f"{path}: its spec belongs at {self.path(record.run)}"
-            elif resamples.are_due(record):
-                yield from _faults_of_resamples(path.with_suffix(RESAMPLES), record.key)
+    def _any(self, run: RunSpec) -> Record | None:
+        """The record of a run, of whichever results version."""
+        path = self.path(run)
+        try:
+            record = from_text(path.read_bytes())
+            if record.key != run.key:
+                raise InvalidRecord(f"holds the record of {record.key}")
+        except FileNotFoundError:
+            return None
+        except ForeignRecord as error:
+            if run.key not in self._foreign:
+                self._foreign[run.key] = f"{path}: {error}"
+                self.set_aside.append(f"{self._foreign[run.key]}; left where it is, not counted")
+            return None
+        except InvalidRecord as error:
+            self._move_aside(path, str(error))
+            return None
+        return record
 
     def _read_json(self, path: Path, key: str) -> dict[str, Any] | None:
         try:
@@ -198,20 +232,17 @@ def _track_of(session: Mapping[str, Any]) -> Choice:
     return Choice.from_json(session["track"]) if "track" in session else Choice(SAME_ENCODERS)
 
 
-def _resamples_at(path: Path, key: str) -> Resamples:
+def resamples_at(path: Path, key: str) -> Resamples:
+    """The resamples of a run in a file.
+
+    Raises:
+        FileNotFoundError: there is none.
+        InvalidRecord: it holds something else.
+    """
     found = resamples.from_text(path.read_bytes())
     if found.key != key:
         raise InvalidRecord(f"holds the resamples of {found.key}")
     return found
-
-
-def _faults_of_resamples(path: Path, key: str) -> Iterator[str]:
-    try:
-        _resamples_at(path, key)
-    except FileNotFoundError:
-        yield f"{path}: missing; remove the record beside it, and its run is done again"
-    except InvalidRecord as error:
-        yield f"{path}: {error}"
 
 
 def _text(facts: Mapping[str, Any]) -> bytes:

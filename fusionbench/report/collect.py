@@ -74,13 +74,12 @@ def size_of(found: Sequence[Outcome], store: Store) -> Mapping[str, Any]:
 
 
 def refuse_mixtures(where: str, records: Iterable[Record]) -> None:
-    """Only results of one version, on one set of data, with one split at each seed, may share a table.
+    """Only results on one set of data, with one split at each seed, may share a table; of another version none counts.
 
     Raises:
         UserError: they do not.
     """
     found = list(records)
-    _one(where, "results_version", Counter(str(record.results_version) for record in found))
     done = [record for record in found if record.data is not None]
     _one(where, "data fingerprint", Counter(record.data.fingerprint[:12] for record in done if record.data))
     for seed in sorted({record.spec["seed"] for record in done}):
@@ -96,7 +95,7 @@ def _outcome(spec: RunSpec, store: Store) -> Outcome:
     except UserError as error:  # The module of a user's own strategy is gone, so its folder cannot be named.
         return Outcome(spec, "missing", str(error))
     if record is None:
-        return Outcome(spec, "missing")
+        return Outcome(spec, "missing", "of an older results version" if store.status(spec) == "old" else "")
     return Outcome(spec, record.status, record.reason, record)
 
 

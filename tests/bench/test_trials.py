@@ -8,17 +8,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from small_suites import Bench
+from small_suites import Bench, kill_tree
 
 from fusionbench.bench.tuning import chosen_learning_rate
+from fusionbench.cli.main import main
 from fusionbench.core.errors import Diverged, UserError
 from fusionbench.plan.load import load_suite
 from fusionbench.plan.suite import RunSpec
-from fusionbench.plan.tracks import trials_of
 from fusionbench.records.record import DataFacts, InvalidRecord, Record, from_text, to_text
 from fusionbench.records.store import Store
+from fusionbench.records.trials import trials_of
 
-MATCHED = {"name": "matched_parameters", "options": {"target": 9000, "learning_rates": [1e-4, 1e-2]}}
+MATCHED = {"name": "matched_parameters", "options": {"target": 9000, "learning_rates": [1e-4, 1e-2], "grow": 0}}
 
 
 def test_trials_come_first_and_finals_take_over_the_best_learning_rate(bench: Bench) -> None:
@@ -92,7 +93,7 @@ def run(tmp_path: Path) -> RunSpec:
 
 def with_trials(store: Store, run: RunSpec, *scores: tuple[float, float] | str) -> None:
     """Publish a trial for each learning rate: (accuracy, NLL) on validation, or the status that it ended with."""
-    for trial, given in zip(trials_of(run), scores, strict=True):
+    for trial, given in zip(trials_of(run, store), scores, strict=True):
         record = Record(trial.key, trial.to_json(), "done", task={"metric": "accuracy"})
         if isinstance(given, str):
             record = replace(record, status=given, reason=f"it {given}")  # type: ignore[arg-type]
@@ -136,8 +137,8 @@ def test_a_run_whose_trials_are_gone_is_not_trained_with_any_rate(run: RunSpec, 
         chosen_learning_rate(run, Store(tmp_path, "s"))
 
 
-def test_a_trial_that_saw_the_test_rows_is_no_record(run: RunSpec) -> None:
-    trial = trials_of(run)[0]
+def test_a_trial_that_saw_the_test_rows_is_no_record(run: RunSpec, tmp_path: Path) -> None:
+    trial = trials_of(run, Store(tmp_path, "s"))[0]
     validation = {"validation/accuracy": 0.9}
     record = Record(
         trial.key, trial.to_json(), "done", validation=validation, data=DataFacts("digits", "f", "s", {}), scores={}
@@ -145,3 +146,36 @@ def test_a_trial_that_saw_the_test_rows_is_no_record(run: RunSpec) -> None:
     assert from_text(to_text(record)) == record
     with pytest.raises(InvalidRecord, match="a trial that was evaluated on the test rows"):
         from_text(to_text(replace(record, scores={"test/accuracy": 0.9})))
+
+
+GROWS = {"name": "matched_parameters", "options": {"target": 9000, "learning_rates": [1e-5, 1e-4]}}
+"""So slow that the largest is the best, twice over."""
+
+
+def rates_tried(bench: Bench, results: str = "results") -> list[float]:
+    specs = [record["spec"] for record in bench.records(results).values() if record["spec"]["role"] == "trial"]
+    return sorted(spec["budget"]["learning_rate"] for spec in specs)
+
+
+def test_a_runner_killed_between_rounds_of_trials_goes_on_where_it_was(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    suite = bench.suite(strategies=["concat"], seeds=2, tracks=[GROWS])
+    assert bench.run(suite, results="undisturbed") == 0
+    assert "[6/6]" in capsys.readouterr().out
+    expected = [1e-5, 1e-4, 3e-4, 9e-4]
+    assert rates_tried(bench, "undisturbed") == expected
+    for done in (2, 3):
+        process = bench.start(suite)
+        bench.wait_for_records(process, done)
+        kill_tree(process)
+        known = rates_tried(bench)
+        assert known == expected[: len(known)]
+        assert main(bench.arguments("plan", suite)) == 0
+        assert f"2 runs and {min(len(known) + (len(known) > 1), 4)} trials before them" in capsys.readouterr().out
+    for shard in ("1/2", "2/2"):
+        assert bench.run(suite, "--shard", shard) == 0
+    assert bench.scores() == bench.scores("undisturbed")
+    finals = [record for record in bench.records().values() if record["spec"]["role"] == "final"]
+    assert {tuple(sorted(map(float, record["options"]["trials"]))) for record in finals} == {tuple(expected)}
+    assert {record["options"]["learning_rate"] for record in finals} == {9e-4}

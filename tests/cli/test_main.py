@@ -15,6 +15,9 @@ from fusionbench.cli.progress import LineWatcher
 from fusionbench.cli.suites import runner_for
 from fusionbench.core.catalogue import names
 from fusionbench.plan.load import load_suite
+from fusionbench.plan.suite import RunSpec
+from fusionbench.records.resamples import Resamples
+from fusionbench.records.store import Store
 
 
 def command(*words: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -125,6 +128,8 @@ def test_check_finds_a_damaged_record(tmp_path: Path, capsys: pytest.CaptureFixt
     folder.mkdir(parents=True)
     path = folder / f"{record['key']}.json"
     path.write_text(golden.read_text())
+    resamples = Resamples(record["key"], "a" * 64, "rows", 360, 3, {"test/accuracy": [0.9, 0.8, 0.7]})
+    Store(tmp_path, "tiny").publish_resamples(RunSpec.from_json(record["spec"]), resamples)
     assert main(["check", str(tmp_path)]) == 0
     path.write_text(golden.read_text().replace('"seed": 3', '"seed": 4'))
     assert main(["check", str(tmp_path)]) == 1

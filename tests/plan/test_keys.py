@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fusionbench.core import catalogue
-from fusionbench.core.catalogue import describe
-from fusionbench.plan.load import suite_of
+from fusionbench.core.catalogue import describe, with_later
+from fusionbench.plan.load import slug, suite_of
 from fusionbench.plan.source import parse_source
 from fusionbench.plan.suite import Budget, Choice, RunSpec
 
@@ -35,7 +35,7 @@ TEXT = (
 NAMES = st.from_regex(r"[a-z_]{1,8}", fullmatch=True)
 VALUES = st.booleans() | st.integers(-(2**62), 2**62) | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 OPTIONS = st.dictionaries(NAMES, VALUES | st.lists(VALUES, max_size=3), max_size=3)
-CHOICES = st.builds(Choice, NAMES, OPTIONS, st.sampled_from(["", "ab" * 32]))
+CHOICES = st.builds(Choice, NAMES, OPTIONS, st.sampled_from(["", "ab" * 32]), version=st.integers(1, 3))
 POSITIVE = st.floats(1e-9, 10)
 BUDGETS = st.builds(
     Budget,
@@ -46,6 +46,7 @@ BUDGETS = st.builds(
     dropout=st.floats(0, 0.99),
     precision=st.sampled_from(["32-true", "bf16-mixed"]),
     patience=st.integers(0, 100),
+    head_norm=st.booleans(),
 )
 SPECS = st.builds(
     RunSpec,
@@ -59,10 +60,46 @@ SPECS = st.builds(
 )
 
 
-def test_the_key_of_a_run_is_pinned() -> None:
-    # If this fails, every record that exists is lost to its suite: raise results_version and say so in the changelog.
-    assert SPEC.key == "3bf5aba756dd"
+PLAIN = replace(SPEC, encoders={"a": SPEC.encoders["a"]})
+TARGET = {"target": 100_000}
+MATCHED = Choice("matched_parameters", {**TARGET, "learning_rates": [3e-4, 1e-3], "grow": 2, "trial_seed": 10**6})
+PINNED = {
+    "plain": (PLAIN, "39d348c27348"),
+    "own source": (SPEC, "3bf5aba756dd"),
+    "pretrain": (replace(SPEC, encoders={"a": replace(SPEC.encoders["a"], pretrain=Budget(epochs=3))}), "e73095666e40"),
+    "trial": (replace(PLAIN, track=Choice("matched_parameters", TARGET), seed=10**6, role="trial"), "4c560b09b52d"),
+    "matched": (replace(PLAIN, track=MATCHED), "a8059c7cb87b"),
+}
+
+
+@pytest.mark.parametrize("name", PINNED)
+def test_keys_are_pinned(name: str) -> None:
+    # If this fails, every record that exists is lost to its suite. A new field needs a value that means "as before".
+    spec, key = PINNED[name]
+    assert spec.key == key
+
+
+def test_a_key_is_the_hash_of_the_text_as_it_stands_here() -> None:
     assert SPEC.key == hashlib.sha256(TEXT.encode()).hexdigest()[:12]
+
+
+def test_a_later_field_is_in_the_key_only_where_it_says_something_new() -> None:
+    assert "head_norm" not in SPEC.to_json()["budget"]
+    other = replace(SPEC, budget=replace(SPEC.budget, head_norm=False))
+    assert other.to_json()["budget"]["head_norm"] is False
+    assert other.key != SPEC.key
+    assert RunSpec.from_json(other.to_json()) == other
+
+
+def test_a_plug_ins_own_version_is_in_the_key_of_its_runs_from_two_on() -> None:
+    assert "version" not in SPEC.to_json()["strategy"]
+    keys = {replace(SPEC, strategy=replace(SPEC.strategy, version=version)).key for version in (1, 2, 3)}
+    assert len(keys) == 3
+    assert SPEC.key in keys
+
+
+def test_what_decides_no_result_is_no_part_of_a_run() -> None:
+    assert set(SPEC.to_json()) == {"dataset", "strategy", "encoders", "seed", "track", "budget", "role"}
 
 
 @given(SPECS)
@@ -164,3 +201,53 @@ def test_a_change_to_ones_own_strategy_moves_its_key_and_no_other(own: Path) -> 
     after = keys_of(text)
     assert before["concat"] == after["concat"]
     assert before["own_keys.mine"] != after["own_keys.mine"]
+
+
+LATER = '''"""Mine."""
+class Mine(FusionModule):
+    {facts}
+    def __init__(self, setting, *, hidden: int = 8{more}): ...
+'''
+
+
+def rewritten(own: Path, facts: str, more: str = "", options: str = "") -> tuple[str, RunSpec]:
+    """Key and run of the user's own strategy after a change to it, as if its source were not in the key."""
+    own.write_text(LATER.format(facts=facts, more=more))
+    describe.cache_clear()
+    catalogue._parsed.cache_clear()
+    text = f"name: x\nseeds: 1\ndatasets: [digits]\nstrategies: [{{name: own_keys.mine, options: {{{options}}}}}]"
+    run = next(iter(suite_of(parse_source(text, "x.yaml")).runs()))
+    return replace(run, strategy=replace(run.strategy, source="")).key, run
+
+
+def test_a_later_option_keeps_the_key_at_the_value_that_means_as_before(own: Path) -> None:
+    facts, more = 'later = {"steps": 0}', ", steps: int = 0"
+    before, _ = rewritten(own, "pass")
+    after, run = rewritten(own, facts, more)
+    assert after == before
+    assert rewritten(own, facts, more, "steps: 0")[0] == before
+    assert rewritten(own, facts, more, "steps: 3")[0] != before
+    assert with_later("strategy", "own_keys.mine", run.strategy.options) == {"hidden": 8, "steps": 0}
+
+
+def test_a_default_that_changes_does_change_the_key_even_of_a_later_option(own: Path) -> None:
+    before, _ = rewritten(own, 'later = {"steps": 0}', ", steps: int = 0")
+    after, _ = rewritten(own, 'later = {"steps": 0}', ", steps: int = 5")
+    assert after != before
+    kept, run = rewritten(own, 'later = {"steps": 0}', ", steps: int = 5", "steps: 0")
+    assert kept == before
+    assert with_later("strategy", "own_keys.mine", run.strategy.options) == {"hidden": 8, "steps": 0}
+    assert slug("strategy", run.strategy) == "own_keys.mine+steps=0"
+
+
+def test_a_version_that_is_raised_moves_the_keys_of_its_own_runs(own: Path) -> None:
+    assert rewritten(own, "version = 1")[0] == rewritten(own, "pass")[0]
+    assert rewritten(own, "version = 2")[0] != rewritten(own, "pass")[0]
+
+
+@pytest.mark.parametrize("kind", ["strategy", "dataset", "encoder"])
+def test_every_later_option_of_ours_is_an_option_and_every_version_a_number(kind: catalogue.PluginKind) -> None:
+    for name in catalogue.names(kind):
+        plugin = describe(kind, name)
+        assert set(plugin.later) <= set(plugin.options), name
+        assert plugin.version >= 1

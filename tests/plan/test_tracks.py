@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -10,7 +12,15 @@ from fusionbench.core.errors import UserError
 from fusionbench.plan.load import suite_of
 from fusionbench.plan.source import parse_source
 from fusionbench.plan.suite import Choice, RunSpec, Suite
-from fusionbench.plan.tracks import TRIAL_SEED, all_trials, learning_rates, track_label, trials_of
+from fusionbench.plan.tracks import (
+    TRIAL_SEED,
+    Trial,
+    chooses_rate,
+    is_at_limit,
+    learning_rates,
+    track_label,
+    trial_at,
+)
 
 BASE = "name: x\ndatasets: [digits]\nstrategies: [concat, late]\nseeds: 2\nbudget: {learning_rate: 2e-3}\n"
 
@@ -24,43 +34,111 @@ def matched(options: str = "") -> list[RunSpec]:
 
 
 def test_a_track_has_all_its_options() -> None:
-    expected = {"target": None, "learning_rates": [0.0006, 0.002, 0.006], "trial_seed": TRIAL_SEED}
+    expected = {"target": None, "learning_rates": [0.0006, 0.002, 0.006], "grow": 2, "trial_seed": TRIAL_SEED}
     assert suite("[matched_parameters]").tracks == (Choice("matched_parameters", expected),)
     assert suite("[same_encoders]").tracks == (Choice("same_encoders"),)
 
 
+def nothing(_: RunSpec) -> Trial | None:
+    """No trial has a record yet."""
+    return None
+
+
+def trials(run: RunSpec) -> list[RunSpec]:
+    """Those of the first round."""
+    return [trial_at(run, rate) for rate in learning_rates(run, nothing)] if chooses_rate(run) else []
+
+
+def peak(*scores: tuple[float, float | str]) -> Callable[[RunSpec], Trial]:
+    """Trials that are done with the score of their rate, or that ended with a status."""
+    known = dict(scores)
+
+    def became(trial: RunSpec) -> Trial:
+        found = known[trial.budget.learning_rate]
+        if isinstance(found, str):
+            return Trial(found, (-math.inf, -math.inf))
+        return Trial("done", (found, 0.0))
+
+    return became
+
+
 def test_each_final_run_has_a_trial_for_each_learning_rate_at_one_seed_of_their_own() -> None:
     run = matched()[0]
-    trials = trials_of(run)
-    assert [trial.budget.learning_rate for trial in trials] == [0.0006, 0.002, 0.006]
-    assert {(trial.seed, trial.role) for trial in trials} == {(TRIAL_SEED, "trial")}
-    for trial in trials:
+    assert [trial.budget.learning_rate for trial in trials(run)] == [0.0006, 0.002, 0.006]
+    assert {(trial.seed, trial.role) for trial in trials(run)} == {(TRIAL_SEED, "trial")}
+    for trial in trials(run):
         assert replace(trial, seed=run.seed, role="final", track=run.track, budget=run.budget) == run
-        assert trials_of(trial) == ()
+        assert not chooses_rate(trial)
 
 
 def test_all_seeds_of_a_strategy_share_their_trials() -> None:
     runs = matched()
     assert len(runs) == 4
-    assert len(all_trials(runs)) == 2 * 3
+    assert len({trial.key for run in runs for trial in trials(run)}) == 2 * 3
 
 
 def test_a_grid_with_another_rate_finds_the_trials_of_the_others() -> None:
-    keys = [{trial.key for trial in trials_of(matched(f"learning_rates: {rates}")[0])} for rates in ("[1e-3, 2e-3]",)]
-    keys += [{trial.key for trial in trials_of(matched("learning_rates: [2e-3, 1e-3, 4e-3]")[0])}]
-    assert keys[0] < keys[1]
-    assert matched("learning_rates: [1e-3, 2e-3]")[0].key != matched("learning_rates: [2e-3, 1e-3, 4e-3]")[0].key
+    small, large = (matched(f"learning_rates: {rates}")[0] for rates in ("[1e-3, 2e-3]", "[2e-3, 1e-3, 4e-3]"))
+    assert {trial.key for trial in trials(small)} < {trial.key for trial in trials(large)}
+    assert small.key != large.key
 
 
 def test_trials_with_another_target_are_other_trials() -> None:
-    assert not {t.key for t in all_trials(matched("target: 1000"))} & {t.key for t in all_trials(matched())}
+    other = {trial.key for trial in trials(matched("target: 1000")[0])}
+    assert not other & {trial.key for trial in trials(matched()[0])}
 
 
 def test_one_learning_rate_alone_needs_no_trials() -> None:
     run = matched("learning_rates: [3e-3]")[0]
-    assert (trials_of(run), learning_rates(run)) == ((), (3e-3,))
+    assert (trials(run), learning_rates(run, nothing)) == ([], (3e-3,))
     same = next(iter(suite("[same_encoders]").runs()))
-    assert (trials_of(same), learning_rates(same)) == ((), (2e-3,))
+    assert (trials(same), learning_rates(same, nothing)) == ([], (2e-3,))
+
+
+FIRST = (0.0006, 0.002, 0.006)
+FAR = (6.66667e-05, 0.0002, *FIRST, 0.018, 0.054, 0.162)
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected", "at_limit"),
+    [
+        ((0.0, 0.0, 0.1, 0.3, 0.2, 0.0, 0.0, 0.0), FIRST, False),  # The best is inside.
+        ((0.0, 0.1, 0.2, 0.3, 0.4, 0.3, 0.0, 0.0), (*FIRST, 0.018), False),
+        ((0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.4, 0.0), (*FIRST, 0.018, 0.054), False),
+        ((0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7), (*FIRST, 0.018, 0.054), True),  # Twice at most.
+        ((0.1, 0.2, 0.8, 0.3, 0.2, 0.1, 0.0, 0.0), (0.0002, *FIRST), False),
+        ((0.9, 0.8, 0.7, 0.3, 0.2, 0.1, 0.0, 0.0), (6.66667e-05, 0.0002, *FIRST), True),
+        ((0.1, 0.1, 0.5, 0.5, 0.5, 0.0, 0.0, 0.0), (0.0002, *FIRST), False),  # Of equals the smallest rate.
+        ((0.2, 0.3, *["diverged"] * 6), (6.66667e-05, 0.0002, *FIRST), False),
+        (("failed",) * 8, FIRST, False),  # Another rate would end likewise.
+        (("skipped",) * 8, FIRST, False),
+        ((0.0, 0.0, 0.1, 0.2, 0.3, *["diverged"] * 3), (*FIRST, 0.018), False),
+    ],
+)
+def test_a_grid_grows_while_its_best_rate_is_the_last(
+    scores: tuple[float | str, ...], expected: tuple[float, ...], at_limit: bool
+) -> None:
+    run, became = matched()[0], peak(*zip(FAR, scores, strict=True))
+    found = learning_rates(run, became)
+    assert found == expected
+    best = max(found, key=lambda rate: became(trial_at(run, rate)).rank)
+    assert is_at_limit(run, found, best) == at_limit
+
+
+def test_the_next_round_waits_for_all_of_the_one_before() -> None:
+    run, became = matched()[0], peak((0.0006, 0.1), (0.002, 0.2), (0.006, 0.3), (0.018, 0.4), (0.054, 0.3))
+    for missing, expected in ((0.0006, FIRST), (0.018, (*FIRST, 0.018)), (0.054, (*FIRST, 0.018, 0.054))):
+        found = learning_rates(run, lambda t, m=missing: None if t.budget.learning_rate == m else became(t))  # type: ignore[misc]
+        assert found == expected
+
+
+def test_a_grid_that_may_not_grow_stays_and_is_another_key() -> None:
+    run = matched("grow: 0")[0]
+    became = peak(*zip(FIRST, (0.1, 0.2, 0.3), strict=True))
+    assert learning_rates(run, became) == FIRST
+    assert is_at_limit(run, FIRST, 0.006)
+    assert run.key != matched()[0].key
+    assert {t.key for t in trials(run)} == {t.key for t in trials(matched()[0])}
 
 
 def test_two_targets_are_two_tracks() -> None:

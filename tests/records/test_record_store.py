@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import multiprocessing
 import os
 from dataclasses import replace
@@ -13,7 +14,9 @@ import numpy as np
 import pytest
 
 from fusionbench.core import files
-from fusionbench.records.record import Record, to_text
+from fusionbench.core.errors import UserError
+from fusionbench.records.lint import lint
+from fusionbench.records.record import RESULTS_VERSION, Record, to_text
 from fusionbench.records.resamples import FIRST_VERSION, Resamples
 from fusionbench.records.store import Store
 
@@ -65,6 +68,40 @@ def test_a_record_in_another_runs_place_is_not_taken_for_it(store: Store, record
     path.write_text(to_text(record))
     assert store.read(other) is None
     assert "invalid-1" in store.set_aside[0]
+
+
+def test_an_older_record_does_not_count_and_is_put_aside_with_all_beside_it(store: Store, record: Record) -> None:
+    path = store.path(record.run)
+    path.parent.mkdir(parents=True)
+    path.write_text(to_text(replace(record, results_version=RESULTS_VERSION - 1)))
+    store.publish_measure(record.run, "size", {"fusion_parameters": 10})
+    assert (store.read(record.run), store.status(record.run), store.is_wanted(record.run)) == (None, "old", True)
+    assert "results version" in next(lint(store))
+    assert store.publish(record)
+    assert store.status(record.run) == "done"
+    assert store.read_measure(record.run, "size") is None
+    old = f".version-{RESULTS_VERSION - 1}"
+    assert sorted(one.name for one in path.parent.glob(f"*{old}")) == [
+        f"{record.key}.json{old}",
+        f"{record.key}.size.json{old}",
+    ]
+    assert store.set_aside == []
+
+
+@pytest.mark.parametrize("fact", ["schema", "results_version"])
+def test_a_record_of_another_fusionbench_is_named_and_left_where_it_is(store: Store, record: Record, fact: str) -> None:
+    path = store.path(record.run)
+    path.parent.mkdir(parents=True)
+    text = json.dumps({**json.loads(to_text(record)), fact: 3, "something_new": 1})
+    path.write_text(text)
+    assert (store.read(record.run), store.status(record.run)) == (None, "foreign")
+    for look in range(2):
+        with pytest.raises(UserError, match=f"{fact.replace('_', ' ')} 3.*use that fusionbench, or another --results"):
+            store.is_wanted(record.run)
+        assert len(store.set_aside) == 1, look
+    assert "left where it is" in store.set_aside[0]
+    assert below(store.root) == [f"digits/unimodal+modality=left/{record.key}.json"]
+    assert path.read_text() == text
 
 
 @pytest.mark.parametrize("fails", ["write", "link"])
@@ -156,18 +193,18 @@ def test_resamples_of_another_run_are_not_taken_for_its_own(store: Store, record
 
 def test_lint_names_a_done_record_without_its_resamples(store: Store, record: Record) -> None:
     store.publish(replace(record, results_version=FIRST_VERSION))
-    (line,) = store.lint()
+    (line,) = lint(store)
     assert f"{record.key}.resamples.json: missing; remove the record" in line
     store.publish_resamples(record.run, resampled(record))
-    assert list(store.lint()) == []
+    assert list(lint(store)) == []
     path = store.path(record.run, ".resamples.json")
     path.write_text(path.read_text().replace(record.key, "0" * 12))
-    assert "holds the resamples of 000000000000" in next(store.lint())
+    assert "holds the resamples of 000000000000" in next(lint(store))
 
 
 def test_lint_asks_no_resamples_of_what_has_none(store: Store, record: Record) -> None:
     store.publish(Record(record.key, record.spec, "failed", "RuntimeError: no", results_version=FIRST_VERSION))
-    assert list(store.lint()) == []
+    assert list(lint(store)) == []
 
 
 def test_latency_sessions_come_back_oldest_first(store: Store, record: Record) -> None:
@@ -182,10 +219,10 @@ def test_latency_sessions_come_back_oldest_first(store: Store, record: Record) -
 def test_lint_names_what_is_invalid_or_out_of_place(store: Store, record: Record) -> None:
     store.publish(record)
     store.publish_resamples(record.run, resampled(record))
-    assert list(store.lint()) == []
+    assert list(lint(store)) == []
     path = store.path(record.run)
     path.rename(path.with_name("000000000000.json"))
     (path.parent / "111111111111.json").write_text("{}")
-    lines = list(store.lint())
+    lines = list(lint(store))
     assert len(lines) == 2
     assert "belongs at" in lines[0]

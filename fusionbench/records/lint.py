@@ -1,0 +1,37 @@
+"""What is wrong with records that lie in a results folder: for those that are published."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from fusionbench.records import resamples
+from fusionbench.records.record import RESULTS_VERSION, InvalidRecord, from_text
+from fusionbench.records.store import LATENCY, RESAMPLES, WANDB, Store, resamples_at
+
+
+def lint(store: Store) -> Iterator[str]:
+    """One line for every record of a suite that is invalid, old, misplaced, or has no resamples; nothing is changed."""
+    for path in sorted(store.root.rglob("*.json")):
+        if path.stem.count(".") or path.parent.name == LATENCY or path.is_relative_to(store.root / WANDB):
+            continue
+        try:
+            record = from_text(path.read_bytes())
+        except InvalidRecord as error:
+            yield f"{path}: {error}"
+            continue
+        if record.results_version < RESULTS_VERSION:
+            yield f"{path}: results version {record.results_version}, now {RESULTS_VERSION}; run the suite again"
+        elif store.path(record.run) != path:
+            yield f"{path}: its spec belongs at {store.path(record.run)}"
+        elif resamples.are_due(record):
+            yield from _faults_of_resamples(path.with_suffix(RESAMPLES), record.key)
+
+
+def _faults_of_resamples(path: Path, key: str) -> Iterator[str]:
+    try:
+        resamples_at(path, key)
+    except FileNotFoundError:
+        yield f"{path}: missing; remove the record beside it, and its run is done again"
+    except InvalidRecord as error:
+        yield f"{path}: {error}"
