@@ -97,7 +97,9 @@ def _setting(run: RunSpec, task: TaskSpec) -> Setting:
     width = widths[0] if widths else 1
     optimiser = Optimiser(run.budget.learning_rate, run.budget.weight_decay)
     budget = run.budget
-    return Setting(task, run.encoders, width, width, budget.dropout, optimiser, run.seed, budget.head_norm)
+    return Setting(
+        task, run.encoders, width, width, budget.dropout, optimiser, run.seed, budget.head_norm, budget.epochs
+    )
 
 
 def _has_no_head(run: RunSpec) -> bool:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from fusionbench.core.errors import UserError
 from fusionbench.core.task import TaskSpec
@@ -51,3 +54,35 @@ def true_probability(logits: Tensor, targets: Tensor, task: TaskSpec) -> tuple[T
 def sums_and_counts(values: Tensor, counted: Tensor) -> Tensor:
     """By modality, the sum of the values that count and their number: (B, M), bool (B, M) -> (2, M)."""
     return torch.stack([(values * counted).sum(0), counted.sum(0).to(values.dtype)])
+
+
+class ModulatedSteps:
+    """Multiplies what a step of the optimiser changes in some parameters: a learning rate of their own for that step.
+
+        p <- p_before + factor (p_after - p_before) + e,   e ~ N(0, std(p_after - p_before)^2) if there is noise
+
+    Under plain SGD this is to multiply the gradient by the factor and to add noise of its deviation. Under Adam, which
+    divides by the gradients' own size and so evens steady factors of theirs out, it still is a factor of the step.
+    """
+
+    def __init__(self) -> None:
+        self._kept: list[tuple[nn.Parameter, Tensor, Tensor]] = []
+        self._noise = False
+
+    def before(self, parts: Iterable[tuple[Iterable[nn.Parameter], Tensor]], noise: bool = False) -> None:
+        """Keep parameters as they are just before a step, in parts of one factor; those without a gradient stay."""
+        moved = [(one, factor) for parameters, factor in parts for one in parameters if one.grad is not None]
+        self._kept = [(parameter, parameter.detach().clone(), factor) for parameter, factor in moved]
+        self._noise = noise
+
+    @torch.no_grad()
+    def after(self, optimiser: Optimizer, *_: object) -> None:
+        """What an optimiser calls once it has stepped (`register_step_post_hook`)."""
+        kept, self._kept = self._kept, []
+        for parameter, before, factor in kept:
+            moved = parameter - before
+            parameter.copy_(before.lerp(parameter, factor.to(parameter.dtype)))
+            if self._noise and moved.numel() > 1:  # The deviation of one number is none.
+                # The generator is in the same state on all devices: draws in a step are the same everywhere. A true
+                # gradient of 0 has no variance: e.g. embeddings of words that are not in the batch are left alone.
+                parameter.add_(torch.randn_like(moved) * moved.std() * (parameter.grad != 0))

@@ -1,6 +1,6 @@
 """Alternating: modalities are trained in turn through one shared head, and the surer one counts more in a prediction.
 
-    h_m = relu(V_m x_m + c_m)                   the last layer of encoder m, (B, W)
+    h_m = relu(V_m norm(x_m) + c_m)             the last layer of encoder m, on a HeadNorm, (B, W)
     z_m = U h_m + d                             one head for all, (B, C)
     y   = sum_m w_m z_m                         (B, C), w = softmax_m(-entropy(softmax(z_m))) over those present, (B, M)
 
@@ -35,7 +35,7 @@ from torch.nn import functional as F
 from fusionbench.core.batch import Encoded, MultimodalBatch
 from fusionbench.core.task import TaskSpec
 from fusionbench.fusion._balance import frozen_encoders
-from fusionbench.fusion._blocks import class_layer, present_softmax, stacked
+from fusionbench.fusion._blocks import HeadNorm, class_layer, present_softmax, stacked
 from fusionbench.fusion._devices import mean_over_devices
 from fusionbench.fusion._objectives import counted_means, sample_losses
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
@@ -49,9 +49,9 @@ class AlternatingFusion(FusionModule):
     fidelity = "adapted"
     departure = (
         "recursive least squares where the authors' code departs from it, since the paper's own equations were not "
-        "seen; a ReLU layer of the common head's width ends every encoder, before the paper's linear head; the common "
-        "AdamW in place of SGD; entropy and loss of several labels are sums over classes; where modalities are "
-        "missing, means are over the samples that have the modality"
+        "seen; a ReLU layer of the common head's width on normalised encodings ends every encoder, before the paper's "
+        "linear head; AdamW in place of SGD; entropy and loss of several labels are sums over classes; means "
+        "are over the samples that have the modality"
     )
 
     projection: Tensor
@@ -63,8 +63,7 @@ class AlternatingFusion(FusionModule):
         super().__init__(setting)
         width = setting.head_width
         self.automatic_optimization = False  # Several optimiser steps a batch.
-        self.layers = nn.ModuleDict({name: nn.Linear(setting.width, width) for name in setting.task.names})
-        self.dropout = nn.Dropout(setting.dropout)
+        self.layers = nn.ModuleDict({name: _last_layer(setting) for name in setting.task.names})
         self.head = class_layer(width, setting)
         self.register_buffer("projection", torch.eye(width))
         self.register_buffer("features", torch.zeros(width))
@@ -84,7 +83,7 @@ class AlternatingFusion(FusionModule):
 
     def hidden(self, name: str, one: Encoded) -> Tensor:
         """The features that the shared head reads: (B, D) -> (B, W)."""
-        features: Tensor = self.dropout(self.layers[name](one.pooled).relu())
+        features: Tensor = self.layers[name](one.pooled)
         return features
 
     def loss(self, prediction: Prediction, batch: MultimodalBatch) -> Tensor:
@@ -125,6 +124,12 @@ class AlternatingFusion(FusionModule):
         """The mean features over all devices' samples that have the modality: (B, W), bool (B,) -> (W,)."""
         sums = mean_over_devices(self, torch.cat([(hidden * present[:, None]).sum(0), present.sum()[None].float()]))
         self.features.copy_(sums[:-1] / sums[-1].clamp(min=1e-6))
+
+
+def _last_layer(setting: Setting) -> nn.Sequential:
+    """(B, D) -> (B, W)."""
+    linear = nn.Linear(setting.width, setting.head_width)
+    return nn.Sequential(HeadNorm([setting.width], setting), linear, nn.ReLU(), nn.Dropout(setting.dropout))
 
 
 def recursive_projection(projection: Tensor, features: Tensor, alpha: float) -> Tensor:

@@ -56,6 +56,8 @@ class Setting:
     """Encoders are initialised from (seed, modality): the same for every strategy of a seed."""
     head_norm: bool = True
     """Whether what enters an MLP head is normalised; see `_blocks.HeadNorm`."""
+    epochs: int = 0
+    """How many are trained at most; 0: not known."""
 
 
 @dataclass

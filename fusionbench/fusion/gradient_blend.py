@@ -4,34 +4,44 @@
     L_m = CE(MLP_m(x_m))                  a modality's own loss, through a head that only training needs
     L   = sum_k w_k L_k                   k = 0 .. M; equal weights at first, 1/(M+1)
 
-After the first epoch, and then every `super_epoch` epochs, the weights are estimated anew from what has become of every
-loss since the last time, T on the training and V on the validation rows:
+Losses are measured before the first epoch and then every `super_epoch` epochs, a fifth of the training unless said
+otherwise. Each time the weights are estimated from what has become of every loss since the time before, T on the
+training and V on the validation rows:
 
     G_k = V_k(then) - V_k(now)                              what it has generalised
     O_k = (V_k(now) - T_k(now)) - (V_k(then) - T_k(then))   how much more it overfits
     w_k = |G_k| / O_k^2, divided by their sum               for the next `super_epoch` epochs
 
-The first time there is nothing to compare with, so nothing changes before epoch super_epoch + 1 is over. O_k^2 is at
-least 1e-8, else a loss that overfits not at all would take all weight.
+Before the first epoch there is nothing to compare with, and T is V: nothing has been fitted to either. O_k^2 is at
+least 1e-8, else a loss that overfits not at all would take all weight. A training has to be longer than `super_epoch`:
+else no epoch would be trained by a weight that was estimated.
 
 V comes from the validation loop that runs after every epoch: validation rows, which choose the best epoch as well,
 never test rows, and no gradient ever comes from them. Without validation (`limit_val_batches=0`) the weights stay
-equal. T is the mean over the epoch while it trains, with dropout.
+equal. T is the mean over the epoch while it trains, with dropout. A Trainer without a number of epochs has super-epochs
+of 10.
 
-Parameters: (M*D+1)*W + (W+1)*C + M*((D+1)*W + (W+1)*C)
+Parameters: (M*D+1)*W + (W+1)*C
+In training: M*((D+1)*W + (W+1)*C)
 FLOPs: 2*(M*D*W + W*C)
 Source: Wang et al. 2020, "What Makes Training Multi-modal Classification Networks Hard?", arXiv:1905.12681 (online
-G-Blend). The absolute value is that of the implementations in MultiBench and BalanceBenchmark; a super-epoch of 10
-epochs is unverified.
+G-Blend). The absolute value is that of the implementations in MultiBench and BalanceBenchmark; the length of a
+super-epoch is ours.
 Use: where a joint network overfits sooner than single modalities do.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
+from itertools import islice
+from typing import cast
+
 import torch
 from torch import Tensor
 
 from fusionbench.core.batch import Encoded, MultimodalBatch
+from fusionbench.core.errors import UserError
 from fusionbench.fusion._blocks import at_least
 from fusionbench.fusion._devices import mean_over_devices
 from fusionbench.fusion._objectives import JointAndOwnHeads, counted_means, loss_table
@@ -39,6 +49,10 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 
 LEAST_OVERFITTING = 1e-4
 """|O_k| is at least this."""
+SUPER_EPOCHS = 5
+"""Into so many a training is divided, unless said otherwise."""
+ENDLESS = 10
+"""The length of a super-epoch in epochs, where a training has no end that is counted in epochs."""
 
 
 class GradientBlend(FusionModule):
@@ -51,17 +65,27 @@ class GradientBlend(FusionModule):
         "loss alone, over the epochs to come. Training losses are means over a running epoch; held-out losses are "
         "those of the validation rows; our common MLP heads; a sample that lacks a modality does not count in its loss"
     )
+    training_only = ("heads.own",)
 
     blend: Tensor
     """w, (1+M,): the joint loss first."""
     then: Tensor
     """(2, 1+M): training and validation losses when the weights were last estimated."""
     since: Tensor
-    """The epoch of that, from 0; -1: never yet."""
+    """How many epochs had been trained by then; -1: never yet."""
 
-    def __init__(self, setting: Setting, *, super_epoch: int = 10) -> None:
-        """`super_epoch` is the number of epochs from one estimate to the next."""
-        at_least("gradient_blend", "super_epoch", super_epoch, 1)
+    def __init__(self, setting: Setting, *, super_epoch: int = 0) -> None:
+        """`super_epoch` is the number of epochs from one estimate to the next; 0: a fifth of the training.
+
+        Raises:
+            UserError: it is negative, or as long as the whole training.
+        """
+        at_least("gradient_blend", "super_epoch", super_epoch, 0)
+        if setting.epochs and super_epoch >= setting.epochs:
+            raise UserError(
+                f"strategy 'gradient_blend': super_epoch is {super_epoch}, and training ends after epoch "
+                f"{setting.epochs}, before a weight that was estimated is used; take fewer, or more epochs"
+            )
         super().__init__(setting)
         self.super_epoch, losses = super_epoch, 1 + len(setting.task.names)
         self.heads = JointAndOwnHeads(setting)
@@ -71,15 +95,27 @@ class GradientBlend(FusionModule):
         # Sums of losses, and of how many they are, (2, 1+M), in the epoch that runs.
         self._training: Tensor | None = None
         self._validation: Tensor | None = None
+        self._estimated: tuple[int, list[float]] | None = None  # When last, and the weights.
 
     @classmethod
     def unsuitable(cls, setting: Setting) -> str:
-        """No encoder that learns, so that the losses have nothing in common."""
+        """A training of one epoch; no encoder that learns, so that the losses have nothing in common."""
+        if setting.epochs == 1:
+            return "it estimates its weights between epochs, and training ends after the first one here"
         if all(choice.pretrain for choice in setting.encoders.values()):
             return (
                 "it weighs what losses do to encoders; all encoders here were trained beforehand and stay as they are"
             )
         return ""
+
+    def notes(self) -> tuple[str, ...]:
+        """The weights by which the end of the training went."""
+        if self._estimated is None:
+            return ()
+        after, weights = self._estimated
+        named = zip(("the joint loss", *self.task.names), weights, strict=True)
+        said = ", ".join(f"{weight:.2g} for {name}" for name, weight in named)
+        return (f"the last estimate of its losses' weights, after epoch {after}: {said}.",)
 
     def fuse(self, encoded: dict[str, Encoded]) -> Prediction:
         """(B, D) of each -> (B, C); in training also each modality's own logits."""
@@ -93,6 +129,24 @@ class GradientBlend(FusionModule):
     def _blended(self, losses: Tensor, counted: Tensor) -> Tensor:
         # No product of matrices: autocast would take bfloat16 for that.
         return (self.blend * counted_means(self, losses, counted)).sum()
+
+    def on_train_start(self) -> None:
+        """Measure every loss on the validation rows."""
+        loaders = self.trainer.val_dataloaders
+        if loaders is None or int(self.since) >= 0:  # No validation; or a training that goes on.
+            return
+        limit = sum(self.trainer.num_val_batches)
+        batches = None if math.isinf(limit) else int(limit)
+        training, sums = self.training, None
+        self.eval()
+        with torch.random.fork_rng(devices=[]), torch.no_grad():  # A loader draws when it starts: it shall not count.
+            for given in islice(cast(Iterable[MultimodalBatch], loaders), batches):
+                batch = given.to(self.device)
+                sums = summed(sums, *loss_table(self.heads(self.encode(batch), with_own=True), batch, self.task))
+        self.train(training)
+        if sums is not None:
+            whole = mean_over_devices(self, sums)
+            self._take_up(torch.stack([whole, whole]), 0)
 
     def training_step(self, batch: MultimodalBatch, batch_index: int) -> Tensor:
         """The blended loss; every single one is summed up."""
@@ -112,17 +166,24 @@ class GradientBlend(FusionModule):
         training, self._training = self._training, None
         validation, self._validation = self._validation, None
         if training is not None and validation is not None:  # Not in a sanity check, nor by trainer.validate.
-            self._take_up(torch.stack([mean_over_devices(self, sums) for sums in (training, validation)]))
+            sums = torch.stack([mean_over_devices(self, some) for some in (training, validation)])
+            self._take_up(sums, self.current_epoch + 1)
 
-    def _take_up(self, sums: Tensor) -> None:
-        """Estimate the weights anew if a super-epoch is over: (2, 2, 1+M)."""
+    def _take_up(self, sums: Tensor, trained: int) -> None:
+        """Estimate the weights anew if a super-epoch is over: (2, 2, 1+M), after so many epochs."""
         now, since = (sums[:, 0] / sums[:, 1].clamp(min=1e-6)), int(self.since)
-        if 0 <= since > self.current_epoch - self.super_epoch:
+        if since >= 0 and trained < since + self._interval():
             return
         if since >= 0:
             self.blend.copy_(blend_weights(self.then, now))
+            self._estimated = trained, self.blend.tolist()
         self.then.copy_(now)
-        self.since.fill_(self.current_epoch)
+        self.since.fill_(trained)
+
+    def _interval(self) -> int:
+        """How many epochs lie between two estimates."""
+        epochs = self.trainer.max_epochs or 0  # -1 of a training without an end.
+        return self.super_epoch or (max(1, epochs // SUPER_EPOCHS) if epochs > 0 else ENDLESS)
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's mean loss; what was summed up belongs to this epoch alone."""

@@ -1,7 +1,8 @@
 """Mixture of experts: one expert per modality, and a gate that looks at the whole sample to say whom to believe.
 
     p_m = softmax(MLP_m(x_m))                 an expert's class probabilities; multilabel: sigmoid, (B, C)
-    g   = softmax(V [x_1; ...; x_M] + c)      over the modalities that are present, (B, M)
+    g   = softmax(V norm(x) + c)              x = [x_1; ...; x_M], each part of it normalised by itself (HeadNorm); over
+                                              the modalities that are present, (B, M)
     y   = log sum_m g_m p_m                   multilabel: the logit of that sum, (B, C)
 
 The loss is the negative log-likelihood of the mixture. The gate sees all modalities, but through a linear map: the odds
@@ -23,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fusionbench.core.batch import Encoded
-from fusionbench.fusion._blocks import mlp_head, stacked
+from fusionbench.fusion._blocks import HeadNorm, mlp_head, stacked
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
 
 
@@ -38,7 +39,7 @@ class MixtureOfExperts(FusionModule):
         super().__init__(setting)
         count = len(setting.task.names)
         self.heads = nn.ModuleDict({name: mlp_head(setting.width, setting) for name in setting.task.names})
-        self.gate = nn.Linear(count * setting.width, count)
+        self.gate = nn.Sequential(HeadNorm([setting.width] * count, setting), nn.Linear(count * setting.width, count))
 
     def fuse(self, encoded: dict[str, Encoded]) -> Prediction:
         """(B, M, D) -> experts (B, M, C) and gate (B, M) -> (B, C)."""

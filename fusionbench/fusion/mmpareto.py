@@ -6,14 +6,17 @@
     a, b = 1/2, 1/2                             where cos(g, u) >= 0
          = argmin_{a+b=1} |a g + b u|^2         where they conflict: a = (u.u - g.u) / (g.g + u.u - 2 g.u), b = 1 - a
     h   = 2 a g + 2 b u                         lowers both losses; now for each parameter tensor p of the encoder:
-    p.grad = gamma h_p max(1, |g_p + u_p| / |h_p|)
+    p.grad = h_p max(1, |g_p + u_p| / |h_p|)    and the encoder's step is gamma times as long
 
-The least norm is short, so its length is brought back to that of the plain sum, and stretched by gamma. A head gets the
-gradient of its own loss alone. Each encoder has its own two gradients, so nothing changes for M > 2.
+The least norm is short, so its length is brought back to that of the plain sum. In the paper gamma is a factor of the
+gradient, and the optimiser is SGD; the one here is AdamW, which evens steady factors of a gradient out. So gamma is the
+step's: under SGD without momentum the same, and under AdamW as effective. A head gets the gradient of its own loss
+alone. Each encoder has its own two gradients, so nothing changes for M > 2.
 
 Gradients are combined after they were averaged over all devices, since the combination is not linear.
 
-Parameters: (M*D+1)*W + (W+1)*C + M*((D+1)*W + (W+1)*C)
+Parameters: (M*D+1)*W + (W+1)*C
+In training: M*((D+1)*W + (W+1)*C)
 FLOPs: 2*(M*D*W + W*C)
 Source: Wei & Hu 2024, "MMPareto: Boosting Multimodal Learning with Innocent Unimodal Assistance", arXiv:2405.17730.
 One cosine an encoder, one length a tensor, and gamma are those of the authors' code (MMPareto.py). There cos = 0 is a
@@ -27,10 +30,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
 from fusionbench.core.batch import Encoded, MultimodalBatch
 from fusionbench.core.errors import UserError
-from fusionbench.fusion._balance import frozen_encoders
+from fusionbench.fusion._balance import ModulatedSteps, frozen_encoders
 from fusionbench.fusion._devices import mean_over_devices
 from fusionbench.fusion._objectives import JointAndOwnHeads, counted_means, loss_table
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
@@ -40,15 +44,16 @@ class MMPareto(FusionModule):
     """Concatenation, with unimodal losses that do not work against the joint one."""
 
     family = "training"
-    paper, stage, interaction, fidelity = "wei2024mmpareto", "training", "full", "faithful"
+    paper, stage, interaction, fidelity = "wei2024mmpareto", "training", "full", "adapted"
     departure = (
-        "our common MLP heads in place of linear ones, and the common AdamW in place of SGD, to whose steps a constant "
-        "gamma makes hardly a difference; multilabel by binary cross-entropy; a sample that lacks a modality does not "
-        "count in its loss"
+        "our common MLP heads in place of linear ones, and the common AdamW in place of SGD, so that gamma stretches "
+        "steps, not gradients; several labels by binary cross-entropy; samples that lack a modality do not count in "
+        "its loss"
     )
+    training_only = ("heads.own",)
 
     def __init__(self, setting: Setting, *, gamma: float = 1.5) -> None:
-        """`gamma` stretches the encoders' gradients.
+        """`gamma` stretches the encoders' steps.
 
         Raises:
             UserError: it is below 1.
@@ -59,6 +64,7 @@ class MMPareto(FusionModule):
         self.gamma = gamma
         self.heads = JointAndOwnHeads(setting)
         self._own_loss: Tensor | None = None  # From a step's forward pass to its backward pass.
+        self._steps = ModulatedSteps()
 
     @classmethod
     def unsuitable(cls, setting: Setting) -> str:
@@ -66,7 +72,7 @@ class MMPareto(FusionModule):
         return frozen_encoders(setting, "it combines the gradients of encoders")
 
     def on_train_start(self) -> None:
-        """Refuse a trainer that would mix the gradients of several batches before they are combined.
+        """Have the optimisers' steps stretched; refuse a trainer that would mix the gradients of several batches.
 
         Raises:
             UserError: it accumulates gradients.
@@ -74,6 +80,12 @@ class MMPareto(FusionModule):
         batches = self.trainer.accumulate_grad_batches
         if batches != 1:
             raise UserError(f"strategy 'mmpareto': accumulate_grad_batches is {batches}; it must be 1 here")
+        for optimiser in self.trainer.optimizers:
+            optimiser.register_step_post_hook(self._steps.after)
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Say by what the step that follows is stretched."""
+        self._steps.before([(self.encoders.parameters(), torch.tensor(self.gamma, device=self.device))])
 
     def fuse(self, encoded: dict[str, Encoded]) -> Prediction:
         """(B, D) of each -> (B, C); in training also each modality's own logits."""
@@ -101,7 +113,7 @@ class MMPareto(FusionModule):
             unimodal = [own[parameter] for parameter in here]
             # The sum's gradient less the unimodal one: a second backward pass is spared.
             joint = [parameter.grad - u for parameter, u in zip(here, unimodal, strict=True)]  # type: ignore[operator]
-            for parameter, found in zip(here, integrated(joint, unimodal, self.gamma), strict=True):
+            for parameter, found in zip(here, integrated(joint, unimodal), strict=True):
                 parameter.grad = found
 
     def _own_gradients(self, parameters: list[torch.nn.Parameter]) -> dict[torch.nn.Parameter, Tensor]:
@@ -123,8 +135,8 @@ def pareto_weights(joint: Tensor, unimodal: Tensor) -> tuple[Tensor, Tensor]:
     return weight, 1 - weight
 
 
-def integrated(joint: list[Tensor], unimodal: list[Tensor], gamma: float) -> list[Tensor]:
-    """What the parameters of one encoder get, from the gradients of both losses on each of its tensors."""
+def integrated(joint: list[Tensor], unimodal: list[Tensor]) -> list[Tensor]:
+    """What the parameters of one encoder get, but for gamma, from both losses' gradients on each of its tensors."""
     if not joint:
         return []
     a, b = pareto_weights(*(torch.cat([gradient.flatten() for gradient in some]) for some in (joint, unimodal)))
@@ -133,5 +145,5 @@ def integrated(joint: list[Tensor], unimodal: list[Tensor], gamma: float) -> lis
         h = 2 * (a * g + b * u)
         length = h.norm()
         longer = (g + u).norm() / length.clamp(min=torch.finfo(h.dtype).tiny)
-        found.append(gamma * h * torch.where(length > 0, longer, 1.0).clamp(min=1))
+        found.append(h * torch.where(length > 0, longer, 1.0).clamp(min=1))
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -90,26 +91,47 @@ def test_the_least_norm_is_what_a_search_finds() -> None:
     assert met > 10
 
 
-def by_hand(g: Array, u: Array, sizes: list[int], gamma: float) -> Array:
+def by_hand(g: Array, u: Array, sizes: list[int]) -> Array:
     """What an encoder gets, from whole vectors and the sizes of its tensors."""
     a = 0.5 if g @ u >= 0 else (u @ u - g @ u) / ((g - u) @ (g - u))
     found = []
     for part in np.split(np.stack([g, u]), np.cumsum(sizes)[:-1], axis=1):
         h = 2 * a * part[0] + 2 * (1 - a) * part[1]
-        found.append(gamma * h * max(1.0, np.linalg.norm(part.sum(0)) / np.linalg.norm(h)))
+        found.append(h * max(1.0, np.linalg.norm(part.sum(0)) / np.linalg.norm(h)))
     return np.concatenate(found)
 
 
 def test_a_tensor_is_never_shorter_than_the_plain_sum() -> None:
     joint = [torch.tensor([1.0, 0.0]), torch.tensor([1.0])]
     unimodal = [torch.tensor([-3.0, 1.0]), torch.tensor([1.0])]
-    found = torch.cat(integrated(joint, unimodal, 1.5))
-    expected = by_hand(np.array([1.0, 0.0, 1.0]), np.array([-3.0, 1.0, 1.0]), [2, 1], 1.5)
-    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-6)
-    assert found[:2].norm() >= 1.5 * (joint[0] + unimodal[0]).norm() - 1e-6
+    found = torch.cat(integrated(joint, unimodal))
+    expected = by_hand(np.array([1.0, 0.0, 1.0]), np.array([-3.0, 1.0, 1.0]), [2, 1])
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5)
+    assert found[:2].norm() >= (joint[0] + unimodal[0]).norm() - 1e-6
     zeros = [torch.zeros(2)]
-    assert integrated(zeros, zeros, 1.5)[0].tolist() == [0, 0]
-    assert integrated([], [], 1.5) == []
+    assert integrated(zeros, zeros)[0].tolist() == [0, 0]
+    assert integrated([], []) == []
+
+
+@pytest.mark.parametrize("optimiser", [torch.optim.SGD, torch.optim.AdamW])
+def test_gamma_stretches_the_steps_of_encoders_alone_whatever_the_optimiser(
+    optimiser: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = task_of(("vector", "vector"))
+    moved: dict[float, dict[str, Tensor]] = {}
+    for gamma in (1.0, 1.5):
+        torch.manual_seed(0)
+        module = load("strategy", "mmpareto")(setting_of(task), gamma=gamma)
+        monkeypatch.setattr(
+            module, "configure_optimizers", lambda module=module: optimiser(module.parameters(), lr=1e-3)
+        )
+        before = {name: parameter.detach().clone() for name, parameter in module.named_parameters()}
+        batches = loader([batch_of(task)])
+        quiet_trainer(1, limit_val_batches=0).fit(module, batches, batches)
+        moved[gamma] = {name: (p - before[name]).detach() for name, p in module.named_parameters()}
+    for name, usual in moved[1.0].items():
+        factor = 1.5 if name.startswith("encoders.") else 1.0
+        torch.testing.assert_close(moved[1.5][name], factor * usual, rtol=1e-3, atol=1e-7)
 
 
 class Watch(Callback):
@@ -161,7 +183,7 @@ def test_every_encoder_is_trained_by_the_gradient_that_mmpareto_says(tmp_path: P
     for name, encoder in module.encoders.items():
         sizes = [parameter.numel() for parameter in encoder.parameters()]
         for (g, u), found in zip(watch.by_loss[name], watch.got[name], strict=True):
-            np.testing.assert_allclose(found, by_hand(g, u, sizes, 1.5), rtol=1e-2, atol=2e-5)
+            np.testing.assert_allclose(found, by_hand(g, u, sizes), rtol=1e-2, atol=2e-5)
             conflicts += int(g @ u < 0)
     assert conflicts > 0, "nothing was combined but by a sum"
 
@@ -434,11 +456,51 @@ def blended(root: Path, epochs: int, super_epoch: int) -> tuple[Any, Blends]:
 def test_the_blend_is_estimated_after_every_super_epoch_from_validation_rows(tmp_path: Path) -> None:
     module, blends = blended(tmp_path, epochs=7, super_epoch=3)
     changed = [not np.array_equal(a, b) for a, b in zip(blends.weights, blends.weights[1:], strict=False)]
-    assert changed == [False, False, True, False, False, True]
-    assert blends.weights[2].tolist() == pytest.approx([1 / 3] * 3)
+    assert changed == [False, True, False, False, True, False]
+    assert blends.weights[1].tolist() == pytest.approx([1 / 3] * 3)
     assert int(module.since) == 6
-    np.testing.assert_allclose(numpy_of(module.then[1]), blends.held_out[6], rtol=1e-5)
+    np.testing.assert_allclose(numpy_of(module.then[1]), blends.held_out[5], rtol=1e-5)
     assert all(weights.sum() == pytest.approx(1) for weights in blends.weights)
+    (note,) = module.notes()
+    said = ", ".join(
+        f"{w:.2g} for {name}" for w, name in zip(blends.weights[5], ("the joint loss", "a", "b"), strict=True)
+    )
+    assert note == f"the last estimate of its losses' weights, after epoch 6: {said}."
+
+
+@pytest.mark.parametrize(("epochs", "first"), [(2, 1), (5, 1), (9, 1), (20, 4)])
+def test_unless_said_otherwise_the_blend_is_estimated_five_times(epochs: int, first: int, tmp_path: Path) -> None:
+    _, blends = blended(tmp_path, epochs, super_epoch=0)
+    weights = [np.full(3, 1 / 3, np.float32), *blends.weights]
+    changed = [not np.allclose(a, b) for a, b in pairwise(weights)]
+    assert changed == [(epoch + 1) % first == 0 for epoch in range(epochs)]
+
+
+def test_before_the_first_epoch_every_loss_is_that_of_the_untrained_model(tmp_path: Path) -> None:
+    data = unbalanced(tmp_path)
+    module = module_for("gradient_blend", data)
+    (batch,) = data.val_dataloader()
+    with torch.no_grad():
+        losses = counted_means(module, *loss_table(module.predict(batch), batch, module.task))
+    found: list[Tensor] = []
+
+    class Look(Callback):
+        def on_train_batch_start(self, trainer: Any, pl_module: Any, *arguments: Any) -> None:
+            found.append(pl_module.then.clone())
+
+    trainer = quiet_trainer(1)
+    trainer.callbacks.append(Look())  # type: ignore[attr-defined]
+    trainer.fit(module, data)
+    torch.testing.assert_close(found[0], torch.stack([losses, losses]))
+
+
+def test_a_training_too_short_for_an_estimate_is_refused(tmp_path: Path) -> None:
+    setting, strategy = setting_of(task_of(("vector", "vector"))), load("strategy", "gradient_blend")
+    assert "training ends after the first one" in strategy.unsuitable(replace(setting, epochs=1))
+    assert strategy.unsuitable(replace(setting, epochs=2)) == strategy.unsuitable(setting) == ""
+    with pytest.raises(UserError, match="super_epoch is 4, and training ends after epoch 4"):
+        strategy(replace(setting, epochs=4), super_epoch=4)
+    strategy(replace(setting, epochs=5), super_epoch=4)
 
 
 def test_the_noisy_modality_overfits_and_its_encoder_then_gets_less_of_its_own_loss(tmp_path: Path) -> None:
