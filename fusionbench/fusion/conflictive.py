@@ -30,7 +30,7 @@ from torch import Tensor
 from fusionbench.core.batch import Encoded, MultimodalBatch
 from fusionbench.core.errors import UserError
 from fusionbench.fusion._blocks import at_least, present_mean, stacked
-from fusionbench.fusion._evidence import EvidenceHeads, annealed, dirichlet_loss, one_true_class
+from fusionbench.fusion._evidence import EvidenceHeads, annealed, dirichlet_loss, one_true_class, weight_reached
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
 
 
@@ -50,13 +50,17 @@ class ConflictiveFusion(FusionModule):
         if not conflict >= 0:
             raise UserError(f"strategy 'conflictive': conflict is {conflict}; it must be a number of at least 0")
         super().__init__(setting)
-        self.annealing, self.conflict = annealing, conflict
+        self.annealing, self._reached, self.conflict = annealing, 0.0, conflict
         self.heads = EvidenceHeads(setting)
 
     @classmethod
     def unsuitable(cls, setting: Setting) -> str:
         """Several labels a sample."""
         return one_true_class(setting)
+
+    def notes(self) -> tuple[str, ...]:
+        """How far the weight of the divergence has come."""
+        return weight_reached(self._reached, self.annealing)
 
     def fuse(self, encoded: dict[str, Encoded]) -> Prediction:
         """(B, D) of each -> evidence (B, M, C) -> log(e + 1), (B, C); `unimodal` holds log alpha_m."""
@@ -67,6 +71,7 @@ class ConflictiveFusion(FusionModule):
     def loss(self, prediction: Prediction, batch: MultimodalBatch) -> Tensor:
         """The paper's: the mean of the joint and the own losses, and the conflict, a mean over samples."""
         weight = annealed(self.current_epoch, self.annealing)
+        self._reached = weight if self.training else self._reached
         alpha = torch.stack(list(prediction.unimodal.values()), 1).exp()  # (B, M, C)
         present = torch.stack([batch.present[name] for name in prediction.unimodal], 1)
         losses = dirichlet_loss(prediction.logits.exp(), batch.targets, weight)

@@ -11,7 +11,8 @@ t is learned: exp(t) starts at 1/0.07 and counts as 100 at most. Samples that la
 the contrast too. The projections P_m serve the contrast alone: a prediction is that of `concat`, from encodings that
 agree. Larger batches hold more samples to tell apart, so the batch size is part of the method.
 
-Parameters: (M*D+1)*W + (W+1)*C + M*D*hidden + 1
+Parameters: (M*D+1)*W + (W+1)*C
+In training: M*D*hidden + 1
 FLOPs: 2*(M*D*W + W*C)
 Source: Radford et al. 2021, "Learning Transferable Visual Models From Natural Language Supervision" (CLIP),
 arXiv:2103.00020, and the authors' code.
@@ -46,6 +47,7 @@ class ContrastiveFusion(FusionModule):
         "a second loss beside the labels', in place of training without any; a classifier on concatenated encodings; "
         "the mean over pairs of any number of modalities, any of them missing; its weight is ours"
     )
+    training_only = ("contrast",)
     batch_level = "contrasts the samples of one device's part of the batch with one another only"
 
     def __init__(self, setting: Setting, *, hidden: int = 128, weight: float = 1.0) -> None:
@@ -56,8 +58,7 @@ class ContrastiveFusion(FusionModule):
         count = len(setting.task.names)
         self.weight = weight
         self.head = mlp_head([setting.width] * count, setting)
-        self.projections = nn.ModuleList(nn.Linear(setting.width, hidden, bias=False) for _ in setting.task.names)
-        self.log_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+        self.contrast = Contrast(count, setting.width, hidden)
 
     def fuse(self, encoded: dict[str, Encoded]) -> Prediction:
         """(B, M, D) -> (B, M*D) -> (B, C), and in training the contrast."""
@@ -65,7 +66,16 @@ class ContrastiveFusion(FusionModule):
         penalty = self.weight * self.contrast(x, present) if self.training else 0.0
         return Prediction(self.head(x.flatten(1)), penalty=penalty)
 
-    def contrast(self, x: Tensor, present: Tensor) -> Tensor:
+
+class Contrast(nn.Module):
+    """Projections and a scale, which only training needs, and the loss that they give: M*D*H + 1 parameters."""
+
+    def __init__(self, count: int, width: int, hidden: int) -> None:
+        super().__init__()
+        self.projections = nn.ModuleList(nn.Linear(width, hidden, bias=False) for _ in range(count))
+        self.log_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+
+    def forward(self, x: Tensor, present: Tensor) -> Tensor:
         """The mean loss of a pair of modalities, in float32: (B, M, D), bool (B, M) -> ()."""
         # bfloat16 knows similarities of 14 to a sixteenth only.
         with torch.autocast(x.device.type, enabled=False):

@@ -13,7 +13,8 @@ take H well below the batch size. The projections serve the correlation alone: a
 Any A with A S A' = 1 has the same singular values in the place of S^-1/2. Ours is the inverse of a Cholesky factor: the
 gradient of an eigendecomposition is not finite where eigenvalues are equal.
 
-Parameters: (M*D+1)*W + (W+1)*C + M*D*hidden
+Parameters: (M*D+1)*W + (W+1)*C
+In training: M*D*hidden
 FLOPs: 2*(M*D*W + W*C)
 Source: Andrew et al. 2013, "Deep Canonical Correlation Analysis", ICML; a ridge of 1e-3 is that of a reimplementation,
 Michaelvll/DeepCCA.
@@ -43,6 +44,7 @@ class DeepCCA(FusionModule):
         "a second loss beside the labels', in place of training without any; a classifier on concatenated encodings; "
         "the mean over pairs of any number of modalities, any of them missing; its weight is ours"
     )
+    training_only = ("projections",)
     batch_level = "correlates modalities over the samples of one device's part of the batch"
 
     def __init__(self, setting: Setting, *, hidden: int = 16, weight: float = 1.0, ridge: float = 1e-3) -> None:

@@ -32,7 +32,14 @@ from torch import Tensor
 
 from fusionbench.core.batch import Encoded, MultimodalBatch
 from fusionbench.fusion._blocks import at_least
-from fusionbench.fusion._evidence import EvidenceHeads, annealed, combined, dirichlet_loss, one_true_class
+from fusionbench.fusion._evidence import (
+    EvidenceHeads,
+    annealed,
+    combined,
+    dirichlet_loss,
+    one_true_class,
+    weight_reached,
+)
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
 
 
@@ -47,13 +54,17 @@ class EvidentialFusion(FusionModule):
     def __init__(self, setting: Setting, *, annealing: int = 50) -> None:
         at_least("evidential", "annealing", annealing, 1)
         super().__init__(setting)
-        self.annealing = annealing
+        self.annealing, self._reached = annealing, 0.0
         self.heads = EvidenceHeads(setting)
 
     @classmethod
     def unsuitable(cls, setting: Setting) -> str:
         """Several labels a sample."""
         return one_true_class(setting)
+
+    def notes(self) -> tuple[str, ...]:
+        """How far the weight of the divergence has come."""
+        return weight_reached(self._reached, self.annealing)
 
     def fuse(self, encoded: dict[str, Encoded]) -> Prediction:
         """(B, D) of each -> evidence (B, M, C) -> log alpha (B, C); `unimodal` holds log alpha_m."""
@@ -63,6 +74,7 @@ class EvidentialFusion(FusionModule):
     def loss(self, prediction: Prediction, batch: MultimodalBatch) -> Tensor:
         """The paper's: the joint Dirichlet's loss and those of the modalities that are present, a mean over samples."""
         weight = annealed(self.current_epoch, self.annealing)
+        self._reached = weight if self.training else self._reached
         losses = dirichlet_loss(prediction.logits.exp(), batch.targets, weight)
         for name, log_alpha in prediction.unimodal.items():
             losses = losses + dirichlet_loss(log_alpha.exp(), batch.targets, weight) * batch.present[name]

@@ -27,7 +27,14 @@ from torch.nn import functional as F
 
 from fusionbench.core.batch import Encoded, MultimodalBatch
 from fusionbench.fusion._blocks import at_least, mlp_head, stacked
-from fusionbench.fusion._evidence import EvidenceHeads, annealed, combined, dirichlet_loss, one_true_class
+from fusionbench.fusion._evidence import (
+    EvidenceHeads,
+    annealed,
+    combined,
+    dirichlet_loss,
+    one_true_class,
+    weight_reached,
+)
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
 
 
@@ -47,10 +54,10 @@ class PseudoViewFusion(FusionModule):
     fidelity = "faithful"
     departure = "our common MLP heads give the evidence; modalities may be missing, and then say nothing"
 
-    def __init__(self, setting: Setting, *, annealing: int = 50) -> None:
+    def __init__(self, setting: Setting, *, annealing: int = 10) -> None:
         at_least("pseudo_view", "annealing", annealing, 1)
         super().__init__(setting)
-        self.annealing = annealing
+        self.annealing, self._reached = annealing, 0.0
         self.heads = EvidenceHeads(setting)
         self.together = mlp_head([setting.width] * len(setting.task.names), setting)
 
@@ -58,6 +65,10 @@ class PseudoViewFusion(FusionModule):
     def unsuitable(cls, setting: Setting) -> str:
         """Several labels a sample."""
         return one_true_class(setting)
+
+    def notes(self) -> tuple[str, ...]:
+        """How far the weight of the divergence has come."""
+        return weight_reached(self._reached, self.annealing)
 
     def fuse(self, encoded: dict[str, Encoded]) -> Prediction:
         """(B, M, D) -> evidence (B, M+1, C) -> log alpha (B, C); `unimodal` holds log alpha_m."""
@@ -72,6 +83,7 @@ class PseudoViewFusion(FusionModule):
         assert isinstance(prediction, _Opinions)
         assert prediction.together is not None
         weight = annealed(self.current_epoch, self.annealing)
+        self._reached = weight if self.training else self._reached
         losses = dirichlet_loss(prediction.logits.exp(), batch.targets, weight)
         losses = losses + dirichlet_loss(prediction.together.exp(), batch.targets, weight)
         for name, log_alpha in prediction.unimodal.items():

@@ -53,9 +53,9 @@ def inputs_of(module: Any, batch: MultimodalBatch) -> tuple[Tensor, Tensor]:
 def test_the_contrast_is_that_of_clip_between_all_pairs(count: int) -> None:
     module: Any = built("contrastive", task_of(VECTORS[:count]))
     assert isinstance(module, ContrastiveFusion)
-    np.testing.assert_allclose(module.log_scale.exp().item(), 1 / 0.07, rtol=1e-5)
+    np.testing.assert_allclose(module.contrast.log_scale.exp().item(), 1 / 0.07, rtol=1e-5)
     x, present = inputs_of(module, partly(count))
-    weights = [numpy_of(layer.weight) for layer in module.projections]  # type: ignore[arg-type]
+    weights = [numpy_of(layer.weight) for layer in module.contrast.projections]  # type: ignore[arg-type]
     e = [numpy_of(x[:, m]) @ weights[m].T for m in range(count)]
     losses = []
     for m, n in combinations(range(count), 2):
@@ -69,9 +69,9 @@ def test_the_contrast_is_that_of_clip_between_all_pairs(count: int) -> None:
 def test_the_scale_of_the_contrast_counts_as_100_at_most() -> None:
     module: Any = built("contrastive", task_of(VECTORS[:2]))
     x, present = inputs_of(module, partly(2))
-    nn.init.constant_(module.log_scale, np.log(100.0))
+    nn.init.constant_(module.contrast.log_scale, np.log(100.0))
     at_most = module.contrast(x, present)
-    nn.init.constant_(module.log_scale, 9.0)
+    nn.init.constant_(module.contrast.log_scale, 9.0)
     torch.testing.assert_close(module.contrast(x, present), at_most)
 
 
@@ -166,8 +166,27 @@ def test_difference_is_the_mean_square_of_the_products_of_centred_directions() -
     x, y = (v[here] - v[here].mean(0) for v in (a, b))
     x, y = (v / (np.linalg.norm(v, axis=1, keepdims=True) + 1e-6) for v in (x, y))
     total = sum((x[:, i] @ y[:, j]) ** 2 for i in range(5) for j in range(5))
-    found = overlap(torch.tensor(a), torch.tensor(b), torch.tensor(here))
-    np.testing.assert_allclose(found.item(), total / 25, rtol=1e-9)
+    for detach in (True, False):
+        found = overlap(torch.tensor(a), torch.tensor(b), torch.tensor(here), detach)
+        np.testing.assert_allclose(found.item(), total / 25, rtol=1e-9)
+
+
+def test_the_difference_does_not_pull_harder_on_shorter_rows_unless_lengths_are_detached() -> None:
+    draw = torch.Generator().manual_seed(0)
+    x, other = (torch.randn(8, 5, dtype=torch.double, generator=draw) for _ in range(2))
+    here = torch.ones(8, dtype=torch.bool)
+    along = {}
+    for detach in (True, False):
+        for scale in (1.0, 1e-2):
+            a = (scale * (x - x.mean(0))).requires_grad_()
+            (gradient,) = torch.autograd.grad(overlap(a, other, here, detach), a)
+            along[detach, scale] = (gradient * a).sum().item()  # The slope as all rows grow by a factor.
+    assert along[True, 1.0] > 0.1  # Detached: a row that shrinks lowers the loss, but its value does not change.
+    assert along[True, 1e-2] == pytest.approx(along[True, 1.0], rel=1e-3)
+    assert abs(along[False, 1.0]) < 1e-5
+    assert abs(along[False, 1e-2]) < 1e-3
+    a = x.clone().requires_grad_()
+    assert torch.autograd.gradcheck(lambda a: overlap(a, other, here, detach=False), (a,))
 
 
 @pytest.mark.parametrize("count", [2, 3])
@@ -179,8 +198,8 @@ def test_the_losses_of_misa_are_weighted_as_in_its_code(count: int) -> None:
     shared = module.shared(h).sigmoid()
     here, pairs = present[:, 0], list(combinations(range(count), 2))
     sim = sum(moment_distance(shared[:, m], shared[:, n], here, here) for m, n in pairs) / len(pairs)
-    apart = [overlap(shared[:, m], private[:, m], here) for m in range(count)]
-    apart += [overlap(private[:, m], private[:, n], here) for m, n in pairs]
+    apart = [overlap(shared[:, m], private[:, m], here, detach=False) for m in range(count)]
+    apart += [overlap(private[:, m], private[:, n], here, detach=False) for m, n in pairs]
     rebuilt = [decode(private[:, m] + shared[:, m]) for m, decode in enumerate(module.decoders)]
     recon = sum(F.mse_loss(one, h[:, m]) for m, one in enumerate(rebuilt)) / count
     torch.testing.assert_close(module.losses(h, private, shared, present), sim + 0.3 * torch.stack(apart).sum() + recon)
@@ -201,6 +220,14 @@ def test_the_layer_of_misa_is_that_of_torch() -> None:
             norm.load_state_dict(mine.state_dict())
     z, mask = torch.randn(5, 6, 8), torch.arange(6) < torch.tensor([[6], [3], [1], [4], [2]])
     torch.testing.assert_close(ours(z, mask)[mask], theirs(z, src_key_padding_mask=~mask)[mask], rtol=1e-4, atol=1e-5)
+
+
+def test_the_dropout_of_the_layer_is_the_papers_whatever_the_settings() -> None:
+    task = task_of(VECTORS[:2])
+    module: Any = SharedPrivate(replace(setting_of(task), dropout=0.7))
+    assert module.layer.dropout.p == 0.1  # That of nn.TransformerEncoderLayer, which the authors' code builds.
+    assert module.head[3].p == 0.7
+    assert SharedPrivate(setting_of(task), dropout=0.0).layer.dropout.p == 0.0
 
 
 def test_misa_puts_private_then_shared_vectors_into_the_layer_and_all_into_the_head() -> None:
@@ -264,7 +291,7 @@ def test_the_contrast_draws_encodings_of_a_sample_together() -> None:
     torch.manual_seed(0)
     module: Any = built("contrastive", task_of(VECTORS[:2]))
     x, present = torch.randn(16, 2, WIDTH), torch.ones(16, 2, dtype=torch.bool)
-    adam = torch.optim.Adam(module.projections.parameters(), lr=0.02)
+    adam = torch.optim.Adam(module.contrast.projections.parameters(), lr=0.02)
     before = module.contrast(x, present).item()
     for _ in range(100):
         adam.zero_grad()
@@ -285,6 +312,7 @@ def test_the_contrast_draws_encodings_of_a_sample_together() -> None:
         ("shared_private", {"heads": 3}, ["heads is 3", "divide"]),
         ("shared_private", {"feedforward": 0}, ["feedforward is 0", "at least 1"]),
         ("shared_private", {"difference": -0.1}, ["difference is -0.1", "at least 0"]),
+        ("shared_private", {"dropout": 1.0}, ["dropout is 1.0", "below 1"]),
     ],
 )
 def test_an_option_out_of_range_is_refused(strategy: str, options: dict[str, Any], words: list[str]) -> None:

@@ -73,7 +73,9 @@ def test_late_learned_is_the_weighted_mean_of_those_present(count: int) -> None:
 def test_mixture_of_experts_is_the_mixture_of_their_probabilities(count: int, kind: TaskKind) -> None:
     module, logits, own, x, present = predicted("mixture_of_experts", count, kind)
     assert isinstance(module, MixtureOfExperts)
-    gate = np.exp(x.reshape(6, -1) @ numpy_of(module.gate.weight).T + numpy_of(module.gate.bias)) * present
+    last: Any = module.gate[1]
+    x = (x - x.mean(2, keepdims=True)) / np.sqrt(x.var(2, keepdims=True) + 1e-5)  # Each modality by itself.
+    gate = np.exp(x.reshape(6, -1) @ numpy_of(last.weight).T + numpy_of(last.bias)) * present
     gate /= gate.sum(1, keepdims=True)
     experts = np.exp(log_softmax(own, axis=2)) if kind == "multiclass" else expit(own)
     expected = (gate[..., None] * experts).sum(1)
@@ -178,10 +180,10 @@ def loss_by_hand(alpha: Array, targets: Tensor, weight: float) -> Array:
 def test_the_pseudo_view_has_a_loss_of_its_own() -> None:
     module, batch, own, jointly, present = pseudo_view_of(3)
     prediction = module.predict(batch)
-    total = loss_by_hand(np.exp(numpy_of(prediction.logits)), batch.targets, 0.02)
-    total = total + loss_by_hand(jointly + 1, batch.targets, 0.02)
-    total = total + sum(loss_by_hand(own[:, m] + 1, batch.targets, 0.02) * present[:, m] for m in range(3))
-    np.testing.assert_allclose(module.loss(prediction, batch).item(), total.mean(), rtol=1e-4)  # Epoch 1 of 50.
+    total = loss_by_hand(np.exp(numpy_of(prediction.logits)), batch.targets, 0.1)
+    total = total + loss_by_hand(jointly + 1, batch.targets, 0.1)
+    total = total + sum(loss_by_hand(own[:, m] + 1, batch.targets, 0.1) * present[:, m] for m in range(3))
+    np.testing.assert_allclose(module.loss(prediction, batch).item(), total.mean(), rtol=1e-4)  # Epoch 1 of 10.
 
 
 def test_conflictive_aggregates_two_opinions_by_each_others_uncertainty() -> None:
@@ -270,6 +272,34 @@ def test_divergence_from_no_evidence_counts_more_with_every_epoch(monkeypatch: p
     np.testing.assert_allclose(losses[2:], [losses[0] + 3 * step] * 2, rtol=1e-4)
 
 
+@pytest.mark.parametrize(("strategy", "usual"), [("evidential", 50), ("pseudo_view", 10), ("conflictive", 50)])
+def test_a_trained_model_says_how_far_the_weight_of_the_divergence_came(
+    strategy: str, usual: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = task_of(VECTORS[:2])
+    module, batch = load("strategy", strategy)(setting_of(task)), batch_of(task)
+    assert module.notes() == ()
+    monkeypatch.setattr(type(module), "current_epoch", 19)  # The last of 20.
+    module.train().loss(module.predict(batch), batch)
+    monkeypatch.setattr(type(module), "current_epoch", 0)
+    module.eval().loss(module.predict(batch), batch)
+    (note,) = module.notes()
+    assert f"rises over {usual} epochs; it had reached {min(1.0, 20 / usual):.2g} of 1" in note
+
+
+def test_the_divergence_of_much_evidence_is_not_lost_to_rounding() -> None:
+    alpha = np.array([[1.0, 2e5, 3e5], [1.0, 1.0, 1.0 + 1e-3]])
+    targets = torch.tensor([0, 0])
+    found = dirichlet_loss(torch.tensor(alpha, dtype=torch.float32), targets, 1.0)
+    exact = alpha.astype(np.float32).astype(np.float64)
+    uniform = torch.distributions.Dirichlet(torch.ones(3, dtype=torch.double))
+    for row in range(2):
+        kl = torch.distributions.kl_divergence(torch.distributions.Dirichlet(torch.tensor(exact[row])), uniform)
+        expected = digamma(exact[row].sum()) - digamma(exact[row, 0]) + kl.item()
+        assert found[row].item() == pytest.approx(expected, rel=1e-6)
+    assert found.dtype == torch.float32
+
+
 def test_an_absent_modality_adds_no_loss_of_its_own() -> None:
     for strategy in ("evidential", "conflictive", "quality_aware"):
         task = task_of(VECTORS[:2])
@@ -307,11 +337,42 @@ def test_ranking_compares_each_sample_with_the_next() -> None:
 
 def test_the_history_sums_losses_by_sample_and_grows_with_their_ids() -> None:
     module = QualityAwareFusion(setting_of(task_of(VECTORS[:2])))
-    module.remembered(torch.tensor([0, 5]), torch.tensor([[1.0, 0.0], [3.0, 2.0]]))
-    scaled = module.remembered(torch.tensor([5, 1]), torch.tensor([[1.0, 2.0], [2.0, 1.0]]))
-    assert module.history.tolist() == [[1, 0], [2, 1], [0, 0], [0, 0], [0, 0], [4, 4]]
-    torch.testing.assert_close(scaled, torch.tensor([[1.0, 1.0], [0.5, 0.25]]))
+    everyone = torch.ones(2, 2, dtype=torch.bool)
+    module.remembered(torch.tensor([0, 5]), torch.tensor([[1.0, 1.0], [3.0, 2.0]]), everyone)
+    scaled = module.remembered(torch.tensor([5, 1]), torch.tensor([[1.0, 2.0], [2.0, 3.0]]), everyone)
+    expected = torch.full((6, 2), torch.nan)
+    expected[[0, 1, 5]] = torch.tensor([[1.0, 1.0], [2.0, 3.0], [4.0, 4.0]])
+    torch.testing.assert_close(module.history, expected, equal_nan=True)
+    torch.testing.assert_close(scaled, torch.tensor([[1.0, 1.0], [1 / 3, 2 / 3]]))
     assert "history" not in module.state_dict()
+
+
+def test_rows_that_were_never_trained_on_do_not_scale_the_history() -> None:
+    module = QualityAwareFusion(setting_of(task_of(VECTORS[:2])))
+    ids, losses = torch.tensor([700, 3]), torch.tensor([[5.0, 1.0], [6.0, 9.0]])  # Other ids are validation rows, say.
+    present = torch.tensor([[True, True], [True, False]])  # Nothing was learned of m1 in row 3.
+    torch.testing.assert_close(
+        module.remembered(ids, losses * present, present), torch.tensor([[0.0, 0.0], [1.0, 0.0]])
+    )
+
+
+@pytest.mark.parametrize("detach", [True, False])
+def test_the_joint_loss_trains_confidences_only_where_they_are_not_detached(detach: bool) -> None:
+    task = task_of(VECTORS[:2])
+    module, batch = QualityAwareFusion(setting_of(task), weight=0.0, detach=detach), batch_of(task)
+    prediction = module.predict(batch)
+    logits = torch.stack(list(prediction.unimodal.values()), 1)
+    assert prediction.weights is not None
+    weights = prediction.weights.detach() if detach else 0.1 * logits.logsumexp(-1)
+    own = torch.autograd.grad(prediction.logits.square().sum(), list(module.parameters()), retain_graph=True)
+    expected = torch.autograd.grad((weights[..., None] * logits).sum(1).square().sum(), list(module.parameters()))
+    for one, other in zip(own, expected, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_a_weight_of_the_ranking_below_zero_is_refused() -> None:
+    with pytest.raises(UserError, match=r"'quality_aware': weight is -1\.0; it must be a finite number from 0 on"):
+        QualityAwareFusion(setting_of(task_of(VECTORS[:2])), weight=-1.0)
 
 
 def test_no_prediction_depends_on_the_history() -> None:
@@ -362,6 +423,8 @@ def test_without_interaction_the_logits_are_a_sum_over_modalities(strategy: str)
 def test_evidence_is_additive_only_in_the_logarithm_of_what_decides() -> None:
     task = task_of(VECTORS[:2])
     module, bits = built("evidential", task), torch.tensor([0, 0, 1, 1])
+    for head in module.get_submodule("heads").children():
+        nn.init.normal_(head[-1].weight, std=3.0)  # type: ignore[index]  # Much evidence, so that it shows.
     x = 10 * torch.randn(2, 2, WIDTH, generator=torch.Generator().manual_seed(0))  # (modality, bit, D)
     here = torch.ones(4, 1, dtype=torch.bool)
     values = {"m0": x[0, bits], "m1": x[1, torch.tensor([0, 1, 0, 1])]}
