@@ -35,9 +35,9 @@ class BilinearFusion(FusionModule):
     family = "bilinear"
     paper, stage, interaction, fidelity = "kiela2018efficient", "feature", "full", "adapted"
     departure = (
-        "reads encoder outputs through narrow projections with biases, so that the product is affordable, in place of "
-        "whole vectors; of more than two modalities the product of all; any may be missing; our common MLP head in "
-        "place of its linear classifier"
+        "compared with the paper's formula alone, since no code of it is public; reads encoder outputs through narrow "
+        "projections with biases, so that the product is affordable, in place of whole vectors; of more than two "
+        "modalities the product of all; any may be missing; our common MLP head in place of its linear classifier"
     )
 
     def __init__(self, setting: Setting, *, hidden: int = 0) -> None:

@@ -13,8 +13,10 @@ normalised anyway.
 Parameters: M*(D+1)*blocks*inner + M*blocks*(inner+1)*rank*inner + (blocks*inner+1)*W + (W+1)*C
 FLOPs: 2*(M*D*blocks*inner + M*blocks*inner*rank*inner + blocks*inner*W + W*C)
 Source: Ben-younes et al. 2019, "BLOCK: Bilinear Superdiagonal Fusion for Visual Question Answering and Visual
-Relationship Detection", arXiv:1902.00038, and the authors' code, which has the biases and the normalisation. It has
-20 blocks of 80 units and rank 15, for inputs of 2048 and more; of two modalities, a rank above I + 1 adds nothing.
+Relationship Detection", arXiv:1902.00038, and the authors' code, Cadene/block.bootstrap.pytorch,
+block/models/networks/fusions/fusions.py (Block), which has the biases and the normalisation and with whose numbers ours
+were compared. It has 20 blocks of 80 units and rank 15, for inputs of 2048 and more; of two modalities, a rank above
+I + 1 adds nothing.
 Use: where a bilinear form should be wide and still small: blocks interact only within themselves.
 """
 

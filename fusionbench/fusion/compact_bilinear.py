@@ -36,9 +36,10 @@ class CompactBilinearFusion(FusionModule):
     """Multimodal compact bilinear pooling (MCB), then an MLP."""
 
     family = "bilinear"
-    paper, stage, interaction, fidelity = "fukui2016multimodal", "feature", "full", "faithful"
+    paper, stage, interaction, fidelity = "fukui2016multimodal", "feature", "full", "adapted"
     departure = (
-        "without its attention and dropout; our common MLP head in place of its linear classifier; more than two "
+        "compared with the paper's formula alone, since the authors' code runs in a Caffe of theirs only; a smoother "
+        "root; without its attention and dropout; our common MLP head in place of its linear classifier; more than two "
         "modalities are convolved alike"
     )
     bins: Tensor

@@ -15,8 +15,9 @@ sample, which the paper does not have, dividing the scores by their sum is ours.
 Parameters: (M*D+1)*W + (W+1)*W + (2*mixtures+1)*W*C + mixtures*C + (C+1)*C
 FLOPs: 2*(M*D*W + W*W + (2*mixtures+1)*W*C + C*C)
 Source: Miech et al. 2017, "Learnable pooling with Context Gating for video classification", arXiv:1706.06905, and the
-authors' code Youtube-8M-WILLOW (two experts and one that says no; the gate between classes) and LOUPE (the gate between
-features, with its bias c, or normalised over the batch in its place).
+authors' code: antoine77340/Youtube-8M-WILLOW, video_level_models.py (MoeModel: two experts and one that says no, the
+gate between classes), and antoine77340/LOUPE, loupe.py (context_gating: the gate between features, with its bias c, or
+normalised over the batch in its place). Ours were compared with the numbers of both.
 Use: with precomputed features and many labels, where some features matter only in the company of others.
 """
 

@@ -11,7 +11,8 @@ is alone.
 Parameters: 3*M*(D+1)*hidden + (hidden+1)*W + (W+1)*C
 FLOPs: 2*(3*M*D*hidden + hidden*W + W*C)
 Source: Perez et al. 2018, "FiLM: Visual Reasoning with a General Conditioning Layer", arXiv:1709.07871: gamma * h +
-beta before a ReLU, where a question conditions a picture's feature maps.
+beta before a ReLU, where a question conditions a picture's feature maps; and the authors' code, ethanjperez/film,
+vr/models/filmed_net.py (FiLMedResBlock), with whose numbers a modulated modality was compared.
 Use: where one modality says how another is to be read, such as a question about a picture.
 """
 

@@ -9,8 +9,8 @@ An absent modality's gate is 0; with M = 2, the other's is then 1, so that the t
 Parameters: M*D*hidden + M*D*hidden*(1 if M == 2 else M) + (hidden+1)*W + (W+1)*C
 FLOPs: 2*(M*D*hidden + M*D*hidden*(1 if M == 2 else M) + hidden*W + W*C)
 Source: Arevalo et al. 2017, "Gated Multimodal Units for Information Fusion", arXiv:1702.01992: no biases, tied gates
-for two modalities and independent ones for more. The authors' code for two feeds the gate with W_m x_m; the paper's
-formula, and ours, with x_m.
+for two modalities and independent ones for more. The authors' code, johnarevalo/gmu-mmimdb, model.py (GatedBimodal),
+feeds the gate of two with W_m x_m; the paper's formula, and ours, with x_m. Compared with its numbers for W_m = 1.
 Use: where how far each modality is to be trusted changes from sample to sample.
 """
 

@@ -5,8 +5,8 @@
     y = MLP(LN(g * v))                    logits, (B, H) -> (B, C)
 
 k is the modality that the option `gate` names; a suite's `gated_by_one` stands for one row per gate. For more than two
-modalities the sum is ours.
-Where k is absent everything passes, g = 1; where all others are, the gate itself is what the MLP sees, v = 1.
+modalities the sum is ours. Where k is absent everything passes, g = 1; where all others are, the gate itself is what
+the MLP sees, v = 1.
 
 Parameters: M*(D+1)*hidden + (hidden+1)*W + (W+1)*C
 FLOPs: 2*(M*D*hidden + hidden*W + W*C)
@@ -30,10 +30,10 @@ class GatedByOne(FusionModule):
     """One modality gates the sum of the others, then an MLP."""
 
     family, per_modality = "feature", "gate"
-    paper, stage, interaction, fidelity = "kiela2018efficient", "feature", "full", "faithful"
+    paper, stage, interaction, fidelity = "kiela2018efficient", "feature", "full", "adapted"
     departure = (
-        "of more than two modalities the one named gates the sum of the others; any may be missing; our common MLP "
-        "head in place of its linear classifier"
+        "compared with the paper's formula alone, since no code of it is public; of more than two modalities the one "
+        "named gates the sum of the others; any may be missing; our common MLP head in place of its linear classifier"
     )
 
     def __init__(self, setting: Setting, *, gate: str, hidden: int = 128) -> None:

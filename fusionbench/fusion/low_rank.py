@@ -11,7 +11,8 @@ of its factor is the learned constant that belongs to the 1.
 Parameters: M*(D+1)*rank*hidden + (hidden+1)*W + (W+1)*C
 FLOPs: 2*(M*D*rank*hidden + hidden*W + W*C)
 Source: Liu et al. 2018, "Efficient Low-rank Multimodal Fusion with Modality-Specific Factors", arXiv:1806.00064. The
-authors' code weights the sum over r and adds a bias; the paper's formula, and ours, does not.
+authors' code, Justin1904/Low-rank-Multimodal-Fusion, model.py (LMF), weights the sum over r and adds a bias, which the
+paper's formula, and ours, does not: compared with its numbers, the weights in one factor and the bias at its start, 0.
 Use: in place of the tensor fusion where its product would be too large: more modalities, wider encodings.
 """
 

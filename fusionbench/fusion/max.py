@@ -27,8 +27,11 @@ class MaxFusion(FusionModule):
     """Keep the largest of the projections, then classify by an MLP."""
 
     family = "feature"
-    paper, stage, interaction, fidelity = "kiela2018efficient", "feature", "full", "faithful"
-    departure = "any number of modalities, any of them missing; our common MLP head in place of its linear classifier"
+    paper, stage, interaction, fidelity = "kiela2018efficient", "feature", "full", "adapted"
+    departure = (
+        "compared with the paper's formula alone, since no code of it is public; any number of modalities, any of them "
+        "missing; our common MLP head in place of its linear classifier"
+    )
 
     def __init__(self, setting: Setting, *, hidden: int = 128) -> None:
         at_least("max", "hidden", hidden, 1)

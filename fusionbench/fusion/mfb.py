@@ -11,8 +11,8 @@ two modalities the product over all of them is ours. An absent modality leaves t
 Parameters: M*(D+1)*hidden*factors + (hidden+1)*W + (W+1)*C
 FLOPs: 2*(M*D*hidden*factors + hidden*W + W*C)
 Source: Yu et al. 2017, "Multi-modal Factorized Bilinear Pooling with Co-Attention Learning for Visual Question
-Answering", arXiv:1708.01471, and the authors' code, which has the biases and k = 5 too. Its output has 1000 entries,
-for inputs of 2048.
+Answering", arXiv:1708.01471, and its group's code, MILVLG/openvqa, openvqa/models/mfb/mfb.py (MFB), which has the
+biases and k = 5 too and with whose numbers ours were compared. Its output has 1000 entries, for inputs of 2048.
 Use: where a bilinear form should be smoothed by pooling and its output kept to one scale.
 """
 

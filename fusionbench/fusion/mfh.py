@@ -11,8 +11,9 @@ two modalities the product over all of them is ours. An absent modality leaves e
 Parameters: order*M*(D+1)*hidden*factors + (order*hidden+1)*W + (W+1)*C
 FLOPs: 2*(order*M*D*hidden*factors + order*hidden*W + W*C)
 Source: Yu et al. 2018, "Beyond Bilinear: Generalized Multimodal Factorized High-Order Pooling for Visual Question
-Answering", arXiv:1708.03619, and the authors' code, which has the biases, k = 5 and two blocks too. Its blocks have
-1000 outputs each, for inputs of 2048.
+Answering", arXiv:1708.03619, and its group's code, MILVLG/openvqa, openvqa/models/mfb/mfb.py (MFB, two of them), which
+has the biases, k = 5 and two blocks too and with whose numbers ours were compared. Its blocks have 1000 outputs each,
+for inputs of 2048.
 Use: where products of higher order than two may matter, at twice the cost of mfb.
 """
 

@@ -9,8 +9,9 @@ left of its factor is the learned tanh(b_m).
 
 Parameters: M*(D+1)*hidden + (hidden+1)*W + (W+1)*C
 FLOPs: 2*(M*D*hidden + hidden*W + W*C)
-Source: Kim et al. 2017, "Hadamard Product for Low-rank Bilinear Pooling", arXiv:1610.04325, and the authors' code. Its
-hidden width is 1200, for inputs of 2048 and 2400 numbers.
+Source: Kim et al. 2017, "Hadamard Product for Low-rank Bilinear Pooling", arXiv:1610.04325, and the authors' code,
+jnhwkim/MulLowBiVQA, netdef/MLB.lua, with whose numbers ours were compared. Its hidden width is 1200, for inputs of 2048
+and 2400 numbers.
 Use: as the cheapest of the bilinear forms.
 """
 

@@ -29,8 +29,11 @@ class MultiplicativeFusion(FusionModule):
     """The multiplicative interaction layer over pairs of modalities, then an MLP."""
 
     family = "feature"
-    paper, stage, interaction, fidelity = "jayakumar2020multiplicative", "feature", "full", "faithful"
-    departure = "more than two modalities interact in pairs; our common MLP head follows"
+    paper, stage, interaction, fidelity = "jayakumar2020multiplicative", "feature", "full", "adapted"
+    departure = (
+        "compared with the paper's formula alone, since no code of it is public; more than two modalities interact in "
+        "pairs; our common MLP head follows"
+    )
 
     def __init__(self, setting: Setting, *, hidden: int = 32) -> None:
         at_least("multiplicative", "hidden", hidden, 1)

@@ -11,7 +11,8 @@ absent modality x_m is zero: what is left of its factor is the learned tanh(b_m)
 Parameters: M*(D+1)*hidden + (hidden+1)*W + (W+1)*C
 FLOPs: 2*(M*D*hidden + hidden*W + W*C)
 Source: Antol et al. 2015, "VQA: Visual Question Answering", arXiv:1505.00468 (deeper LSTM Q + I: picture and question,
-both as vectors of one length, multiplied element by element, then an MLP), and the authors' code VQA_LSTM_CNN.
+both as vectors of one length, multiplied element by element, then an MLP), and the authors' code,
+GT-Vision-Lab/VQA_LSTM_CNN, misc/netdef.lua (AxB), with whose numbers ours were compared.
 Use: where modalities have to agree: each can switch a feature of the other off.
 """
 

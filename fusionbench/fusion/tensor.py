@@ -12,7 +12,8 @@ The product grows fast, so H is small. By default it is the largest with at most
 Parameters: M*(D+1)*hidden + ((hidden+1)**M + 1)*W + (W+1)*C
 FLOPs: 2*(M*D*hidden + (hidden+1)**M*W + W*C)
 Source: Zadeh et al. 2017, "Tensor Fusion Network for Multimodal Sentiment Analysis", arXiv:1707.07250. Its widths for
-three modalities are 128, 32 and 32.
+three modalities are 128, 32 and 32. The authors' own repository, A2Zadeh/TensorFusionNetwork, is no longer kept and
+names Justin1904/TensorFusionNetworks, model.py (TFN), in its place: ours were compared with its numbers.
 Use: with two or three modalities and small encodings, where every product of features may matter.
 """
 
@@ -32,7 +33,10 @@ class TensorFusion(FusionModule):
 
     family = "bilinear"
     paper, stage, interaction, fidelity = "zadeh2017tensor", "feature", "full", "faithful"
-    departure = "our encoders and one ReLU layer are its embedding networks; our common MLP head follows"
+    departure = (
+        "our encoders and one ReLU layer are its embedding networks, of one width for all, without the batch "
+        "normalisation of the code; our common MLP head follows, of one hidden layer"
+    )
 
     @classmethod
     def unsuitable(cls, setting: Setting) -> str:
