@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from fusionbench.core.catalogue import describe
 from fusionbench.core.errors import UserError
 from fusionbench.plan.suite import MATCHED_PARAMETERS
-from fusionbench.plan.tracks import track_label
+from fusionbench.plan.tracks import FACTOR, is_at_limit, track_label
 from fusionbench.report.collect import Outcome, State
 from fusionbench.report.latency import ENOUGH_CALLS, ENOUGH_SECONDS
 from fusionbench.report.numbers import score, significant
@@ -50,6 +50,27 @@ def short_caption(table: Table) -> tuple[str, ...]:
 
 
 def note(row: TableRow) -> str:
+    """What a reader has to know of a row: what went wrong, what its models say of themselves, a rate at the limit."""
+    return "; ".join(filter(None, (problems(row), *of_models(row), limit(row))))
+
+
+def of_models(row: TableRow) -> tuple[str, ...]:
+    """What the models of its done runs say of themselves, each sentence once."""
+    return tuple(dict.fromkeys(text for o in row.outcomes if o.scores and o.record for text in o.record.notes))
+
+
+def limit(row: TableRow) -> str:
+    """Where the learning rate is the last that its grid may grow to: the validation scores of all; else empty."""
+    for outcome in row.outcomes:
+        options = outcome.record.options if outcome.record and outcome.scores else {}
+        trials = {float(rate): found for rate, found in options.get("trials", {}).items()}
+        if trials and is_at_limit(outcome.run, list(trials), options["learning_rate"]):
+            curve = ", ".join(f"{rate:g}: {_trial(trials[rate])}" for rate in sorted(trials))
+            return f"learning rate {options['learning_rate']:g} is the last of its grid (on validation {curve})"
+    return ""
+
+
+def problems(row: TableRow) -> str:
     """What went wrong in a row: `1 diverged (seed 2: loss is nan)`; empty if nothing did."""
     groups: dict[tuple[State, str], list[int]] = {}
     for outcome in row.outcomes:
@@ -65,6 +86,10 @@ def _group(state: State, reason: str, seeds: list[int], planned: tuple[Outcome, 
         return f"{state}: {words}" if words else state
     which = f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
     return f"{len(seeds)} {state} ({which}{': ' + words if words else ''})"
+
+
+def _trial(found: float | None) -> str:
+    return "not done" if found is None else f"{found:.4f}"
 
 
 def _interval(table: Table) -> Iterator[str]:
@@ -155,6 +180,8 @@ def _training(table: Table) -> Iterator[str]:
     trained = f", trained with {' or '.join(map(str, threads))} thread{'s' * (threads != [1])} a run" if threads else ""
     version = f", results version {records[0].results_version}" if records else ""
     yield f"Track {track_label(table.track)}{trained}{version}."
+    if any(not o.run.budget.head_norm for row in table.rows for o in row.outcomes):
+        yield "What enters the MLP heads is not normalised here: sizes of first signals are part of what is compared."
     yield from _matching(table)
     first = {
         name: choice.pretrain.epochs
@@ -182,10 +209,15 @@ def _matching(table: Table) -> Iterator[str]:
         )
     rates = ", ".join(f"{rate:g}" for rate in options["learning_rates"])
     if len(options["learning_rates"]) > 1:
+        grown = f"; while the best was the last, the next ({FACTOR:g} times) was tried too, {options['grow']} each way"
         yield (
             f"Learning rate: for each strategy the best on validation of {rates}, by one trial each at seed "
-            f"{options['trial_seed']}, which is none of those evaluated ({seeds}); trials are never tested."
+            f"{options['trial_seed']}, which is none of those evaluated ({seeds}){grown if options['grow'] else ''}; "
+            "trials are never tested."
         )
+        edge = [row.strategy for row in table.rows if limit(row)]
+        if edge:
+            yield f"At the last rate that the grid may reach: {', '.join(edge)}."
     else:
         yield f"Learning rate {rates} for all."
 

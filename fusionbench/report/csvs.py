@@ -12,6 +12,7 @@ from fusionbench.report.captions import BAD, note
 from fusionbench.report.tables import Table, TableRow
 
 SIZES = (
+    "training_parameters",
     "fusion_parameters",
     "encoder_parameters",
     "trained_parameters",

@@ -46,6 +46,7 @@ def columns(table: Table) -> list[Column]:
     if any(row.size for row in table.rows):
         found += [
             Column("fusion parameters", lambda row: count(row.size.get("fusion_parameters"))),
+            *([Column("in training alone", _training_alone)] if any(map(_has_training_alone, table.rows)) else []),
             Column("encoder parameters", lambda row: count(row.size.get("encoder_parameters"))),
             *([Column("head width", lambda row: _fixed(row, "head_width"))] if _is_matched(table) else []),
             Column("FLOPs a sample", lambda row: count(row.size.get("flops_per_sample"))),
@@ -82,6 +83,7 @@ def markdown(table: Table, picture: str = "") -> str:
         *(_line([_cell(column, row) for column in shown]) for row in table.rows),
         "",
         *caption(table),
+        *(f"\n`{row.strategy}`: {note(row).translate(ESCAPED)}." for row in table.rows if _is_cut(row)),
     ]
     if picture:
         words = f"{title(table.metric)} against {_cost_words(table)}"
@@ -116,6 +118,15 @@ def _is_matched(table: Table) -> bool:
     return any("target_parameters" in row.fixed for row in table.rows)
 
 
+def _has_training_alone(row: TableRow) -> bool:
+    return bool(row.size.get("training_parameters"))
+
+
+def _training_alone(row: TableRow) -> str:
+    """Parameters that no prediction needs, beside those of the fusion."""
+    return count(row.size["training_parameters"]) if _has_training_alone(row) else "-"
+
+
 def _fixed(row: TableRow, name: str) -> str:
     """What is fixed for a strategy; of one that looks at nothing, it means nothing."""
     return f"{row.fixed[name]:g}" if name in row.fixed and row.uses != "none" else "-"
@@ -142,6 +153,10 @@ def _cell(column: Column, row: TableRow) -> str:
     text = column.cell(row)
     marked = {"code": f"`{text}`", "words": text.translate(ESCAPED), "number": text}[column.form]
     return f"**{marked}**" if column.ranks and row.best else marked
+
+
+def _is_cut(row: TableRow) -> bool:
+    return len(note(row)) > LONGEST_NOTE
 
 
 def _short(text: str) -> str:

@@ -12,9 +12,14 @@ from scipy import stats
 
 from fusionbench.core.errors import UserError
 from fusionbench.fusion.base import FusionModule
+from fusionbench.plan.load import suite_of
+from fusionbench.plan.source import parse_source
 from fusionbench.plan.suite import Choice
-from fusionbench.records.record import DataFacts
+from fusionbench.records.record import RESULTS_VERSION, DataFacts, to_text
+from fusionbench.records.store import Store
 from fusionbench.report import tables as report_tables
+from fusionbench.report.captions import caption, note
+from fusionbench.report.layout import markdown
 from fusionbench.report.tables import Table, TableRow, tables
 
 
@@ -154,7 +159,6 @@ def test_a_users_strategy_whose_module_is_gone_has_a_row_with_blanks(tmp_path: P
 @pytest.mark.parametrize(
     ("changes", "what"),
     [
-        ({"results_version": 2}, "results_version of 1 \\(1 runs\\), 2 \\(1 runs\\)"),
         ({"data": DataFacts("digits", "0b" * 32, f"{1:064x}", {})}, "data fingerprint of 0b0b0b0b0b0b"),
         ({"task": {"metric": "gap20"}}, "metric of test/accuracy"),
     ],
@@ -167,6 +171,60 @@ def test_what_does_not_compare_is_refused(tmp_path: Path, changes: dict[str, obj
     with pytest.raises(UserError, match=what) as raised:
         one(bench)
     assert "--results" in str(raised.value)
+
+
+def test_a_record_of_an_older_results_version_is_a_missing_run(tmp_path: Path) -> None:
+    bench = make(tmp_path, "concat", seeds=2)
+    first, second = bench.runs()
+    bench.done(first, 0.9)
+    path = bench.store.path(second)
+    path.write_text(to_text(bench.record(second, 0.2, results_version=RESULTS_VERSION - 1)))
+    (found,) = one(bench).rows
+    assert (found.done, found.scores["test/accuracy"].mean) == (1, 0.9)
+    assert note(found) == "1 missing (seed 1: of an older results version)"
+
+
+def test_a_row_says_what_its_models_say_of_themselves_once(tmp_path: Path) -> None:
+    bench = make(tmp_path, "concat", seeds=2)
+    for run in bench.runs():
+        bench.done(run, 0.9, notes=["KL weight reached: 0.4 of 1", "66,048 idle parameters"])
+    assert note(one(bench).rows[0]) == "KL weight reached: 0.4 of 1; 66,048 idle parameters"
+
+
+@pytest.mark.parametrize(
+    ("rates", "chosen", "at_limit"),
+    [
+        ((3e-4, 1e-3, 3e-3), 1e-3, False),
+        ((3e-4, 1e-3, 3e-3, 9e-3), 9e-3, False),  # The grid was broken off; it may still grow.
+        ((3e-4, 1e-3, 3e-3, 9e-3, 2.7e-2), 2.7e-2, True),
+    ],
+)
+def test_a_rate_at_the_last_place_that_a_grid_may_reach_is_named_with_its_curve(
+    tmp_path: Path, rates: tuple[float, ...], chosen: float, at_limit: bool
+) -> None:
+    text = "name: mine\ndatasets: [digits]\nstrategies: [concat]\nseeds: 1\ntracks: [matched_parameters]\n"
+    suite = suite_of(parse_source(text, "mine.yaml"))
+    bench = Bench(suite, Store(tmp_path, suite.name))
+    trials = {f"{rate}": None if rate == 3e-4 else rate for rate in rates}
+    options = {"learning_rate": chosen, "trials": trials, "target_parameters": 9, "head_width": 5}
+    bench.done(bench.runs()[0], 0.9, options=options)
+    table = one(bench)
+    words = "0.027 is the last of its grid (on validation 0.0003: not done, 0.001: 0.0010, 0.003: 0.0030"
+    assert (words in note(table.rows[0])) == at_limit
+    assert ("At the last rate that the grid may reach: concat." in caption(table)) == at_limit
+    assert "the next (3 times) was tried too, 2 each way" in " ".join(caption(table))
+
+
+def test_parameters_that_only_training_needs_have_a_column_where_there_are_any(tmp_path: Path) -> None:
+    bench = make(tmp_path, "concat", "late", seeds=1)
+    for run, alone in zip(bench.runs(), (0, 1_234), strict=True):
+        bench.done(run, 0.9)
+        bench.store.publish_measure(run, "size", {"fusion_parameters": 5_000, "training_parameters": alone})
+    assert "| in training alone |" in markdown(one(bench))
+    assert "| 1.23 k |" in markdown(one(bench))
+    plain = make(tmp_path / "plain", "concat", seeds=1)
+    plain.fill({"concat": 0.9})
+    assert "in training alone" not in markdown(one(plain))
 
 
 def test_another_split_at_the_same_seed_is_refused(tmp_path: Path) -> None:

@@ -248,7 +248,7 @@ def test_the_caption_names_reference_data_track_device_and_threads(tmp_path: Pat
         "Reference: the best single modality, unimodal+modality=left, 0.8",
         "with 80 % power: 0.0",
         "on Acme 9000, 1 thread, one session of 2026-01-02.",
-        "Track same_encoders, trained with 1 thread a run, results version 1.",
+        "Track same_encoders, trained with 1 thread a run, results version 2.",
         "Data digits: 1,293 train, 144 validation, 360 test; fingerprint f1f1f1f1f1f1.",
         "Multi-view data: one picture cut in two, not two sensors.",
         "whole batch (not per sample)",
