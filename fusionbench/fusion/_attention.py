@@ -88,11 +88,11 @@ class ClassToken(nn.Module):
     (layers-1)*(24*N*D*D + 4*N*N*D) + (4*N+20)*D*D + 4*N*D FLOPs.
     """
 
-    def __init__(self, width: int, heads: int, layers: int, dropout: float) -> None:
+    def __init__(self, width: int, heads: int, layers: int, dropout: float, eps: float = 1e-5) -> None:
         super().__init__()
         self.token = small_normal(1, 1, width)
-        self.blocks = nn.ModuleList(TransformerBlock(width, heads, dropout) for _ in range(layers))
-        self.norm = nn.LayerNorm(width)
+        self.blocks = nn.ModuleList(TransformerBlock(width, heads, dropout, eps=eps) for _ in range(layers))
+        self.norm = nn.LayerNorm(width, eps)
 
     def forward(self, steps: Tensor, mask: Tensor) -> Tensor:
         """Steps (B, T, D), mask bool (B, T) -> (B, D)."""

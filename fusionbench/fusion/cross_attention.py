@@ -12,7 +12,8 @@ Parameters: M*(M-1)*(layers*((4*D+2)*D + (D+1)*4*D + (4*D+1)*D + 4*D) + 2*D)
     + (M*(M-1)*D+1)*W + (W+1)*C
 FLOPs: M*(M-1)*layers*(24*T*D*D + 4*T*T*D) + 2*(M*(M-1)*D*W + W*C)
 Source: Tsai et al. 2019, "Multimodal Transformer for Unaligned Multimodal Language Sequences", arXiv:1906.00295; block
-as in the authors' code (one LN for Z and x_b, residual around the unnormalised Z).
+as in the authors' code, yaohungt/Multimodal-Transformer, modules/transformer.py (one LN for Z and x_b, residual around
+the unnormalised Z).
 Use: with sequences that are not aligned: each step looks up what it needs in the other modality.
 """
 
@@ -39,8 +40,8 @@ class CrossAttentionFusion(FusionModule):
     departure = (
         "on the encoders' steps, without temporal convolutions and positions, and so without the code's scaling of "
         "both by sqrt(D); without the self-attention over all streams to a modality and the residual block of the "
-        "code's output; mean over steps in place of the last step; no biases of keys and values; dropout on the "
-        "block's outputs and hidden layer alone; our common MLP head"
+        "code's output; mean over steps in place of the last step; dropout on the block's outputs and hidden layer "
+        "alone; our common MLP head"
     )
 
     def __init__(self, setting: Setting, *, heads: int = 4, layers: int = 1, dropout: float = 0.1) -> None:

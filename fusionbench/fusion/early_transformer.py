@@ -8,8 +8,8 @@ Parameters: M*D + layers*(12*D+11)*D + 3*D + (D+1)*W + (W+1)*C
 FLOPs: (layers-1)*(24*(M*T+1)*D*D + 4*(M*T+1)*(M*T+1)*D) + (4*(M*T+1)+20)*D*D + 4*(M*T+1)*D + 2*(D*W + W*C)
 Source: Kim et al. 2021, "ViLT: Vision-and-Language Transformer Without Convolution or Region Supervision",
 arXiv:2102.03334: embeddings that say which modality a step is of, one sequence, a class token, the norm first;
-there the class token is the one of the text, here it is of no modality. Dropout as in the authors' configuration,
-dandelin/ViLT, vilt/config.py.
+there the class token is the one of the text, here it is of no modality. Norms and dropout as in the authors' code,
+dandelin/ViLT, vilt/modules/vilt_module.py and vilt/config.py.
 Use: where steps of different modalities speak of the same thing and there are few enough of them to let all attend to
 all.
 """
@@ -40,7 +40,7 @@ class EarlyTransformerFusion(FusionModule):
         below_one("early_transformer", "dropout", dropout)
         super().__init__(setting)
         self.modality_embedding = small_normal(len(setting.task.names), setting.width)
-        self.transformer = ClassToken(setting.width, heads, layers, dropout)
+        self.transformer = ClassToken(setting.width, heads, layers, dropout, eps=1e-6)
         self.head = mlp_head(setting.width, setting)
 
     def fuse(self, encoded: dict[str, Encoded]) -> Prediction:
