@@ -16,7 +16,6 @@ from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from filelock import FileLock
 from torch import Tensor
 
 from fusionbench.bench.build import dataset_of, seeded
@@ -24,6 +23,7 @@ from fusionbench.bench.jobs import Message, PretrainJob, Report
 from fusionbench.core.canonical import canonical_json, short_key
 from fusionbench.core.errors import Diverged, UserError
 from fusionbench.core.files import write_over
+from fusionbench.core.locks import locked
 from fusionbench.data.base import MultimodalData
 from fusionbench.fusion.base import FusionModule
 from fusionbench.plan.load import slug
@@ -97,7 +97,7 @@ def artefact(
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists():
         return _read(path, made=False)
-    with FileLock(f"{path}.lock"):
+    with locked(f"{path}.lock"):
         if path.exists():
             return _read(path, made=False)
         _make(path, run, modality, root, on_epoch, facts)

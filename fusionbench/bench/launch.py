@@ -21,7 +21,7 @@ from fusionbench.bench.crew import Crew
 from fusionbench.bench.gpus import gpus_of
 from fusionbench.bench.jobs import Job, Message, devices_of
 from fusionbench.core.errors import UserError
-from fusionbench.records.claims import Claims
+from fusionbench.records.claims import Claims, told
 
 PRELOAD = ["fusionbench.bench.preload"]
 """Imported once, by the server that workers are forked from; it starts no threads and does not touch CUDA."""
@@ -42,8 +42,8 @@ class Watcher(Protocol):
     def ended(self, job: Job, message: Message) -> None:
         """It is finished, in whichever way."""
 
-    def waiting(self, count: int) -> None:
-        """So many runs are being done by another runner; waiting for them."""
+    def waiting(self, count: int, holder: str) -> None:
+        """So many runs are being done by another runner; waiting for them. Who holds the first, and what to do."""
 
     def more(self, count: int) -> None:
         """So many runs more than was known at first: trials of the next round."""
@@ -113,7 +113,8 @@ class Pool:
             return
         if self._told != len(claimed):
             self._told = len(claimed)
-            self.watcher.waiting(self._told)
+            lock = desk.lock(claimed[0])
+            self.watcher.waiting(self._told, told(lock) if lock else "")
         time.sleep(CLAIMED_S)
         pending.extend(job for job in claimed if not desk.is_done(job))
         claimed.clear()

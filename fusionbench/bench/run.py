@@ -21,6 +21,7 @@ from fusionbench.bench.jobs import (
 from fusionbench.bench.launch import Pool, Watcher
 from fusionbench.core.canonical import canonical_json
 from fusionbench.core.errors import UserError
+from fusionbench.core.files import try_out
 from fusionbench.plan.load import slug
 from fusionbench.plan.suite import RunSpec, Suite
 from fusionbench.plan.tracks import track_label
@@ -66,6 +67,7 @@ class Runner:
         trials = self.trials(pending, again)
         unmeasured = [run for run in runs if self._missing_measures(run)]
         if pending or unmeasured:
+            try_out(self.store.root)
             self.prepare(trials + pending + unmeasured)
             desk = Desk(self.store, again)
             try:

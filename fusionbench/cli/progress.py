@@ -48,6 +48,12 @@ def outcome(message: Message) -> str:
     return f"{message.text}: {reason}" if reason else message.text
 
 
+def waiting_for(count: int, holder: str) -> str:
+    """That others are at work, who, and what to do if they are not."""
+    runs = "1 run is" if count == 1 else f"{count} runs are"
+    return f"{runs} being done by another runner on these results; waiting for it ({holder})"
+
+
 class LineWatcher:
     """One line per event, for pipes and log files."""
 
@@ -78,9 +84,9 @@ class LineWatcher:
         if isinstance(job, PretrainJob):
             self.write(f"{title(job)}: {outcome(message)}")
 
-    def waiting(self, count: int) -> None:
+    def waiting(self, count: int, holder: str) -> None:
         """Another runner is at work."""
-        self.write(f"{count} runs are being done by another runner on these results; waiting for them")
+        self.write(waiting_for(count, holder))
 
     def more(self, count: int) -> None:
         """The next round of trials."""
@@ -144,9 +150,9 @@ class LiveWatcher:
             self.console.print(f"{title(job)}: {outcome(message)}", highlight=False, markup=False)
         self.bars.update(self.suite, left=self._left())
 
-    def waiting(self, count: int) -> None:
+    def waiting(self, count: int, holder: str) -> None:
         """Another runner is at work."""
-        self.console.print(f"{count} runs are being done by another runner on these results; waiting for them")
+        self.console.print(waiting_for(count, holder), highlight=False, markup=False)
 
     def more(self, count: int) -> None:
         """The next round of trials."""

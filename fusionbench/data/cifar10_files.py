@@ -13,9 +13,8 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from filelock import FileLock
-
 from fusionbench.core.errors import UserError, shown
+from fusionbench.core.locks import locked
 from fusionbench.data.archives import DAMAGED, members, official
 from fusionbench.data.download import md5_of
 
@@ -81,7 +80,7 @@ def unpack(archive: Path, folder: Path) -> None:
         UserError: the archive holds anything else, is damaged, or there is no room.
     """
     try:
-        lock = FileLock(folder.with_name(f".{FOLDER}.lock"))
+        lock = locked(folder.with_name(f".{FOLDER}.lock"))
         with lock, tempfile.TemporaryDirectory(prefix=f".{FOLDER}.", dir=folder.parent) as made:
             _extract(archive, Path(made))
             folder.mkdir(exist_ok=True)

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import requests
-from filelock import FileLock
 
 from fusionbench.core.errors import UserError
+from fusionbench.core.files import synchronise
+from fusionbench.core.locks import locked
 
 CHUNK = 2**16
 """Bytes asked of the network at once."""
@@ -113,7 +114,7 @@ def _bring(job: _Job) -> None:
         return
     job.target.parent.mkdir(parents=True, exist_ok=True)
     # One lock for the folder, not one per file: there may be thousands.
-    with FileLock(job.target.parent / ".download.lock"):
+    with locked(job.target.parent / ".download.lock"):
         if not job.is_right(job.target):
             _attempts(job)
 
@@ -169,8 +170,7 @@ def _write(answer: requests.Response, part: Path, start: int, progress: Progress
         for chunk in answer.iter_content(CHUNK):
             file.write(chunk)
             progress(file.tell(), total)
-        file.flush()
-        os.fsync(file.fileno())
+        synchronise(file)
         if total is not None and file.tell() != total:
             raise _Passing(f"cut off after {file.tell()} of {total} bytes")
 

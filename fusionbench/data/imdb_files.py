@@ -17,10 +17,9 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from filelock import FileLock
-
 from fusionbench.core.errors import UserError, shown
 from fusionbench.core.files import is_hidden
+from fusionbench.core.locks import locked
 from fusionbench.data.archives import DAMAGED, members, official
 from fusionbench.data.download import md5_of
 
@@ -89,7 +88,7 @@ def unpack(archive: Path, folder: Path) -> None:
         UserError: the archive holds a link, a device, a path that leads elsewhere, or too much; or there is no room.
     """
     try:
-        lock = FileLock(folder.with_name(f".{FOLDER}.lock"))
+        lock = locked(folder.with_name(f".{FOLDER}.lock"))
         with lock, tempfile.TemporaryDirectory(prefix=f".{FOLDER}.", dir=folder.parent) as made:
             new = Path(made) / FOLDER
             _extract(archive, new)

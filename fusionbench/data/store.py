@@ -21,12 +21,12 @@ from tokenize import TokenError
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from fusionbench.core.canonical import short_key
 from fusionbench.core.errors import UserError
-from fusionbench.core.files import flush, is_hidden, write_over
+from fusionbench.core.files import REFUSED, flush, is_hidden, move_folder, open_to_others, write_over
+from fusionbench.core.locks import locked
 
 Array = NDArray[Any]
 MANIFEST = "manifest.json"
@@ -63,11 +63,11 @@ def prepared(root: Path, name: str, identity: Any, origin: Any, convert: Callabl
         if _is_current(folder, origin):
             return folder
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{folder}.lock", timeout=PATIENCE_S):
+        with locked(f"{folder}.lock", PATIENCE_S):
             if not _is_current(folder, origin):
                 _write(folder, name, origin, convert)
-    except Timeout as error:
-        raise UserError(f"{folder}: another process has been converting for hours; remove {folder}.lock") from error
+    except TimeoutError as error:
+        raise UserError(f"{folder}: another process has been converting for hours: {error}") from error
     except OSError as error:
         raise _told(error, root, folder, name) from error
     return folder
@@ -127,7 +127,7 @@ def open_arrays(folder: Path) -> dict[str, Array]:
     arrays: dict[str, Array] = {}
     for name, facts in read_manifest(folder)["arrays"].items():
         try:
-            array = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+            array = _mapped(folder / f"{name}.npy")
         except BROKEN as error:
             raise UserError(f"{folder / name}.npy: damaged ({error}); remove the folder, it is made again") from error
         if [str(array.dtype), list(array.shape)] != facts:
@@ -160,6 +160,17 @@ def rows_not_finite(arrays: dict[str, Array]) -> dict[str, list[int]]:
     return {name: rows for name, rows in found.items() if rows}
 
 
+def _mapped(path: Path) -> Array:
+    """The array without reading it; read whole where a file system cannot map files."""
+    try:
+        array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except OSError as error:
+        if error.errno not in (*REFUSED, errno.ENODEV):
+            raise
+        array = np.load(path, allow_pickle=False)
+    return array
+
+
 def _pieces(array: Array) -> Iterator[tuple[int, Array]]:
     """Rows in pieces of some megabytes, each with the number of its first row."""
     step = max(1, 2**24 // max(1, array[:1].nbytes))
@@ -180,7 +191,7 @@ def _write(folder: Path, name: str, origin: Any, convert: Callable[[Path], None]
     try:
         convert(part)
         paths = sorted(path for path in part.glob("*.npy") if not is_hidden(path.name))
-        arrays = {path.stem: np.load(path, mmap_mode="r", allow_pickle=False) for path in paths}
+        arrays = {path.stem: _mapped(path) for path in paths}
         facts = {key: [str(array.dtype), list(array.shape)] for key, array in arrays.items()}
         manifest = {
             "name": name,
@@ -192,10 +203,13 @@ def _write(folder: Path, name: str, origin: Any, convert: Callable[[Path], None]
         (part / MANIFEST).write_text(_as_text(manifest), encoding="utf-8")
         for path in part.iterdir():
             flush(path)
-        part.chmod(0o755)  # mkdtemp makes it private; other users may share the data folder.
+        open_to_others(part)  # mkdtemp makes it private; other users may share the data folder.
         if folder.exists():
-            folder.rename(old)  # Whole, so that a kill between here and the next line leaves no half of it.
-        part.rename(folder)
+            (folder / MANIFEST).unlink(missing_ok=True)  # From here on a kill leaves nothing that looks whole.
+            with suppress(OSError):
+                folder.rename(old)
+            shutil.rmtree(folder, ignore_errors=True)
+        move_folder(part, folder, MANIFEST)
         flush(folder.parent)
     finally:
         for left in (part, old):

@@ -19,10 +19,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from filelock import FileLock, Timeout
-
 from fusionbench.core.errors import UserError
 from fusionbench.core.files import write_over
+from fusionbench.core.locks import locked
 from fusionbench.plan.suite import RunSpec, Suite
 from fusionbench.publish.mirror import Mirror, mirror
 from fusionbench.records.store import WANDB, Store
@@ -227,9 +226,9 @@ def _alone(folder: Path) -> Iterator[None]:
     """One push at a time in a results folder."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / "push.lock", timeout=WAIT_S):
+        with locked(folder / "push.lock", WAIT_S):
             yield
-    except Timeout as error:
+    except TimeoutError as error:
         raise UserError(f"W&B: another push has been at work in {folder} for {WAIT_S} s") from error
     except OSError as error:
         raise UserError(f"W&B: {error.strerror}: {error.filename or folder}") from error

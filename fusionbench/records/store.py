@@ -216,9 +216,9 @@ class Store:
         number = next(n for n in range(1, len(taken) + 2) if f"{path.name}.invalid-{n}" not in taken)
         aside = path.with_name(f"{path.name}.invalid-{number}")
         try:
-            path.rename(aside)
+            path.replace(aside)
             self.set_aside.append(f"{path}: not a valid record ({why}); moved to {aside.name}, not counted")
-        except PermissionError:
+        except OSError:
             self.set_aside.append(f"{path}: not a valid record ({why}); not counted")
 
 

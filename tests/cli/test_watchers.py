@@ -26,13 +26,15 @@ def test_a_pipe_gets_one_line_per_event() -> None:
         watcher.progress(TRAIN, Message("progress", "", 1, 20))
         watcher.ended(TRAIN, DONE)
         watcher.ended(TRAIN, FAILED)
-        watcher.waiting(2)
+        watcher.waiting(2, "process 7 on host there")
+        watcher.waiting(1, "process 7 on host there")
         watcher.started(LatencyJob(PLACE, (RUN,), {}))
     assert lines == [
         "preparing digits",
         "[5/10] digits / chance, seed 0: done 0.9123 in 1.3 s",
         "[6/10] digits / chance, seed 0: failed: RuntimeError: no [idea]",
-        "2 runs are being done by another runner on these results; waiting for them",
+        "2 runs are being done by another runner on these results; waiting for it (process 7 on host there)",
+        "1 run is being done by another runner on these results; waiting for it (process 7 on host there)",
         "timing digits, 1 strategies interleaved",
     ]
 

@@ -70,6 +70,34 @@ def test_another_hosts_claim_is_judged_by_its_heartbeat_alone(lock: Path) -> Non
     assert Claims().take(lock)
 
 
+def test_a_heartbeat_in_the_future_is_dead_when_it_does_not_change(lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held_by(lock, "elsewhere", 7, age=-3600)
+    mine, clock = Claims(), [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    assert not mine.take(lock)
+    clock[0] += STALE_S - 1
+    assert not mine.take(lock)
+    os.utime(lock, (time.time() + 3600, time.time() + 3601))  # It lives: its clock is ahead.
+    assert not mine.take(lock)
+    clock[0] += STALE_S - 1
+    assert not mine.take(lock)
+    clock[0] += 2
+    assert mine.take(lock)
+
+
+def test_who_holds_a_lock_is_told_with_its_host_file_and_the_way_out(lock: Path) -> None:
+    held_by(lock, "elsewhere", 7, age=30)
+    assert claims.told(lock) == (
+        f"process 7 on host elsewhere, last heard of 30 s ago; if it does not run any more, remove {lock}"
+    )
+    held_by(lock, "elsewhere", 7, age=-3600)
+    assert "whose clock is 3600 s ahead" in claims.told(lock) or "whose clock is 3599 s ahead" in claims.told(lock)
+    lock.write_text("half")
+    assert "a process that does not say its name" in claims.told(lock)
+    lock.unlink()
+    assert "gone by now" in claims.told(lock)
+
+
 def test_half_a_lock_is_left_alone_at_first_and_taken_later(lock: Path) -> None:
     lock.parent.mkdir(parents=True)
     lock.write_text('{"host"')
