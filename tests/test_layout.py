@@ -51,7 +51,9 @@ def test_a_function_has_at_most_40_lines_and_3_levels(path: Path) -> None:
 
 @pytest.mark.parametrize("path", CODE, ids=name)
 def test_no_function_takes_arguments_it_does_not_name(path: Path) -> None:
-    assert [f.name for f in functions(path) if f.args.kwarg] == []
+    # Python and Lightning give these whatever a class of the user's own takes.
+    given_on = {"__new__", "load_from_checkpoint"} if path.stem == "_lightning" else set()
+    assert [f.name for f in functions(path) if f.args.kwarg and f.name not in given_on] == []
 
 
 def test_packages_are_empty_so_that_importing_one_module_imports_no_other() -> None:

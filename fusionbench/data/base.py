@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Sized
+from collections.abc import Callable, Mapping, Sequence, Sized
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -190,9 +191,11 @@ class MultimodalData(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[MultimodalBatch]:
         """Shuffled anew every epoch from (seed, epoch)."""
+        self._sit_down()
         order = self.train_order()
+        batches = _Batches(order, partial(self._training_batch, order))
         # batch_size=None: the sampler gives whole batches of rows, so no worker processes and no collating.
-        return DataLoader(_TrainingByRows(self, order), batch_size=None, sampler=order)
+        return DataLoader(batches, batch_size=None, sampler=order)
 
     def val_dataloader(self) -> DataLoader[MultimodalBatch]:
         """In order, every row once, over all devices together."""
@@ -204,33 +207,36 @@ class MultimodalData(LightningDataModule):
         assert self.parts is not None
         return self._loader(self.parts.test)
 
+    def predict_dataloader(self) -> DataLoader[MultimodalBatch]:
+        """The test rows: what `trainer.predict` gives is in the order of `parts.test`."""
+        return self.test_dataloader()
+
     def _loader(self, rows: Rows) -> DataLoader[MultimodalBatch]:
-        return DataLoader(_ByRows(self), batch_size=None, sampler=InOrder(rows[self.seat.span(len(rows))]))
+        self._sit_down()
+        order = InOrder(rows[self.seat.span(len(rows))])
+        return DataLoader(_Batches(order, self.batch), batch_size=None, sampler=order)
+
+    def _training_batch(self, order: EpochOrder, rows: Rows) -> MultimodalBatch:
+        batch = self.train_batch(rows, order.epoch) if self.augments else self.batch(rows)
+        # Made whole, then cut: padding and augmentation are those of one process.
+        return batch if self.seat.of == 1 else batch.part(self.seat.span(len(batch)))
+
+    def _sit_down(self) -> None:
+        """Under a Trainer with several devices, share out among them, unless our own runner has done so."""
+        found = getattr(self, "trainer", None)
+        if found is not None and found.world_size > 1 and self.seat.of == 1:
+            self.share_out(Seat(found.global_rank, found.world_size))
 
 
-class _ByRows(Dataset[MultimodalBatch], Sized):
-    """A dataset whose index is an array of rows."""
+class _Batches(Dataset[MultimodalBatch], Sized):
+    """A dataset of whole batches, by their rows as an order gives them, or by number."""
 
-    def __init__(self, data: MultimodalData) -> None:
-        self.data = data
+    def __init__(self, order: EpochOrder | InOrder, read: Callable[[Rows], MultimodalBatch]) -> None:
+        self.order, self.read = order, read
 
     def __getitem__(self, rows: Any) -> MultimodalBatch:
-        return self.data.batch(cast(Rows, rows))
+        # Lightning's overfit_batches asks for the first ones by number.
+        return self.read(list(self.order)[rows] if isinstance(rows, int) else cast(Rows, rows))
 
     def __len__(self) -> int:
-        assert self.data.parts is not None
-        return sum(self.data.parts.counts.values())
-
-
-class _TrainingByRows(_ByRows):
-    """The same for training, where a sample may differ from epoch to epoch."""
-
-    def __init__(self, data: MultimodalData, order: EpochOrder) -> None:
-        super().__init__(data)
-        self.order = order
-
-    def __getitem__(self, rows: Any) -> MultimodalBatch:
-        found, data = cast(Rows, rows), self.data
-        batch = data.train_batch(found, self.order.epoch) if data.augments else data.batch(found)
-        # Made whole, then cut: padding and augmentation are those of one process.
-        return batch if self.data.seat.of == 1 else batch.part(self.data.seat.span(len(batch)))
+        return len(self.order)

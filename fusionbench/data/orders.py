@@ -1,4 +1,8 @@
-"""In which batches rows come: drawn anew every epoch for training, in order for evaluation."""
+"""In which batches rows come: drawn anew every epoch for training, in order for evaluation.
+
+Distributed samplers by name: where there are several devices the dataset has shared rows out, and Lightning must not
+put samplers of its own in their place.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
-from torch.utils.data import Sampler
+from torch.utils.data import DistributedSampler
 
 from fusionbench.data.splits import Rows
 
@@ -14,7 +18,7 @@ EVALUATION_BATCH = 512
 """Samples in a validation or test batch; has no influence on scores."""
 
 
-class EpochOrder(Sampler[Rows]):
+class EpochOrder(DistributedSampler[Rows]):
     """Batches of rows in an order drawn from (seed, epoch): resuming at an epoch's border repeats nothing.
 
     The last partial batch is dropped (unless it is the only one), so that any number of devices sees the same batches.
@@ -36,7 +40,7 @@ class EpochOrder(Sampler[Rows]):
             yield order[step * self.batch_size : (step + 1) * self.batch_size]
 
 
-class InOrder(Sampler[Rows]):
+class InOrder(DistributedSampler[Rows]):
     """Batches of rows as they come, the last one smaller."""
 
     def __init__(self, rows: Rows, batch_size: int = EVALUATION_BATCH) -> None:

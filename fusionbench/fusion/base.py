@@ -1,4 +1,4 @@
-"""What every strategy is: a LightningModule that owns encoders, loss, metrics and optimiser.
+"""What every strategy is: a LightningModule that owns encoders, loss, metrics and optimiser (`_lightning`).
 
 A strategy overrides `fuse` (nearly all), `encode` (fusion of inputs, or between the layers of encoders) or `loss`;
 training-side methods use Lightning's own hooks besides.
@@ -6,58 +6,25 @@ training-side methods use Lightning's own hooks besides.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, Self
 
 import torch
-from lightning import LightningModule
-from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchmetrics import MetricCollection
 
 from fusionbench.core.batch import Encoded, MultimodalBatch
 from fusionbench.core.canonical import derived_seed
 from fusionbench.core.catalogue import load, with_later
 from fusionbench.core.task import ModalitySpec, TaskSpec
 from fusionbench.encoders.base import Encoder
+from fusionbench.fusion._lightning import TrainableModule, learning_rate_factor
+from fusionbench.fusion._setting import Optimiser, Setting
 from fusionbench.fusion._stages import given, without_absent
 from fusionbench.metrics.scores import score_metrics
 from fusionbench.plan.suite import Choice
 
-WARM_UP = 0.05
-"""The fraction of all steps in which the learning rate rises; then it falls along a cosine to zero."""
-
-
-@dataclass(frozen=True)
-class Optimiser:
-    """AdamW with a linear warm-up and a cosine decay: the same for all strategies."""
-
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-2
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What the runner fixes: equal for all strategies of a dataset, but for `head_width`."""
-
-    task: TaskSpec
-    encoders: Mapping[str, Choice]
-    """By modality; a strategy builds those it uses."""
-    width: int = 128
-    """D: what every encoder gives."""
-    head_width: int = 128
-    """W: the hidden width of every MLP head."""
-    dropout: float = 0.0
-    optimiser: Optimiser = field(default_factory=Optimiser)
-    seed: int = 0
-    """Encoders are initialised from (seed, modality): the same for every strategy of a seed."""
-    head_norm: bool = True
-    """Whether what enters an MLP head is normalised; see `_blocks.HeadNorm`."""
-    epochs: int = 0
-    """How many are trained at most; 0: not known."""
+__all__ = ["FusionModule", "Optimiser", "Prediction", "Setting", "learning_rate_factor", "task_loss"]
 
 
 @dataclass
@@ -74,7 +41,7 @@ class Prediction:
     """(B, M): how much each modality counted, where the strategy says so."""
 
 
-class FusionModule(LightningModule):
+class FusionModule(TrainableModule):
     """One way of fusing modalities, trainable by any Lightning Trainer, and a plain layer too (see `forward`)."""
 
     paper: ClassVar[str] = ""
@@ -108,8 +75,6 @@ class FusionModule(LightningModule):
         self.encoders = nn.ModuleDict(self.build_encoders())
         self.validation_scores = score_metrics(self.task, only=self.task.metric)
         self.test_scores = score_metrics(self.task)
-        self._train_loss: Tensor | None = None
-        self._train_steps = 0
 
     @classmethod
     def unsuitable(cls, setting: Setting) -> str:
@@ -191,63 +156,6 @@ class FusionModule(LightningModule):
 
     def _encode(self, name: str, batch: MultimodalBatch) -> Encoded:
         return without_absent(self.encoders[name](*given(name, batch)))
-
-    # --- Lightning -----------------------------------------------------------------------------------------------
-
-    def training_step(self, batch: MultimodalBatch, batch_index: int) -> Tensor:
-        """The loss of one batch."""
-        return self.added_up(self.loss(self.predict(batch), batch))
-
-    def added_up(self, loss: Tensor) -> Tensor:
-        """The loss of a step, added to the epoch's mean: `self.log` in every step costs a third more."""
-        self._train_loss = loss.detach() if self._train_loss is None else self._train_loss + loss.detach()
-        self._train_steps += 1
-        return loss
-
-    def on_train_epoch_end(self) -> None:
-        """Log the epoch's mean loss."""
-        if self._train_loss is not None:
-            self.log("train/loss", self._train_loss / self._train_steps)
-        self._train_loss, self._train_steps = None, 0
-
-    def validation_step(self, batch: MultimodalBatch, batch_index: int) -> None:
-        """Update the validation scores."""
-        self.validation_scores.update(self.predict(batch).logits.float(), batch.targets)
-
-    def on_validation_epoch_end(self) -> None:
-        """Log the validation scores, e.g. `validation/accuracy`."""
-        self._log_scores("validation", self.validation_scores)
-
-    def test_step(self, batch: MultimodalBatch, batch_index: int) -> Tensor:
-        """Update the test scores; gives the logits (B, C)."""
-        logits = self.predict(batch).logits.float()
-        self.test_scores.update(logits, batch.targets)
-        return logits
-
-    def on_test_epoch_end(self) -> None:
-        """Log the test scores, e.g. `test/accuracy`."""
-        self._log_scores("test", self.test_scores)
-
-    def _log_scores(self, split: str, scores: MetricCollection) -> None:
-        self.log_dict({f"{split}/{name}": value for name, value in scores.compute().items()})
-        scores.reset()
-
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        """AdamW over all that is trained, warmed up and then decayed along a cosine."""
-        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        chosen = self.setting.optimiser
-        adam = torch.optim.AdamW(trained, lr=chosen.learning_rate, weight_decay=chosen.weight_decay, fused=True)
-        steps = max(1, int(self.trainer.estimated_stepping_batches))
-        schedule = torch.optim.lr_scheduler.LambdaLR(adam, lambda step: learning_rate_factor(step, steps))
-        return {"optimizer": adam, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-
-def learning_rate_factor(step: int, steps: int) -> float:
-    """The fraction of the peak learning rate at a step: linear up over WARM_UP of all steps, then a cosine to 0."""
-    rising = max(1, math.ceil(WARM_UP * steps))
-    if step < rising:
-        return (step + 1) / rising
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rising) / max(1, steps - rising))))
 
 
 def task_loss(logits: Tensor, targets: Tensor, task: TaskSpec) -> Tensor:

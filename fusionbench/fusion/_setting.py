@@ -1,0 +1,57 @@
+"""What the runner fixes for a strategy: its task, its encoders, widths, and how it is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from fusionbench.core.task import ModalitySpec, TaskSpec
+from fusionbench.plan.suite import Choice
+
+
+@dataclass(frozen=True)
+class Optimiser:
+    """AdamW with a linear warm-up and a cosine decay: the same for all strategies."""
+
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-2
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the runner fixes: equal for all strategies of a dataset, but for `head_width`."""
+
+    task: TaskSpec
+    encoders: Mapping[str, Choice]
+    """By modality; a strategy builds those it uses."""
+    width: int = 128
+    """D: what every encoder gives."""
+    head_width: int = 128
+    """W: the hidden width of every MLP head."""
+    dropout: float = 0.0
+    optimiser: Optimiser = field(default_factory=Optimiser)
+    seed: int = 0
+    """Encoders are initialised from (seed, modality): the same for every strategy of a seed."""
+    head_norm: bool = True
+    """Whether what enters an MLP head is normalised; see `_blocks.HeadNorm`."""
+    epochs: int = 0
+    """How many are trained at most; 0: not known."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for a checkpoint."""
+        plain = {one.name: getattr(self, one.name) for one in fields(self)}
+        encoders = {name: choice.to_json() for name, choice in self.encoders.items()}
+        return {**plain, "task": asdict(self.task), "encoders": encoders, "optimiser": asdict(self.optimiser)}
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> Setting:
+        """The inverse of `to_json`, also after JSON has made lists of tuples."""
+        task = found["task"]
+        modalities = tuple(ModalitySpec(**{**one, "shape": tuple(one["shape"])}) for one in task["modalities"])
+        whole = {
+            "task": TaskSpec(**{**task, "modalities": modalities}),
+            "encoders": {name: Choice.from_json(choice) for name, choice in found["encoders"].items()},
+            "optimiser": Optimiser(**found["optimiser"]),
+        }
+        return cls(**{**found, **whole})
