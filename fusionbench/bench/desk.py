@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from fusionbench.bench.jobs import Job, LatencyJob, MeasureJob, Message, TrainJob
+from fusionbench.bench.titles import title
 from fusionbench.core.errors import UserError
 from fusionbench.plan.suite import RunSpec
 from fusionbench.records.record import Record
@@ -44,7 +45,7 @@ class Desk:
     def crashed(self, job: Job, reason: str) -> Message:
         """A failed record for training; anything else is an error of the whole suite."""
         if not isinstance(job, TrainJob):
-            raise UserError(f"{type(job).__name__}: {reason}; try again with --workers 1 --debug")
+            raise UserError(f"{title(job)}: {reason}; the same command with --debug shows what it said")
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         record = Record(
             job.run.key,

@@ -38,6 +38,7 @@ from fusionbench.bench.server import forget_server_settings
 from fusionbench.bench.session import measure, prepare, time_strategies
 from fusionbench.bench.train import train
 from fusionbench.core.errors import Interrupted, UserError
+from fusionbench.core.output import never_fail
 from fusionbench.training.fit import quiet
 from fusionbench.training.group import backend, joined, store_at
 
@@ -49,6 +50,7 @@ def main(job: Job, connection: Connection, post: Post) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     forget_server_settings()
+    never_fail()  # What a plug-in prints is no reason to lose its run.
     report = Report(connection)
     quiet()
     torch.set_num_threads(job.place.threads)

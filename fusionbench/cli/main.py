@@ -11,6 +11,7 @@ from pathlib import Path
 
 from fusionbench.cli.arguments import parser
 from fusionbench.cli.suites import counted, runner_for, selected, show_report, tell, watcher_for, written
+from fusionbench.core.output import never_fail
 from fusionbench.core.seat import seat_under_torchrun
 
 DONE, SOME_FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
@@ -19,6 +20,7 @@ AGAIN = ("failed", "diverged", "skipped")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; the exit code: 0 done, 1 some run failed or diverged, 2 wrong use or bad data, 130 interrupted."""
+    never_fail()
     options = parser().parse_args(arguments)
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))  # So that a suite may name the user's own modules; last, to hide no other.

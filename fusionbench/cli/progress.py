@@ -17,27 +17,8 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from fusionbench.bench.jobs import Job, LatencyJob, MeasureJob, MeetJob, Message, PrepareJob, PretrainJob, TrainJob
-from fusionbench.plan.load import slug
-
-
-def title(job: Job) -> str:
-    """The job in a few words: `digits / gated, seed 2`."""
-    match job:
-        case TrainJob():
-            of = f"seed {job.run.seed}" if job.run.role == "final" else f"trial at {job.run.budget.learning_rate:g}"
-            return f"{slug('dataset', job.run.dataset)} / {slug('strategy', job.run.strategy)}, {of}"
-        case MeasureJob():
-            return f"measuring {slug('dataset', job.run.dataset)} / {slug('strategy', job.run.strategy)}"
-        case PrepareJob():
-            return f"preparing {slug('dataset', job.runs[0].dataset)}"
-        case PretrainJob():
-            seed = f"seed {job.run.seed}"
-            return f"pretraining {slug('dataset', job.run.dataset)} / {job.modality}, {seed}"
-        case MeetJob():
-            return f"starting {job.devices} {'process' if job.devices == 1 else 'processes'}"
-        case LatencyJob():
-            return f"timing {slug('dataset', job.runs[0].dataset)}, {len(job.runs)} strategies interleaved"
+from fusionbench.bench.jobs import Job, MeasureJob, Message, PrepareJob, PretrainJob, TrainJob
+from fusionbench.bench.titles import title
 
 
 def outcome(message: Message) -> str:

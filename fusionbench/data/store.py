@@ -41,8 +41,16 @@ BROKEN = (OSError, ValueError, EOFError, SyntaxError, TokenError)
 
 
 def data_root(root: Path | str | None = None) -> Path:
-    """The data folder: the one given, else $FUSIONBENCH_DATA, else ~/.cache/fusionbench."""
-    return Path(root or os.environ.get("FUSIONBENCH_DATA") or Path.home() / ".cache" / "fusionbench").expanduser()
+    """The data folder: the one given, else $FUSIONBENCH_DATA, else ~/.cache/fusionbench.
+
+    Raises:
+        UserError: it lies in a home folder, and there is none.
+    """
+    given = root or os.environ.get("FUSIONBENCH_DATA") or "~/.cache/fusionbench"
+    try:
+        return Path(given).expanduser()
+    except RuntimeError as error:
+        raise UserError(f"{given}: no home folder is known here; name the data folder with --data") from error
 
 
 def prepared(root: Path, name: str, identity: Any, origin: Any, convert: Callable[[Path], None]) -> Path:

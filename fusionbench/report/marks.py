@@ -32,8 +32,8 @@ class Mark:
 
 
 def marks_of(table: Table) -> list[Mark]:
-    """The strategies that have both a score and a cost."""
-    return [mark for row in table.rows if (mark := _mark(table, row))]
+    """The strategies that have both a score and a cost; none where the table weighs the score against nothing."""
+    return [] if table.cost is None else [mark for row in table.rows if (mark := _mark(table, row))]
 
 
 def shown_ends(marks: Sequence[Mark]) -> list[float]:

@@ -10,6 +10,7 @@ import math
 import warnings
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from textwrap import wrap
 from typing import Any
 
 from matplotlib import style
@@ -36,6 +37,8 @@ FORMS: dict[str, dict[str, Any]] = {
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }
 """File formats, with metadata that leave out dates and versions."""
+TITLE_LENGTH = 70
+"""Characters of a title's line: what SIZE_INCHES has room for."""
 LABEL_SIZE, LEADER_FROM = 8, 12
 """In points: the type, and how far a label may be without a line to its point."""
 
@@ -73,7 +76,7 @@ def _draw(axes: Axes, table: Table, marks: Sequence[Mark]) -> list[Line2D]:
         axes.plot(mark.cost, mark.score.mean, **_look(_shape(mark.row), mark.row.front), zorder=3)
     name = f"{table.name} (suite {table.suite}, track {track_label(table.track)})"
     few = "" if len(marks) <= MANY else f"\n{len(marks)} strategies; named: the front and single modalities"
-    axes.set_title(name + few, parse_math=False, fontsize=10)
+    axes.set_title("\n".join(wrap(name, TITLE_LENGTH)) + few, parse_math=False, fontsize=10)
     axes.set_ylabel(f"test {title(table.metric)}", parse_math=False)
     axes.set_xlabel(_cost_label(table), parse_math=False)
     axes.grid(color="#DDDDDD", linewidth=0.6)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from made_up_suite import Bench, make
+from matplotlib.figure import Figure
 from PIL import Image
 from rich.console import Console
 
@@ -130,7 +131,30 @@ def test_a_track_of_matched_parameters_has_no_trade_off_with_them(tmp_path: Path
     bench.fill({"concat": 0.9, "late": 0.8})
     table = one(bench)
     assert table.cost == "parameters"
-    assert replace(table, track=Choice("matched_parameters")).cost is None
+    matched = replace(table, track=Choice("matched_parameters"))
+    assert matched.cost is None
+    assert marks_of(matched) == []
+    assert pictures(matched) == {}
+
+
+@pytest.mark.parametrize(
+    "name", ["digits", "synthetic_pid+noise=2.0+relation=synergy+width=64" * 2, "mine." + "weighted_" * 25]
+)
+def test_a_long_title_is_broken_not_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    bench = make(tmp_path, "concat", "late")
+    bench.fill({"concat": 0.9, "late": 0.8})
+    widths: list[float] = []
+    save = Figure.savefig
+
+    def measured(figure: Figure, *arguments: Any, **named: Any) -> None:
+        box = figure.axes[0].title.get_window_extent()
+        widths.extend((box.x0, figure.bbox.width - box.x1))
+        save(figure, *arguments, **named)
+
+    monkeypatch.setattr(Figure, "savefig", measured)
+    assert pictures(replace(one(bench), name=name, suite="all_strategies_matched"))
+    assert len(widths) == 4
+    assert min(widths) > 0
 
 
 def test_without_latency_and_sizes_there_is_no_picture(tmp_path: Path) -> None:
