@@ -42,13 +42,13 @@ def combined(evidence: Tensor) -> Tensor:
 
 
 def annealed(epoch: int, annealing: int) -> float:
-    """The weight of the divergence in an epoch, from 0: it rises to 1 over so many epochs."""
-    return min(1.0, (epoch + 1) / annealing)
+    """The weight of the divergence in an epoch, counted as the method does: it rises to 1 over so many epochs."""
+    return min(1.0, epoch / annealing)
 
 
-def weight_reached(weight: float, annealing: int) -> tuple[str, ...]:
+def weight_reached(weight: float | None, annealing: int) -> tuple[str, ...]:
     """In words, how far the weight of the divergence has come; nothing where none was trained."""
-    if not weight:
+    if weight is None:
         return ()
     said = f"the weight of what punishes evidence for wrong classes rises over {annealing} epochs"
     return (f"{said}; it had reached {weight:.2g} of 1 when training ended.",)

@@ -27,7 +27,8 @@ For multilabel tasks, ours, softmax(phi_m)[k] is the mean sigmoid(phi_m) of a sa
 Parameters: (M*D+1)*W + (W+1)*C
 FLOPs: 2*(M*D*W + W*C)
 Source: Li et al. 2023, "Boosting Multi-modal Model Performance with Adaptive Gradient Modulation", arXiv:2308.07686;
-the formulas and alpha = 1 are those of the authors' code.
+the formulas and alpha = 1 are those of the authors' code, lihong2303/AGM_ICCV2023 (run/CREMAD_main.py, with GradMod of
+model/CREMAD_net.py).
 Use: as ogm_ge, where the fusion is not additive.
 """
 

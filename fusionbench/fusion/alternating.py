@@ -19,10 +19,11 @@ its gradient: weights that depend on both do not make it learn an interaction su
 Parameters: M*(D+1)*W + (W+1)*C
 FLOPs: M*2*(D*W + W*C)
 Source: Zhang et al. 2024, "Multimodal Representation Learning by Alternating Unimodal Adaptation" (MLA),
-arXiv:2311.10707. The order of the steps, r as a batch's mean, alpha and |P| are those of the authors' code. Where it
-departs from recursive least squares and from a sample's entropy, we do not follow it: it divides by a matrix in place
-of alpha + r' k, takes r from the modality that the step trains, never comes to changing U.grad, since it looks for
-another parameter name, and has one entropy for a whole batch.
+arXiv:2311.10707. The order of the steps, r as a batch's mean, alpha and |P| are those of the authors' code,
+Cecile-hi/Multimodal-Learning-with-Alternating-Unimodal-Adaptation (main.py, utils/utils.py). Where it departs from
+recursive least squares and from a sample's entropy, we do not follow it: it divides by a matrix in place of alpha + r'
+k, takes r from the modality that the step trains, never comes to changing U.grad, since it looks for another parameter
+name, and has one entropy for a whole batch.
 Use: where modalities disturb each other's training, or often come alone.
 """
 

@@ -18,7 +18,8 @@ three of the four cells of XOR at most.
 Parameters: M*((D+1)*W + (W+1)*C)
 FLOPs: M*2*(D*W + W*C)
 Source: Xu et al. 2024, "Reliable Conflictive Multi-View Learning" (ECML), AAAI, arXiv:2402.16897, and the authors' code
-jiajunsi/RCML, which averages more than two one after another, so that the last counts half.
+jiajunsi/RCML (model.py, loss_function.py), which averages more than two one after another, so that the last counts
+half.
 Use: where modalities may contradict each other and the answer should then be less certain, not more.
 """
 
@@ -50,7 +51,8 @@ class ConflictiveFusion(FusionModule):
         if not conflict >= 0:
             raise UserError(f"strategy 'conflictive': conflict is {conflict}; it must be a number of at least 0")
         super().__init__(setting)
-        self.annealing, self._reached, self.conflict = annealing, 0.0, conflict
+        self.annealing, self.conflict = annealing, conflict
+        self._reached: float | None = None
         self.heads = EvidenceHeads(setting)
 
     @classmethod
@@ -70,7 +72,7 @@ class ConflictiveFusion(FusionModule):
 
     def loss(self, prediction: Prediction, batch: MultimodalBatch) -> Tensor:
         """The paper's: the mean of the joint and the own losses, and the conflict, a mean over samples."""
-        weight = annealed(self.current_epoch, self.annealing)
+        weight = annealed(self.current_epoch + 1, self.annealing)
         self._reached = weight if self.training else self._reached
         alpha = torch.stack(list(prediction.unimodal.values()), 1).exp()  # (B, M, C)
         present = torch.stack([batch.present[name] for name in prediction.unimodal], 1)

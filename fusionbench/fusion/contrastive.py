@@ -15,7 +15,7 @@ Parameters: (M*D+1)*W + (W+1)*C
 In training: M*D*hidden + 1
 FLOPs: 2*(M*D*W + W*C)
 Source: Radford et al. 2021, "Learning Transferable Visual Models From Natural Language Supervision" (CLIP),
-arXiv:2103.00020, and the authors' code.
+arXiv:2103.00020, and the authors' code, openai/CLIP (clip/model.py).
 Use: with large batches, where modalities describe the same thing and their encodings should lie close.
 """
 
@@ -79,13 +79,17 @@ class Contrast(nn.Module):
         """The mean loss of a pair of modalities, in float32: (B, M, D), bool (B, M) -> ()."""
         # bfloat16 knows similarities of 14 to a sixteenth only.
         with torch.autocast(x.device.type, enabled=False):
-            e = F.normalize(each(self.projections, x.float()), dim=-1)
-            scale = self.log_scale.exp().clamp(max=LARGEST)
+            e = each(self.projections, x.float())
             losses = [
-                pair_loss(scale * e[:, m] @ e[:, n].T, present[:, m] & present[:, n])
+                pair_loss(self.similarities(e[:, m], e[:, n]), present[:, m] & present[:, n])
                 for m, n in combinations(range(e.shape[1]), 2)
             ]
-            return torch.stack(losses).mean() if losses else scale * 0.0
+            return torch.stack(losses).mean() if losses else self.log_scale * 0.0
+
+    def similarities(self, a: Tensor, b: Tensor) -> Tensor:
+        """The scaled cosine of every sample's a with every sample's b: (B, H) twice -> (B, B)."""
+        scale = self.log_scale.exp().clamp(max=LARGEST)
+        return scale * F.normalize(a, dim=-1) @ F.normalize(b, dim=-1).T
 
 
 def pair_loss(similarities: Tensor, here: Tensor) -> Tensor:

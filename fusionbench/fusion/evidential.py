@@ -22,7 +22,7 @@ A budget of fewer than `annealing` epochs never punishes it in full.
 Parameters: M*((D+1)*W + (W+1)*C)
 FLOPs: M*2*(D*W + W*C)
 Source: Han et al. 2021, "Trusted Multi-View Classification", arXiv:2102.02051; softplus, annealing over 50 epochs and
-the order of the loss's terms are those of the authors' code.
+the order of the loss's terms are those of the authors' code, hanmenghan/TMC ("TMC ICLR/model.py").
 Use: where the answer should come with how much evidence there was, and weak modalities may abstain.
 """
 
@@ -54,7 +54,8 @@ class EvidentialFusion(FusionModule):
     def __init__(self, setting: Setting, *, annealing: int = 50) -> None:
         at_least("evidential", "annealing", annealing, 1)
         super().__init__(setting)
-        self.annealing, self._reached = annealing, 0.0
+        self.annealing = annealing
+        self._reached: float | None = None
         self.heads = EvidenceHeads(setting)
 
     @classmethod
@@ -73,7 +74,7 @@ class EvidentialFusion(FusionModule):
 
     def loss(self, prediction: Prediction, batch: MultimodalBatch) -> Tensor:
         """The paper's: the joint Dirichlet's loss and those of the modalities that are present, a mean over samples."""
-        weight = annealed(self.current_epoch, self.annealing)
+        weight = annealed(self.current_epoch + 1, self.annealing)
         self._reached = weight if self.training else self._reached
         losses = dirichlet_loss(prediction.logits.exp(), batch.targets, weight)
         for name, log_alpha in prediction.unimodal.items():

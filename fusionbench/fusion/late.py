@@ -7,8 +7,9 @@ A sum over modalities: no term depends on two of them, so it cannot learn an int
 Parameters: M*((D+1)*W + (W+1)*C)
 FLOPs: M*2*(D*W + W*C)
 Source: Kiela et al. 2020, "The Hateful Memes Challenge", arXiv:2005.04790 (Late Fusion: the mean of the scores of two
-classifiers, trained together by the loss of that mean in the authors' code). It is a product rule, a sum of
-log-posteriors, in the words of Kittler et al. 1998, "On Combining Classifiers", IEEE TPAMI 20(3).
+classifiers, trained together by the loss of that mean in the authors' code, facebookresearch/mmf,
+mmf/models/fusions.py). It is a product rule, a sum of log-posteriors, in the words of Kittler et al. 1998, "On
+Combining Classifiers", IEEE TPAMI 20(3).
 Use: where modalities may be missing or are trained apart; it cannot see interactions.
 """
 

@@ -18,9 +18,10 @@ Gradients are combined after they were averaged over all devices, since the comb
 Parameters: (M*D+1)*W + (W+1)*C
 In training: M*((D+1)*W + (W+1)*C)
 FLOPs: 2*(M*D*W + W*C)
-Source: Wei & Hu 2024, "MMPareto: Boosting Multimodal Learning with Innocent Unimodal Assistance", arXiv:2405.17730.
-One cosine an encoder, one length a tensor, and gamma are those of the authors' code (MMPareto.py). There cos = 0 is a
-conflict too: where a gradient is zero, as of a modality that a whole batch lacks, all weight would go to it.
+Source: Wei & Hu 2024, "MMPareto: Boosting Multimodal Learning with Innocent Unimodal Assistance", arXiv:2405.17730. One
+cosine an encoder, one length a tensor, and gamma are those of the authors' code, GeWu-Lab/MMPareto_ICML2024
+(code/MMPareto.py). There cos = 0 is a conflict too: where a gradient is zero, as of a modality that a whole batch
+lacks, all weight would go to it.
 Use: where single modalities' losses help but pull against the joint one.
 """
 

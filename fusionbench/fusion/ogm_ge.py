@@ -28,7 +28,8 @@ the mean over samples of the mean sigmoid(y_m) of their labels.
 Parameters: M*(D+1)*W + (M*W+1)*C
 FLOPs: 2*(M*D*W + M*W*C)
 Source: Peng et al. 2022, "Balanced Multimodal Learning via On-the-Fly Gradient Modulation", arXiv:2203.15332; scores,
-noise and `until` as in the authors' code, which has no default for alpha: 0.3 is that of BalanceBenchmark.
+noise and `until` as in the authors' code, GeWu-Lab/OGM-GE_CVPR2022 (main.py), which has no default for alpha: 0.3 is
+that of BalanceBenchmark.
 Use: where one modality learns faster and starves the others.
 """
 

@@ -21,7 +21,9 @@ for that, so it must be a loader that can start again, such as any DataLoader.
 Parameters: (M*D+1)*W + (W+1)*C
 FLOPs: 2*(M*D*W + W*C)
 Source: Fan et al. 2023, "PMR: Prototypical Modal Rebalance for Multimodal Learning", arXiv:2211.07089, equations 6 to
-13 and algorithm 1; momentum and the first tenth as in the authors' code, `early` is ours: the paper says "few".
+13 and algorithm 1; momentum and the first tenth as in the authors' code, fanyunfeng-bit/Modal-Imbalance-PMR
+(main_Prototype_grad.py), `early` is ours: the paper says "few". That file departs from the paper: the modality that is
+behind counts alpha however far it is behind, and there is no entropy term; we follow the paper.
 Use: where the weaker modality needs a goal of its own: its class prototypes.
 """
 
@@ -58,8 +60,11 @@ class PmrFusion(FusionModule):
     """Prototypical modal rebalance (PMR) on a concatenation."""
 
     family = "training"
-    paper, stage, interaction, fidelity = "fan2023pmr", "training", "full", "faithful"
-    departure = "our common MLP head in place of a linear layer; any number of modalities, any of them missing"
+    paper, stage, interaction, fidelity = "fan2023pmr", "training", "full", "adapted"
+    departure = (
+        "the paper's coefficients and entropy term, which the authors' file leaves out: there whichever modality is "
+        "behind counts alpha; our common MLP head in place of a linear layer; any number of modalities, any missing"
+    )
 
     prototypes: Tensor
     """(M, C, D)."""

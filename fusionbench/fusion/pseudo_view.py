@@ -10,10 +10,12 @@ which `evidential` cannot: there, evidence of each modality is multiplied.
 
     loss    = mean over samples of L(alpha) + L(alpha_0) + sum_m L(alpha_m),  alpha_m = e_m + 1, L as in `evidential`
 
+but for its annealing: over 10 epochs, counted from 0, as in the authors' code; in the first one nothing is punished.
+
 Parameters: M*((D+1)*W + (W+1)*C) + (M*D+1)*W + (W+1)*C
 FLOPs: 2*(2*M*D*W + (M+1)*W*C)
 Source: Han et al. 2022, "Trusted Multi-View Classification with Dynamic Evidential Fusion" (ETMC), IEEE TPAMI,
-arXiv:2204.11423, and the authors' code hanmenghan/TMC.
+arXiv:2204.11423, and the authors' code, hanmenghan/TMC ("ETMC TPAMI/models/TMC.py", "train_ETMC_nyud2.py").
 Use: as evidential, where the label may also depend on modalities together.
 """
 
@@ -57,7 +59,8 @@ class PseudoViewFusion(FusionModule):
     def __init__(self, setting: Setting, *, annealing: int = 10) -> None:
         at_least("pseudo_view", "annealing", annealing, 1)
         super().__init__(setting)
-        self.annealing, self._reached = annealing, 0.0
+        self.annealing = annealing
+        self._reached: float | None = None
         self.heads = EvidenceHeads(setting)
         self.together = mlp_head([setting.width] * len(setting.task.names), setting)
 

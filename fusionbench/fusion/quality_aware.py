@@ -18,8 +18,8 @@ interaction such as XOR. Weights normalised over modalities would get three of i
 
 Parameters: M*((D+1)*W + (W+1)*C)
 FLOPs: M*2*(D*W + W*C)
-Source: Zhang et al. 2023, "Provable Dynamic Fusion for Low-Quality Multimodal Data" (QMF), arXiv:2306.02050, and
-the authors' code QingyangZhang/QMF: text-image-classification/train_qmf.py and its src/models/late_fusion.py (weight 1,
+Source: Zhang et al. 2023, "Provable Dynamic Fusion for Low-Quality Multimodal Data" (QMF), arXiv:2306.02050, and the
+authors' code QingyangZhang/QMF: text-image-classification/train_qmf.py and its src/models/late_fusion.py (weight 1,
 with `detach`), with the History of RGBD-scene-recognition/utils/crl_utils.py. Their train_QMF_nyud2.py departs from
 that: its weight is 0.1, nothing is detached, and it ranks before a step's losses are added, 0/0 in the first step.
 Use: where the quality of modalities changes from sample to sample and shows in their confidence.

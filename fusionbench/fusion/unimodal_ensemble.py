@@ -30,6 +30,8 @@ class UnimodalEnsemble(FusionModule):
 
     family = "baseline"
     paper, stage, representation, interaction = "kittler1998combining", "decision", "single", "none"
+    fidelity = "adapted"
+    departure = "posteriors of MLPs that are trained side by side, each alone; no code of the authors to compare with"
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
