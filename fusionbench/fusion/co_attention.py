@@ -11,8 +11,9 @@ it is refused, or a note in the row counts them. An absent modality adds nothing
 Parameters: M*(M-1)*D*D/2 + M*(D+1)*hidden + (D+1)*W + (W+1)*C
 FLOPs: M*(M-1)*(T*D*D + T*T*D + 2*T*T*hidden) + M*(2*T*D*hidden + 2*T*hidden + 2*T*D) + 2*(D*W + W*C)
 Source: Lu et al. 2016, "Hierarchical Question-Image Co-Attention for Visual Question Answering", arXiv:1606.00061. The
-formula is the paper's for two modalities; for more, the sum over n is ours. The authors' code has biases, the formula,
-and ours, has none, and the dropout of .5 on H.
+formula is the paper's for two modalities; for more, the sum over n is ours. The authors' code,
+jiasenlu/HieCoAttenVQA, misc/attention.lua, read and not run (it is for Lua Torch), has biases, which the formula and
+ours have not, and the dropout of .5 on H.
 Use: where which steps matter depends on the other modality, and one wants to see which.
 """
 
@@ -36,8 +37,7 @@ class CoAttentionFusion(FusionModule):
     paper, stage, interaction, fidelity = "lu2016hierarchical", "token", "full", "adapted"
     departure = (
         "at one level, the encoders' steps, in place of words, phrases and the question in turn; more than two "
-        "modalities add up; one learned matrix in place of the code's linear layer of the image's regions; no biases; "
-        "our common MLP head"
+        "modalities add up; no biases, which the code has; our common MLP head"
     )
 
     def __init__(self, setting: Setting, *, hidden: int = 128, dropout: float = 0.5) -> None:

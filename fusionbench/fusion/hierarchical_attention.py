@@ -13,6 +13,8 @@ Parameters: M*(D+2)*hidden + 2*M*D*hidden + 2*hidden + (hidden+1)*W + (W+1)*C
 FLOPs: M*(2*T*D*hidden + 2*T*hidden + 2*T*D) + M*(4*D*hidden + 4*hidden) + 2*(hidden*W + W*C)
 Source: Libovicky and Helcl 2017, "Attention Strategies for Multi-Source Sequence-to-Sequence Learning",
 arXiv:1704.06567, the hierarchical one of its two strategies, with its own projections for the scores and for the sum.
+The authors' code, ufal/neuralmonkey, neuralmonkey/attention/combination.py, has biases of each modality besides, in its
+score, context and value, which the formula and ours have not.
 Use: to see both which steps and which modality counted.
 """
 
@@ -34,7 +36,7 @@ class HierarchicalAttentionFusion(FusionModule):
     paper, stage, interaction, fidelity = "libovicky2017attention", "token", "full", "adapted"
     departure = (
         "one learned constant (the biases b_m and d) asks in place of a decoder's state at each word it writes; no "
-        "sentinel; contexts are normalised; our common MLP head in place of the decoder"
+        "sentinel, and no biases of each modality; contexts are normalised; our common MLP head in place of the decoder"
     )
 
     def __init__(self, setting: Setting, *, hidden: int = 128) -> None:

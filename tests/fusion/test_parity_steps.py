@@ -146,3 +146,23 @@ def test_bottleneck_is_the_authors_transformer_from_embedded_patches_to_class_to
             positions.copy_(theirs)
     read = read_by_head(module, {name: steps(found[name]) for name in names})
     close(read, torch.stack([found[f"{name}_out"] for name in names], 1))
+
+
+def test_hierarchical_attention_is_the_authors_for_one_question() -> None:
+    found, weights = parity("hierarchical_attention"), parity("hierarchical_attention").under("weights")
+    module: Any = ours("hierarchical_attention", {"a": (5, 6), "b": (3, 6)}, hidden=7)
+    own = {key.split(".", 1)[1]: value for key, value in weights.items()}  # Scopes of theirs begin by name.
+    ask = found["query"][0]  # What a decoder's state would ask at each word; here it is a constant.
+    for m, name in enumerate(module.task.names):
+        within = module.within[m]
+        asked = ask @ own[f"{name}.Attention.attn_query_projection"] + own[f"{name}.attn_projection_bias"]
+        put(within.key, weights[f"{name}.{name}.attn_key_projection"].T, asked)
+        put(within.score, own[f"{name}.attn_similarity_v"][None])
+        put(module.keys[m], own[f"{name}_logit.vector_projection.kernel"].T)
+        put(module.values[m], own[f"proj_attn_{name}.kernel"].T)
+    with torch.no_grad():
+        module.constant.copy_(ask @ own["dense.kernel"] + own["dense.bias"])
+    put(module.score, own["a_logit.top.attn_v"][0])
+    encoded = {name: steps(found[name], found[f"{name}_mask"]) for name in module.task.names}
+    close(read_by_head(module, encoded), found["out"])
+    close(module.fuse(encoded).weights, found["trust"])
