@@ -64,6 +64,11 @@ def half_absent(batch: MultimodalBatch, name: str) -> MultimodalBatch:
     return replace(batch, present=batch.present | {name: torch.arange(len(batch)) % 2 == 0})
 
 
+def encodings(x: Tensor, present: Tensor) -> dict[str, Encoded]:
+    """(B, M, D), bool (B, M) as what the encoders of m0, m1, ... give, one step each."""
+    return {f"m{m}": Encoded(x[:, m], x[:, m : m + 1], present[:, m : m + 1], present[:, m]) for m in range(x.shape[1])}
+
+
 def unit_normal(names: tuple[str, ...], width: int, seed: int) -> dict[str, Encoded]:
     """Encodings drawn from N(0, 1), of one step each."""
     draw = torch.Generator().manual_seed(seed)

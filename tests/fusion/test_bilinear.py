@@ -11,10 +11,9 @@ import pytest
 import torch
 from contract_checks import WIDTH, batch_of, built, check_learning, setting_of, task_of
 from numpy.typing import NDArray
-from scale_checks import heads_watched, size_of
+from scale_checks import encodings, heads_watched, size_of
 from torch import Tensor
 
-from fusionbench.core.batch import Encoded
 from fusionbench.core.catalogue import load
 from fusionbench.core.errors import UserError
 from fusionbench.core.task import ModalityKind
@@ -53,11 +52,6 @@ def made(strategy: str, here: Sequence[int], scale: float = 1.0, size: int = 5) 
     present = torch.zeros(size, count, dtype=torch.bool)
     present[:, list(here)] = True
     return module, scale * torch.randn(size, count, WIDTH, generator=draw) * present[..., None], present
-
-
-def encodings(x: Tensor, present: Tensor) -> dict[str, Encoded]:
-    """(B, M, D), bool (B, M) as what the encoders give."""
-    return {f"m{m}": Encoded(x[:, m], x[:, m : m + 1], present[:, m : m + 1], present[:, m]) for m in range(x.shape[1])}
 
 
 def with_one(x: Array) -> Array:

@@ -13,9 +13,9 @@ import pytest
 import torch
 from contract_checks import WIDTH, batch_of, built, options_of, setting_of, task_of
 from numpy.typing import NDArray
+from scale_checks import encodings
 from torch import Tensor, nn
 
-from fusionbench.core.batch import Encoded
 from fusionbench.core.catalogue import load
 from fusionbench.core.errors import UserError
 from fusionbench.core.task import ModalityKind
@@ -191,11 +191,6 @@ def test_a_sample_without_any_modality_has_finite_logits_and_gradients(strategy:
     assert logits.isfinite().all()
     for name, parameter in module.named_parameters():
         assert parameter.grad is None or parameter.grad.isfinite().all(), name
-
-
-def encodings(x: Tensor, present: Tensor) -> dict[str, Encoded]:
-    """(B, M, D), bool (B, M) as what the encoders give."""
-    return {f"m{m}": Encoded(x[:, m], x[:, m : m + 1], present[:, m : m + 1], present[:, m]) for m in range(x.shape[1])}
 
 
 @pytest.mark.parametrize("strategy", ["max", "product", "gated_by_one", "deep_sets", "film", "softmax_attention"])

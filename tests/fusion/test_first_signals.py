@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 from contract_checks import batch_of, options_of, setting_of, task_of
-from scale_checks import half_absent_encoded, heads_watched, unit_normal
+from parity_models import read_by_head
+from scale_checks import encodings, half_absent_encoded, heads_watched, unit_normal
 from torch import Tensor
 
 from fusionbench.core.catalogue import load
@@ -35,26 +36,15 @@ def of_usual_size(strategy: str, count: int = 2, **options: Any) -> FusionModule
     return module.eval()
 
 
-def joint_of(module: Any, x: Tensor, present: Tensor) -> Tensor:
-    """What the head reads, before it is normalised: (B, M, D), bool (B, M) -> (B, H)."""
-    seen: list[Tensor] = []
-    hook = module.head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
-    ones = unit_normal(module.task.names, WIDTH, 0)
-    encoded = {name: replace(one, pooled=x[:, m], present=present[:, m]) for m, (name, one) in enumerate(ones.items())}
-    module.fuse(encoded)
-    hook.remove()
-    return seen[0]
-
-
 @pytest.mark.parametrize("strategy", PRODUCTS)
 @pytest.mark.parametrize("count", [2, 3])
 def test_a_product_is_as_large_when_a_modality_is_absent(strategy: str, count: int) -> None:
     module = of_usual_size(strategy, count)
     x = torch.randn(512, count, WIDTH, generator=torch.Generator().manual_seed(1))
     present = torch.ones(512, count, dtype=torch.bool)
-    before = joint_of(module, x, present).mean().item()
+    before = read_by_head(module, encodings(x, present)).mean().item()
     present[:, 1] = False
-    after = joint_of(module, x * present[..., None], present).mean().item()
+    after = read_by_head(module, encodings(x * present[..., None], present)).mean().item()
     # With 1 in the place of the constant it went from 1.0 to 3.2 for mutan (10^(1/2)), to 2 for low_rank (4^(1/2)).
     assert after == pytest.approx(before, abs=0.35)
 
@@ -78,7 +68,7 @@ def test_a_normalised_product_is_as_large_when_a_modality_is_absent(strategy: st
     x = torch.randn(64, 2, WIDTH, generator=torch.Generator().manual_seed(1))
     present = torch.ones(64, 2, dtype=torch.bool)
     present[::2, 1] = False
-    z = joint_of(module, x * present[..., None], present)
+    z = read_by_head(module, encodings(x * present[..., None], present))
     torch.testing.assert_close(z.square().mean(1), torch.ones(64), rtol=0, atol=0.01)
 
 
