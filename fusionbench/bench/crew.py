@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import signal
 import socket
+import sys
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
+from types import ModuleType
 
 from fusionbench.bench.jobs import Job, Message, Post, devices_of
 from fusionbench.bench.server import ensure_server
@@ -117,9 +119,23 @@ def _started(context: ForkServerContext, job: Job, post: Post) -> _Worker:
     ensure_server()
     here, there = context.Pipe()
     process = context.Process(target=_work, args=(job, there, post), daemon=True)
-    process.start()
+    with _without_main():
+        process.start()
     there.close()
     return _Worker(process, here, post.log)
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """A worker needs nothing of the script that started the suite, and would run it again to have it, anew in each run.
+
+    multiprocessing asks the module `__main__` where that script lies.
+    """
+    before, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = before
 
 
 def _join(process: ForkServerProcess, deadline: float) -> None:

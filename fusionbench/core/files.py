@@ -65,6 +65,12 @@ def write_over(path: Path, content: bytes) -> None:
         flush(path.parent)
 
 
+def write_beside(path: Path, content: bytes) -> None:
+    """The same for a file whose name may reach the disk later: with the next file that is published in its folder."""
+    with _beside(path, content) as temporary:
+        _put(temporary, path, content)
+
+
 def try_out(folder: Path) -> None:
     """Write, replace and remove a file as a record is: what a file system refuses shows before anything trains.
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from fusionbench.core.canonical import short_key
 from fusionbench.core.errors import UserError
-from fusionbench.core.files import sweep, write_new, write_over
+from fusionbench.core.files import sweep, write_beside, write_new, write_over
 from fusionbench.plan.load import slug
 from fusionbench.plan.suite import SAME_ENCODERS, Choice, RunSpec
 from fusionbench.plan.tracks import track_label
@@ -135,7 +135,7 @@ class Store:
     def publish_measure(self, run: RunSpec, name: str, values: Mapping[str, Any]) -> None:
         """Write the results of one measure of a run."""
         facts = {"schema": SCHEMA, "key": run.key, "measure": name, **values}
-        write_over(self.path(run, f".{name}.json"), _text(facts))
+        write_beside(self.path(run, f".{name}.json"), _text(facts))
 
     def read_resamples(self, run: RunSpec) -> Resamples | None:
         """A run's test scores on resampled test rows, or None; an invalid file is moved aside, as a record is."""
@@ -150,13 +150,13 @@ class Store:
 
     def publish_resamples(self, run: RunSpec, found: Resamples) -> None:
         """Write a run's test scores on resampled test rows: before its record, so that a done record has them."""
-        write_over(self.path(run, RESAMPLES), resamples.to_text(found).encode())
+        write_beside(self.path(run, RESAMPLES), resamples.to_text(found).encode())
 
     def publish_arrays(self, run: RunSpec, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Write a run's test predictions."""
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **dict(arrays))  # type: ignore[arg-type]
-        write_over(self.path(run, ".npz"), buffer.getvalue())
+        write_beside(self.path(run, ".npz"), buffer.getvalue())
 
     def read_latency(self, dataset: Choice, track: Choice) -> list[dict[str, Any]]:
         """All latency sessions on a dataset under a track, which decides how large models are; oldest first."""

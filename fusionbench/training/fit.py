@@ -6,13 +6,15 @@ import logging
 import math
 import time
 import warnings
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.trainer.connectors import callback_connector
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -93,8 +95,18 @@ def quiet() -> None:
 
 
 def _trainer(budget: Budget, callbacks: list[Callback], seat: Seat) -> Trainer:
-    with alone():  # Lightning takes what is not given here from variables PL_TRAINER_*.
+    with alone(), _no_callbacks_of_others():  # Lightning takes what is not given here from variables PL_TRAINER_*.
         return _made(budget, callbacks, seat)
+
+
+@contextmanager
+def _no_callbacks_of_others() -> Iterator[None]:
+    """Lightning takes up callbacks that installed packages register, which would act in every run.
+
+    It reads the lists of all installed packages for that, a tenth of what a run costs beyond its training.
+    """
+    with patch.object(callback_connector, "_load_external_callbacks", return_value=[]):
+        yield
 
 
 def _made(budget: Budget, callbacks: list[Callback], seat: Seat) -> Trainer:

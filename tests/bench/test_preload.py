@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gc
 import importlib
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from small_suites import Bench
 
 from fusionbench.bench.launch import PRELOAD
 from fusionbench.core import catalogue
@@ -38,3 +40,12 @@ def test_naming_a_plug_in_reads_its_own_file_and_no_other(monkeypatch: pytest.Mo
     catalogue.describe.cache_clear()
     assert catalogue.describe("strategy", "gated").name == "gated"
     assert set(read) == {"gated.py"}
+
+
+def test_a_script_that_runs_a_suite_is_not_run_again_by_its_workers(bench: Bench) -> None:
+    words = bench.arguments("run", bench.suite(strategies=["concat"], seeds=1), "--workers", "1")
+    script = bench.folder / "script.py"
+    script.write_text(f"print('once')\nfrom fusionbench.cli.main import main\nassert main({words!r}) == 0\n")
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.count("once"), done.stderr) == (0, 1, "")
+    assert len(bench.records()) == 1

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from lightning import Trainer
 from torch import Tensor
 
 from fusionbench.core.batch import Encoded, MultimodalBatch
@@ -120,6 +121,22 @@ def test_training_sees_training_rows_and_the_test_rows_are_seen_only_by_the_test
     tested = evaluate(model, data, BUDGET)
     assert seen["test"] == set(data.parts.test.tolist())
     assert tested.predictions["ids"].tolist() == data.parts.test.tolist()
+
+
+def test_callbacks_that_an_installed_package_registers_have_no_part_in_a_run(
+    data: Digits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = tmp_path / "meddler-1.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: meddler\nVersion: 1\n")
+    (facts / "entry_points.txt").write_text("[lightning.pytorch.callbacks_factory]\nown = meddler:callbacks\n")
+    (tmp_path / "meddler.py").write_text("def callbacks(): raise RuntimeError('meddled')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(RuntimeError, match="meddled"):
+        Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+    model = module(data)
+    fit(model, data, BUDGET, lambda epoch, scores: None)
+    evaluate(model, data, BUDGET)
 
 
 def test_two_trainings_from_the_same_seed_end_in_the_same_weights(data: Digits) -> None:
