@@ -1,7 +1,7 @@
 """A plan done: jobs handed to isolated worker processes, so many at a time; what they say handed to a watcher.
 
 Workers come from a forkserver that has imported torch and lightning once: a process of its own costs each run a
-twentieth of a second, not the seconds of a fresh interpreter. This process imports neither.
+fraction of a second (benchmarks/run_overhead.py), not the seconds of a fresh interpreter. This process imports neither.
 """
 
 from __future__ import annotations
