@@ -3,36 +3,27 @@
     python docs/readme.py
 
 A block stands between `<!-- begin NAME -->` and `<!-- end NAME -->`: `list strategies` and the like are what
-`fusionbench list` prints; `demo` is the terminal's table of results/quickstart; `table SUITE DATASET` is that table.md;
-`overview SUITE` is its
-overview.md; `times STRATEGY SUITE ...` is how long the published runs of one strategy trained.
+`fusionbench list` prints; `demo` is the terminal's table of results/quickstart; `table SUITE DATASET` is that table.md,
+`overview SUITE` its overview.md.
 """
 
 from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from statistics import mean
 
 from rich.console import Console
 
 from fusionbench.cli.listing import listing, strategy_pages
-from fusionbench.plan.load import load_suite, slug
+from fusionbench.plan.load import load_suite
 from fusionbench.records.store import Store
-from fusionbench.report.collect import outcomes
 from fusionbench.report.layout import narrow
-from fusionbench.report.numbers import significant
 from fusionbench.report.tables import tables
 
 ROOT = Path(__file__).parent.parent
 BLOCK = re.compile(r"(?P<begin><!-- begin (?P<name>[^\n]+?) -->\n).*?(?P<end><!-- end (?P=name) -->)", re.DOTALL)
 COLUMNS = 96
-TIMES = """\
-| dataset | strategy | epochs | seconds an epoch | processor |
-| :-- | :-- | --: | --: | :-- |
-"""
 
 
 def refreshed(text: str) -> str:
@@ -50,12 +41,7 @@ def _block(name: str) -> str:
             return _table(ROOT / "results" / suite / dataset / "table.md")
         case ["overview", suite]:
             return _table(ROOT / "results" / suite / "overview.md")
-        case ["times", strategy, *suites]:
-            return TIMES + "".join(line for suite in suites for line in _times(strategy, suite))
-    raise ValueError(
-        f"the README asks for '{name}'; known: list WHAT, demo, table SUITE DATASET, overview SUITE, "
-        "times STRATEGY SUITE ..."
-    )
+    raise ValueError(f"the README asks for '{name}'; known: list WHAT, demo, table SUITE DATASET, overview SUITE")
 
 
 def _terminal(name: str) -> str:
@@ -65,18 +51,6 @@ def _terminal(name: str) -> str:
     for table in tables(suite, Store(ROOT / "results", suite.name)):
         console.print(narrow(table), end="\n\n")
     return "\n".join(line.rstrip() for line in text.getvalue().strip().splitlines()) + "\n"
-
-
-def _times(strategy: str, name: str) -> Iterator[str]:
-    """A row per dataset: the mean over seeds, which ran one beside another, and beside other work, on all cores."""
-    suite, store = load_suite(name), Store(ROOT / "results", name)
-    for row in suite.rows:
-        found = [one.record for one in outcomes(suite, row, store) if one.record and one.record.train_seconds]
-        if found and row.strategy.name == strategy:
-            seconds = mean(record.train_seconds / record.epochs_run for record in found)
-            cells = (slug("dataset", row.dataset), slug("strategy", row.strategy), str(found[0].epochs_run))
-            machine = f"{found[0].environment['cpu']}, {found[0].threads} of {found[0].environment['cores']} cores"
-            yield f"| {' | '.join(cells)} | {significant(seconds)} | {machine} |\n"
 
 
 def _table(path: Path) -> str:
