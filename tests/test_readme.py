@@ -33,7 +33,7 @@ def generator() -> ModuleType:
 
 def test_every_generated_block_is_what_the_records_and_the_catalogue_say_now() -> None:
     assert generator().refreshed(README) == README, "run: python docs/readme.py"
-    assert README.count("<!-- begin ") == 9
+    assert README.count("<!-- begin ") == 7
 
 
 def test_every_file_that_the_readme_links_to_is_there() -> None:
