@@ -60,13 +60,10 @@ class Together:
         try:
             rounds = self._rounds(runs, again) if self.seat.is_first else iter(())
             self._prepare(self._agreed(rounds))
-            while several := self._agreed(rounds):
-                for run in several:
-                    number = next(self.numbers)
-                    problem = self._train(number, run) if self._is_taken(number, run, again) else ""
-                    if problem:
-                        return problem
-            return ""
+            problem = ""
+            while not problem and (several := self._agreed(rounds)):
+                problem = next(filter(None, (self._done(run, again) for run in several)), "")  # Up to the first.
+            return problem
         except (Interrupted, DistNetworkError):
             return "another process of the group, or torchrun, is gone"
         finally:
@@ -119,6 +116,10 @@ class Together:
         return bytes(self.store.get(name)).decode()
 
     # --- one run -------------------------------------------------------------------------------------------------
+
+    def _done(self, run: RunSpec, again: frozenset[str]) -> str:
+        number = next(self.numbers)
+        return self._train(number, run) if self._is_taken(number, run, again) else ""
 
     def _train(self, number: int, run: RunSpec) -> str:
         job = self.runner.training(run)
