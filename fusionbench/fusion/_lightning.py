@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
-from lightning import LightningModule
+from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torchmetrics import MetricCollection
@@ -103,6 +103,10 @@ class TrainableModule(LightningModule):
         self.log_dict({f"{split}/{name}": value for name, value in scores.compute().items()})
         scores.reset()
 
+    def configure_callbacks(self) -> list[Callback]:
+        """None, but in a precision in which some strategies cannot be computed: one that says so."""
+        return [_PrecisionTold()] if self.trainer.precision in ("64-true", "bf16-true", "16-true") else []
+
     # --- optimiser ---------------------------------------------------------------------------------------------------
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
@@ -141,6 +145,19 @@ class TrainableModule(LightningModule):
         stated = {} if found is None else made_of_json(found)
         loaded: Self = super().load_from_checkpoint(checkpoint_path, *given, **{**stated, **changes})
         return loaded
+
+
+class _PrecisionTold(Callback):
+    """Says in one line that parts of a strategy are computed in float32, where all is to be in another type."""
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Raises UserError in the place of torch's words."""
+        if isinstance(exception, RuntimeError):
+            reason = str(exception).partition("\n")[0][:120]
+            raise UserError(
+                f"{type(pl_module).__name__} cannot be computed in precision '{trainer.precision}' ({reason}); take "
+                f"32-true, bf16-mixed or 16-mixed"
+            ) from exception
 
 
 def made_of_json(found: Mapping[str, Any]) -> dict[str, Any]:

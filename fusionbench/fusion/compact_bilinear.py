@@ -9,10 +9,10 @@
 is sqrt(S) times as large). Both are smoothed near zero by 1e-4: where z is exactly zero, since nothing falls into an
 entry, the transforms leave round-off, and a root's slope there, 100 by this, would be without bound. For more than two
 modalities the convolution of all of them is ours. An absent modality leaves the convolution: its transform is 1.
-Transforms run in float32 and, like sketches, are not counted as FLOPs.
+Transforms run in float32; sketches are element-wise work, which is not counted as FLOPs.
 
 Parameters: (sketch+1)*W + (W+1)*C
-FLOPs: 2*(sketch*W + W*C)
+FLOPs: (M+1)*2.5*sketch*log2(sketch) + 2*(sketch*W + W*C)
 Source: Fukui et al. 2016, "Multimodal Compact Bilinear Pooling for Visual Question Answering and Visual Grounding",
 arXiv:1606.01847, and the authors' code. Its sketch has 16000 entries for inputs of 2048, ours 8 an input as well.
 Use: for products of wide encodings with few parameters before the head.

@@ -80,14 +80,18 @@ def correlation(a: Tensor, b: Tensor, here: Tensor, ridge: float) -> Tensor:
     """The sum of canonical correlations over the samples that are there: float64 (B, H) twice, bool (B,) -> ()."""
     a, b = _centred(a, here), _centred(b, here)
     samples = (here.sum() - 1).clamp(min=1)
-    diagonal = ridge * torch.eye(a.shape[1], dtype=a.dtype, device=a.device)
-    # Without errors of their own: what has diverged shall be a loss that is not finite, which ends a training as such.
-    whiten_a, _ = torch.linalg.cholesky_ex(a.T @ a / samples + diagonal)
-    whiten_b, _ = torch.linalg.cholesky_ex(b.T @ b / samples + diagonal)
-    left = torch.linalg.solve_triangular(whiten_a, a.T @ b / samples, upper=False)
+    one = torch.eye(a.shape[1], dtype=a.dtype, device=a.device)
+    within_a, within_b = a.T @ a / samples + ridge * one, b.T @ b / samples + ridge * one
+    between = a.T @ b / samples
+    # What has diverged shall be a loss that is not finite, which ends a training as such. Each step is asked for: what
+    # a decomposition makes of infinities, error, NaN or a number, is the processor's choice.
+    known = within_a.isfinite().all() & within_b.isfinite().all() & between.isfinite().all()
+    whiten_a, failed_a = torch.linalg.cholesky_ex(within_a.where(known, one))
+    whiten_b, failed_b = torch.linalg.cholesky_ex(within_b.where(known, one))
+    left = torch.linalg.solve_triangular(whiten_a, between.where(known, 0.0), upper=False)
     both = torch.linalg.solve_triangular(whiten_b, left.T, upper=False)
-    finite = both.isfinite().all()
-    return torch.linalg.svdvals(both.where(finite, 0.0)).sum().where(finite, torch.nan)
+    known = known & (failed_a == 0) & (failed_b == 0) & both.isfinite().all()
+    return torch.linalg.svdvals(both.where(known, 0.0)).sum().where(known, torch.nan)
 
 
 def _centred(values: Tensor, here: Tensor) -> Tensor:

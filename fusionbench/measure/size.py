@@ -1,6 +1,8 @@
 """Size: parameters of the fusion, of what only its training needs and of the encoders, and FLOPs per sample.
 
-    FLOPs: 2 for each multiply-add of matrix products, convolutions and attention; element-wise work is not counted.
+    FLOPs: 2 for each multiply-add of matrix products, convolutions, attention and embedding bags (a bag without weights
+    adds only: 1); 5 n log2(n) for a Fourier transform of n complex numbers, half of it for real ones; element-wise work
+    and embeddings, which are looked up, are not counted.
     Those of the fusion: after the encoders, and between their layers what is not the encoders' own.
 
 torch's counter sees operators, so paths that hide them are turned off for the count: the fused attention of
@@ -9,7 +11,9 @@ torch's counter sees operators, so paths that hide them are turned off for the c
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,6 +22,30 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from fusionbench.core.batch import MultimodalBatch
 from fusionbench.fusion.base import FusionModule
+
+Shape = Sequence[int]
+
+
+def _fourier(each: float, x: Shape, dimensions: Sequence[int], *_: object, out_shape: Shape) -> int:
+    """FLOPs of Fourier transforms: `each` n log2(n) for the n entries along the dimensions."""
+    whole = max(x, out_shape, key=math.prod)  # Of real numbers only half of the spectrum is kept.
+    return round(each * math.prod(whole) * math.log2(math.prod(whole[d] for d in dimensions)))
+
+
+def _bag(_: Shape, ids: Shape, *more: Any, out_shape: Sequence[Shape]) -> int:
+    """FLOPs of an embedding bag; the last of offsets, by_frequency, mode, sparse and weights may be None."""
+    weights = more[4] if len(more) > 4 else None
+    return (1 if weights is None else 2) * math.prod(ids) * out_shape[0][1]
+
+
+MORE = {
+    torch.ops.aten._fft_r2c: partial(_fourier, 2.5),
+    torch.ops.aten._fft_c2r: partial(_fourier, 2.5),
+    torch.ops.aten._fft_c2c: partial(_fourier, 5.0),
+    torch.ops.aten._embedding_bag: _bag,
+    torch.ops.aten._embedding_bag_forward_only: _bag,
+}
+"""Operators that torch's counter leaves out."""
 
 
 def measure(module: FusionModule, batch: MultimodalBatch) -> dict[str, Any]:
@@ -73,7 +101,11 @@ def count_flops(call: Callable[[], object]) -> int:
     torch.backends.mha.set_fastpath_enabled(False)
     torch.backends.mkldnn.enabled = False  # type: ignore[assignment]
     try:
-        with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH), torch.no_grad():
+        with (
+            FlopCounterMode(display=False, custom_mapping=MORE) as counter,
+            sdpa_kernel(SDPBackend.MATH),
+            torch.no_grad(),
+        ):
             call()
         return int(counter.get_total_flops())
     finally:

@@ -5,6 +5,7 @@ Each raises AssertionError with the reason.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -271,7 +272,7 @@ def evaluated(doc: str, word: str, letters: Mapping[str, Any]) -> float:
     """The value of the formula after `word:` in a docstring; it goes on over indented lines."""
     found = re.search(rf"^{word}: (.+(?:\n[ \t]+.+)*)", doc, re.MULTILINE)
     assert found, f"the docstring has no line '{word}:'"
-    return float(eval(" ".join(found[1].split()), {"__builtins__": {}}, dict(letters)))
+    return float(eval(" ".join(found[1].split()), {"__builtins__": {}, "log2": math.log2}, dict(letters)))
 
 
 def _assert_close(found: Tensor, expected: Tensor, what: str) -> None:

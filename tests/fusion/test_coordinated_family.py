@@ -112,11 +112,14 @@ def test_the_slope_of_the_correlation_is_that_of_differences() -> None:
     assert torch.autograd.gradcheck(lambda x: correlation(x, b, here, 1e-3), (a,))
 
 
-@pytest.mark.parametrize("value", [torch.nan, torch.inf, 1e200])
-def test_what_has_diverged_has_no_correlation_but_is_no_error(value: float) -> None:
-    a = torch.randn(9, 3, dtype=torch.double)
-    a[2, 1] = value
-    assert correlation(a, torch.randn(9, 3, dtype=torch.double), torch.ones(9, dtype=torch.bool), 1e-3).isnan()
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf, 1e155, 1e200, -1e308])
+@pytest.mark.parametrize("whole", [False, True])
+def test_what_has_diverged_has_no_correlation_but_is_no_error(value: float, whole: bool) -> None:
+    a, b, here = torch.randn(9, 3, dtype=torch.double), torch.randn(9, 3, dtype=torch.double), torch.ones(9).bool()
+    a[2, slice(None) if whole else 1] = value
+    assert correlation(a, b, here, 1e-3).isnan()
+    assert correlation(b, a, here, 1e-3).isnan()
+    assert correlation(a, a, here, 1e-3).isnan()
 
 
 def test_deep_cca_is_one_less_the_mean_correlation_of_all_pairs() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from torch import nn
 from fusionbench.core.batch import Encoded
 from fusionbench.data.digits import Digits
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
+from fusionbench.fusion.compact_bilinear import CompactBilinearFusion
 from fusionbench.fusion.concat import ConcatFusion
 from fusionbench.fusion.early import EarlyFusion
 from fusionbench.measure import latency
@@ -54,6 +56,34 @@ def test_flops_of_attention_are_counted_although_torch_hides_them(training: bool
     projections = 4 * 2 * batch * steps * width * width
     scores_and_values = 2 * 2 * batch * steps * steps * width
     assert count_flops(lambda: attention(x, x, x, need_weights=False)) == projections + scores_and_values
+
+
+@pytest.mark.parametrize("size", [8, 12])
+def test_flops_of_fourier_transforms_are_five_n_log_n_and_half_of_it_for_real_numbers(size: int) -> None:
+    x = torch.randn(3, 2, size)
+    spectrum = torch.fft.rfft(x)
+    whole = 3 * 2 * 5 * size * math.log2(size)
+    assert count_flops(lambda: torch.fft.rfft(x)) == round(whole / 2)
+    assert count_flops(lambda: torch.fft.irfft(spectrum, n=size)) == round(whole / 2)
+    assert count_flops(lambda: torch.fft.fft(x + 0j)) == round(whole)
+    # Over two dimensions: 2 transforms of `size` entries, then `size` of 2.
+    assert count_flops(lambda: torch.fft.fft2(x + 0j)) == round(
+        3 * 5 * (2 * size * math.log2(size) + size * 2 * math.log2(2))
+    )
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_flops_of_an_embedding_bag_are_those_of_its_sum(training: bool) -> None:
+    bag = nn.EmbeddingBag(10, 4, mode="sum").train(training).requires_grad_(training)
+    ids, weights = torch.tensor([[1, 2, 3], [2, 3, 4]]), torch.ones(2, 3)
+    assert count_flops(lambda: bag(ids)) == 2 * 3 * 4
+    assert count_flops(lambda: bag(ids, per_sample_weights=weights)) == 2 * 2 * 3 * 4
+
+
+def test_flops_of_compact_bilinear_are_those_of_its_transforms_and_its_head(data: Digits) -> None:
+    found = measure_size(CompactBilinearFusion(setting(data), sketch=64), data.batch(np.arange(3)))
+    transforms = (2 + 1) * 2.5 * 64 * 6
+    assert found["fusion_flops_per_sample"] == pytest.approx(transforms + 2 * (64 * 16 + 16 * 10), abs=1)
 
 
 def test_flops_of_a_convolution_are_those_of_its_formula() -> None:

@@ -56,9 +56,10 @@ def made(name: str, data: Digits) -> FusionModule:
 
 
 def trainer(**options: Any) -> Trainer:
-    quick = {"max_epochs": 1, "limit_train_batches": 3, "limit_val_batches": 1, "limit_test_batches": 1}
-    silent = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
-    return Trainer(accelerator="cpu", devices=1, enable_model_summary=False, **(quick | silent | options))
+    quick: dict[str, Any] = {"max_epochs": 1, "limit_train_batches": 3, "limit_val_batches": 1, "limit_test_batches": 1}
+    silent: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    plain: dict[str, Any] = {"accelerator": "cpu", "devices": 1, "enable_model_summary": False}
+    return Trainer(**(plain | quick | silent | options))
 
 
 def logits(module: FusionModule, data: Digits) -> torch.Tensor:
@@ -193,3 +194,32 @@ def test_a_strategy_with_steps_of_its_own_says_what_it_cannot_do(options: dict[s
     module = AlternatingFusion(Setting(data.task, dict.fromkeys(data.task.names, SMALL[1]), 16, 16))
     with pytest.raises(MisconfigurationException, match=r"not supported for manual optimization. Remove `Trainer"):
         trainer(**options).fit(module, data)
+
+
+@pytest.mark.parametrize("precision", ["64-true", "bf16-true", "16-true"])
+@pytest.mark.parametrize("name", ["concat", "tensor", "cross_attention", "block", "deep_cca", "pmr"])
+def test_a_precision_works_or_is_refused_in_a_sentence(name: str, precision: str, data: Digits) -> None:
+    module, run = made(name, data), trainer(precision=precision)
+    if name in ("block", "deep_cca", "pmr"):
+        told = rf"^\w+ cannot be computed in precision '{precision}' \(.*\); take 32-true, bf16-mixed or 16-mixed$"
+        with pytest.raises(UserError, match=told):
+            run.fit(module, data)
+        return
+    run.fit(module, data)
+    assert module.dtype == {"64-true": torch.float64, "bf16-true": torch.bfloat16, "16-true": torch.float16}[precision]
+    assert {"validation/accuracy", "train/loss"} <= set(run.callback_metrics)
+
+
+@pytest.mark.timeout(300)
+def test_two_spawned_processes_train_what_one_trains(data: Digits) -> None:
+    setting = Setting(data.task, dict.fromkeys(data.task.names, SMALL[1]), 16, 16)
+    found = []
+    several: dict[str, Any] = {"strategy": "ddp_spawn", "devices": 2}
+    for options in ({}, several):
+        own = Digits(data.root, batch_size=64)
+        torch.manual_seed(0)
+        module = ConcatFusion(setting)
+        trainer(max_epochs=2, limit_val_batches=0, **options).fit(module, own)
+        found.append(logits(module, data))
+    # Rounding alone: gradients of two halves are added up in another order.
+    torch.testing.assert_close(found[0], found[1], atol=1e-4, rtol=1e-3)
