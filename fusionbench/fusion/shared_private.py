@@ -17,7 +17,8 @@ L_diff grows with (B/H)^2.
 In their code, no gradient of L_diff goes through the rows' lengths (`detach_lengths`): its pull on a row grows without
 bound as the row shrinks, and may press what the modalities are encoded to together into a constant, before the labels
 hold on to it. By default it goes through them, so that L_diff is a function of directions alone, and its gradient that
-of the formula.
+of the formula. Either way XOR, of which no modality tells anything alone, is learned from encodings of 128 numbers at a
+learning rate of 1e-3, and stays at chance with 32 numbers at 5e-3.
 
 Parameters: M*(D+1)*common + (M+1)*(common+1)*common + 2*M*common + (4*common+7)*common + (2*common+1)*feedforward
     + (2*M*common+1)*W + (W+1)*C
