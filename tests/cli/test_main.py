@@ -58,8 +58,8 @@ def test_plan_shows_every_run_with_its_key_and_state(tmp_path: Path, capsys: pyt
     assert main(["plan", "quickstart", "--results", str(tmp_path)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 133
-    assert len({line.split()[0] for line in lines[:-1]}) == 66
-    assert lines[-1] == "quickstart: 66 runs; 66 to do"
+    assert len({line.split()[0] for line in lines[:-1]}) == 132
+    assert lines[-1] == "quickstart: 132 runs; 132 to do"
 
 
 def test_only_and_shard_choose_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -70,7 +70,7 @@ def test_only_and_shard_choose_runs(tmp_path: Path, capsys: pytest.CaptureFixtur
     for k in (1, 2, 3, 4):
         main([*base, "--shard", f"{k}/4"])
         keys += [line.split()[0] for line in capsys.readouterr().out.splitlines()[:-1]]
-    assert len(keys) == len(set(keys)) == 66
+    assert len(keys) == len(set(keys)) == 132
 
 
 @pytest.mark.parametrize(
