@@ -51,12 +51,20 @@ def short_caption(table: Table) -> tuple[str, ...]:
 
 def note(row: TableRow) -> str:
     """What a reader has to know of a row: what went wrong, what its models say of themselves, a rate at the limit."""
-    return "; ".join(filter(None, (problems(row), *of_models(row), limit(row))))
+    return "; ".join(filter(None, (problems(row), *of_models(row), narrow_head(row), limit(row))))
 
 
 def of_models(row: TableRow) -> tuple[str, ...]:
     """What the models of its done runs say of themselves, each sentence once."""
     return tuple(dict.fromkeys(text for o in row.outcomes if o.scores and o.record for text in o.record.notes))
+
+
+def narrow_head(row: TableRow) -> str:
+    """Where a match leaves heads that are narrower than the encodings: they, not the fusion, may be what limits it."""
+    fixed = row.fixed
+    if "target_parameters" not in fixed or fixed["head_width"] >= fixed["width"] or row.uses == "none":
+        return ""
+    return f"heads of {fixed['head_width']} units, fewer than the {fixed['width']} of an encoding"
 
 
 def limit(row: TableRow) -> str:

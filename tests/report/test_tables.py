@@ -206,13 +206,20 @@ def test_a_rate_at_the_last_place_that_a_grid_may_reach_is_named_with_its_curve(
     suite = suite_of(parse_source(text, "mine.yaml"))
     bench = Bench(suite, Store(tmp_path, suite.name))
     trials = {f"{rate}": None if rate == 3e-4 else rate for rate in rates}
-    options = {"learning_rate": chosen, "trials": trials, "target_parameters": 9, "head_width": 5}
+    options = {"learning_rate": chosen, "trials": trials, "target_parameters": 9, "head_width": 5, "width": 5}
     bench.done(bench.runs()[0], 0.9, options=options)
     table = one(bench)
     words = "0.027 is the last of its grid (on validation 0.0003: not done, 0.001: 0.0010, 0.003: 0.0030"
     assert (words in note(table.rows[0])) == at_limit
     assert ("At the last rate that the grid may reach: concat." in caption(table)) == at_limit
     assert "the next (3 times) was tried too, 2 each way" in " ".join(caption(table))
+
+
+@pytest.mark.parametrize(("head", "flagged"), [(127, True), (128, False)])
+def test_a_head_that_is_narrower_than_the_encodings_is_flagged(tmp_path: Path, head: int, flagged: bool) -> None:
+    bench = make(tmp_path, "concat", seeds=1)
+    bench.done(bench.runs()[0], 0.9, options={"target_parameters": 9, "head_width": head, "width": 128})
+    assert ("heads of 127 units, fewer than the 128 of an encoding" in note(one(bench).rows[0])) == flagged
 
 
 def test_parameters_that_only_training_needs_have_a_column_where_there_are_any(tmp_path: Path) -> None:
