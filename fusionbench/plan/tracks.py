@@ -21,6 +21,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from fusionbench.core.canonical import canonical_json
+from fusionbench.core.catalogue import describe
 from fusionbench.core.errors import UserError, unknown
 from fusionbench.core.options import complaint
 from fusionbench.plan.schema import LARGEST_SEED, STRICT
@@ -152,6 +153,9 @@ def trial_at(run: RunSpec, rate: float) -> RunSpec:
 
 
 def _first_round(run: RunSpec) -> tuple[float, ...]:
+    """The rates that a run is tried at first; one that looks at no input has nothing to learn at any rate."""
+    if describe("strategy", run.strategy.name).facts.get("uses") == "none":
+        return (run.budget.learning_rate,)
     return tuple(run.track.options.get("learning_rates", (run.budget.learning_rate,)))
 
 

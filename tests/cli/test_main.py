@@ -57,7 +57,7 @@ def test_list_names_every_plugin_and_the_options_a_suite_may_set(capsys: pytest.
 def test_plan_shows_every_run_with_its_key_and_state(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", "quickstart", "--results", str(tmp_path)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 67
+    assert len(lines) == 133
     assert len({line.split()[0] for line in lines[:-1]}) == 66
     assert lines[-1] == "quickstart: 66 runs; 66 to do"
 
@@ -65,7 +65,7 @@ def test_plan_shows_every_run_with_its_key_and_state(tmp_path: Path, capsys: pyt
 def test_only_and_shard_choose_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     base = ["plan", "quickstart", "--results", str(tmp_path)]
     main([*base, "--only", "strategy=gated,late", "--only", "dataset=digits"])
-    assert "quickstart: 6 runs" in capsys.readouterr().out
+    assert "quickstart: 12 runs" in capsys.readouterr().out
     keys: list[str] = []
     for k in (1, 2, 3, 4):
         main([*base, "--shard", f"{k}/4"])

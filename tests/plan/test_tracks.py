@@ -95,6 +95,12 @@ def test_one_learning_rate_alone_needs_no_trials() -> None:
     assert (trials(same), learning_rates(same, nothing)) == ([], (2e-3,))
 
 
+def test_what_looks_at_no_input_has_nothing_to_try() -> None:
+    text = BASE.replace("[concat, late]", "[chance]")
+    run = next(iter(suite_of(parse_source(f"{text}tracks: [matched_parameters]", "my.yaml")).runs()))
+    assert (chooses_rate(run), learning_rates(run, nothing)) == (False, (2e-3,))
+
+
 FIRST = (0.0006, 0.002, 0.006)
 FAR = (6.66667e-05, 0.0002, *FIRST, 0.018, 0.054, 0.162)
 
