@@ -10,6 +10,7 @@ from fusionbench.cli.main import main
 from fusionbench.plan.load import load_suite, slug
 from fusionbench.plan.suite import RunSpec, Suite
 from fusionbench.records.record import DataFacts, Record, Status
+from fusionbench.records.resamples import Resamples
 from fusionbench.records.store import Store
 
 TREE = {
@@ -66,6 +67,8 @@ def published(folder: Path) -> Published:
         made.store.publish(made_up(run, status, number))
     values = {"fusion_parameters": 2890, "flops_per_sample": 0.1 + 0.2}
     made.store.publish_measure(made.runs[0], "size", values)
+    resamples = Resamples(made.runs[0].key, "a" * 64, "rows", 360, 2, {"test/accuracy": [0.5, 0.25]})
+    made.store.publish_resamples(made.runs[0], resamples)
     return made
 
 
