@@ -12,7 +12,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from fusionbench.plan.tracks import track_label
-from fusionbench.report.captions import caption, note, short_caption, title
+from fusionbench.report.captions import caption, note, problems, short_caption, title
 from fusionbench.report.latency import Scope
 from fusionbench.report.numbers import count, milliseconds, score
 from fusionbench.report.tables import Table, TableRow
@@ -102,13 +102,13 @@ def narrow(table: Table) -> Group:
     for heading in (title(table.metric), "parameters", *(["ms"] if table.latency else [])):
         shown.add_column(heading, justify="right", no_wrap=True)
     shown.add_column("front", justify="center", no_wrap=True)
-    notes = any(note(row) for row in table.rows)
+    notes = any(problems(row) for row in table.rows)
     if notes:
         shown.add_column("notes", overflow="fold")
     for row in table.rows:
         cells = [row.strategy, score(row.scores.get(table.metric)), count(row.size.get("fusion_parameters"))]
         cells += [milliseconds(table.latency.median_ms(row.strategy, "end_to_end", 1))] if table.latency else []
-        cells += [MARK if row.front else "", *([_short(note(row))] if notes else [])]
+        cells += [MARK if row.front else "", *([_short(problems(row))] if notes else [])]
         # Text, not str: a reason may hold what rich takes for markup.
         shown.add_row(*map(Text, cells), style="bold" if row.best else "")
     return Group(shown, Text(" ".join(short_caption(table)), style="dim"))
