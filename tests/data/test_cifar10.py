@@ -21,7 +21,7 @@ from fusionbench.data.orders import EpochOrder
 
 REAL = os.environ.get("FUSIONBENCH_TEST_DATA")
 needs_real_data = pytest.mark.skipif(not REAL, reason="the real CIFAR-10: set FUSIONBENCH_TEST_DATA to its folder")
-VIEWS = ("lab", "halves")
+VIEWS = ("lab", "halves", "whole")
 
 
 @pytest.fixture
@@ -39,8 +39,8 @@ def flat(batches: Made) -> tuple[NDArray[np.uint8], list[int]]:
 
 def glued(data: CIFAR10, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
     """The views as one picture of bytes again, (B, 3, 32, 32)."""
-    one, other = (inputs[name] for name in data.task.names)
-    return torch.cat([one, other], 1 if data.view == "lab" else 3) * data.std + data.mean
+    parts = [inputs[name] for name in data.task.names]
+    return torch.cat(parts, 1 if data.view == "lab" else 3) * data.std + data.mean
 
 
 def stored(view: str, pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:

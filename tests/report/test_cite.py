@@ -75,7 +75,7 @@ def test_every_shipped_suite_can_be_cited_and_is_sorted(name: str) -> None:
     found = parsed(bibliography(load_suite(name).runs()))
     keys = list(found.entries_dict)
     assert keys == sorted(keys)
-    assert len(keys) == len(found.entries) > 3
+    assert len(keys) == len(found.entries) >= 3  # fusionbench, data, encoder: not every suite names a strategy's paper.
     assert all("note" not in e.fields_dict for e in found.entries if e.key != "fusionbench")
 
 
