@@ -45,7 +45,9 @@ def suite_of(source: Source) -> Suite:
         for row in resolve.rows(dataset, file.strategies, encoders, track)
     )
     measures = resolve.choices("measure", file.measures, ("measures",))
-    return Suite(file.name, datasets, rows, tuple(file.seeds), tracks, budget, measures)
+    given = zip(tracks, file.tracks, strict=True)
+    fewer = tuple((track, tuple(one.seeds)) for track, one in given if one.seeds is not None)
+    return Suite(file.name, datasets, rows, tuple(file.seeds), tracks, budget, measures, fewer)
 
 
 def modality_kinds(dataset: Choice) -> dict[str, ModalityKind]:
@@ -121,7 +123,7 @@ class _Resolver:
                 place = self.source.place((*at, index))
                 raise UserError(f"{place}: '{choice.name}' is named twice with the same options")
 
-    def tracks(self, given: list[FileChoice], budget: Budget, seeds: Sequence[int]) -> tuple[Choice, ...]:
+    def tracks(self, given: Sequence[FileChoice], budget: Budget, seeds: Sequence[int]) -> tuple[Choice, ...]:
         """The tracks with all their options; two of one label would share their files."""
         found: list[Choice] = []
         for index, track in enumerate(given):

@@ -53,6 +53,13 @@ class FileEncoder(FileChoice):
 
 
 @dataclass(config=STRICT, kw_only=True)
+class FileTrack(FileChoice):
+    """A track, and which of the suite's seeds it has; None: all."""
+
+    seeds: list[int] | None = None
+
+
+@dataclass(config=STRICT, kw_only=True)
 class SuiteFile:
     """A suite file, its short forms written out."""
 
@@ -60,13 +67,13 @@ class SuiteFile:
     datasets: list[FileChoice] = Field(min_length=1)
     strategies: list[FileChoice] = Field(min_length=1)
     seeds: list[int]
-    tracks: list[FileChoice] = Field(min_length=1)
+    tracks: list[FileTrack] = Field(min_length=1)
     measures: list[FileChoice]
     budget: FileBudget = Field(default_factory=FileBudget)
     encoders: dict[str, FileEncoder] = Field(default_factory=dict)
 
 
-_OWNERS = {"budget": FileBudget, "pretrain": FileBudget, "encoders": FileEncoder}
+_OWNERS = {"budget": FileBudget, "pretrain": FileBudget, "encoders": FileEncoder, "tracks": FileTrack}
 """Whose keys stand below these words."""
 
 
@@ -93,6 +100,9 @@ def _spelled_out(source: Source) -> dict[str, Any]:
     for part in ("datasets", "strategies", "tracks", "measures"):
         if isinstance(tree.get(part), list):
             tree[part] = [_choice(item) for item in tree[part]]
+    if isinstance(tree.get("tracks"), list):
+        tracks = enumerate(tree["tracks"])
+        tree["tracks"] = [_track(item, tree["seeds"], source.place(("tracks", i, "seeds"))) for i, item in tracks]
     if isinstance(tree.get("encoders"), dict):
         tree["encoders"] = {name: _encoder(item, tree.get("budget")) for name, item in tree["encoders"].items()}
     return tree
@@ -108,6 +118,22 @@ def _encoder(item: Any, budget: Any) -> Any:
         shared = budget if isinstance(budget, dict) else {}
         return {**item, "pretrain": {**shared, **(first if isinstance(first, dict) else {})}}
     return item
+
+
+def _track(item: Any, seeds: list[int], place: str) -> Any:
+    """A count of seeds is a list of the suite's first ones; what a track has and the suite has not is a mistake."""
+    if not isinstance(item, dict) or "seeds" not in item:
+        return item
+    given = item["seeds"]
+    if type(given) is int and given >= 1:
+        return {**item, "seeds": seeds[:given]}
+    fits = isinstance(given, list) and given and all(type(seed) is int and seed in seeds for seed in given)
+    if not fits or len(set(given)) < len(given):
+        raise UserError(
+            f"{place}: give a count from 1 on, or a list of some of the suite's seeds "
+            f"({', '.join(map(str, seeds[:12]))}{', ...' if len(seeds) > 12 else ''}), got {shown(given)}"
+        )
+    return {**item, "seeds": [seed for seed in seeds if seed in given]}
 
 
 def _seeds(given: Any, place: str) -> list[int]:

@@ -154,10 +154,20 @@ class Suite:
     tracks: tuple[Choice, ...]
     budget: Budget
     measures: tuple[Choice, ...]
+    fewer: tuple[tuple[Choice, tuple[int, ...]], ...] = ()
+    """Tracks that have some of the seeds only, and which: what a seed decides, and a key, are the same with all."""
+
+    def seeds_of(self, track: Choice) -> tuple[int, ...]:
+        """The seeds of a track, in the suite's order."""
+        some = next((found for known, found in self.fewer if known == track), self.seeds)
+        return tuple(seed for seed in self.seeds if seed in some)
 
     def runs(self) -> Iterator[RunSpec]:
         """Seeds outermost, so that a suite stopped early is still comparable."""
-        for seed, row in product(self.seeds, self.rows):
+        planned = [(row, self.seeds_of(row.track)) for row in self.rows]
+        for seed, (row, seeds) in product(self.seeds, planned):
+            if seed not in seeds:
+                continue
             yield RunSpec(row.dataset, row.strategy, row.encoders, seed, row.track, self.budget)
 
     def measure(self, name: str) -> Choice | None:

@@ -53,7 +53,8 @@ def facts_of(choice: Choice) -> Mapping[str, Any]:
 
 def outcomes(suite: Suite, row: Row, store: Store) -> tuple[Outcome, ...]:
     """Every planned seed of a row, in the suite's order."""
-    specs = (RunSpec(row.dataset, row.strategy, row.encoders, s, row.track, suite.budget) for s in suite.seeds)
+    seeds = suite.seeds_of(row.track)
+    specs = (RunSpec(row.dataset, row.strategy, row.encoders, seed, row.track, suite.budget) for seed in seeds)
     return tuple(_outcome(spec, store) for spec in specs)
 
 

@@ -133,7 +133,7 @@ def _table(suite: Suite, dataset: Choice, track: Choice, rows: Sequence[TableRow
     ranked = sorted(
         rows, key=lambda row: (metric not in row.scores, -row.scores[metric].mean if metric in row.scores else 0)
     )
-    table = Table(suite.name, dataset, name, track, suite.seeds, metric, tuple(ranked), latency)
+    table = Table(suite.name, dataset, name, track, suite.seeds_of(track), metric, tuple(ranked), latency)
     return replace(table, rows=tuple(_marked(table)))
 
 

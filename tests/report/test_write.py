@@ -20,6 +20,7 @@ from fusionbench.plan.load import slug, suite_of
 from fusionbench.plan.source import parse_source
 from fusionbench.plan.suite import Choice
 from fusionbench.records.record import DataFacts
+from fusionbench.records.store import Store
 from fusionbench.report.captions import caption
 from fusionbench.report.layout import columns, markdown
 from fusionbench.report.marks import MANY, is_named, marks_of
@@ -347,6 +348,27 @@ def test_two_tracks_get_a_set_of_files_each(tmp_path: Path) -> None:
     assert names[:2] == ["table-same_encoders.md", "table-same_encoders.csv"]
     assert "accuracy_parameters-other_track.png" in names
     assert len(set(names)) == 12
+
+
+def test_a_track_of_fewer_seeds_misses_none_in_its_tables(tmp_path: Path) -> None:
+    track = "{name: matched_parameters, options: {learning_rates: [1e-3]}, seeds: 2}"
+    text = f"name: mine\ndatasets: [digits]\nstrategies: [concat, late]\nseeds: 6\ntracks: [same_encoders, {track}]\n"
+    bench = Bench(suite_of(parse_source(text, "mine.yaml")), Store(tmp_path / "results", "mine"))
+    bench.fill({"concat": 0.9, "late": 0.8})
+    same, matched = tables(bench.suite, bench.store)
+    assert [(table.seeds, {len(row.outcomes) for row in table.rows}) for table in (same, matched)] == [
+        ((0, 1, 2, 3, 4, 5), {6}),
+        ((0, 1), {2}),
+    ]
+    assert {outcome.state for row in matched.rows for outcome in row.outcomes} == {"done"}
+    assert "| 2/2 |" in markdown(matched)
+    assert "over 6 seeds." in " ".join(caption(same))
+    assert "over 2 seeds (exploratory: fewer than 6)." in " ".join(caption(matched))
+    assert not any("planned runs" in sentence for sentence in caption(matched))
+    write_report(bench.suite, bench.store)
+    folder = tmp_path / "results" / "mine" / "digits"
+    assert len(lines(folder / "seeds-same_encoders.csv")) == 12
+    assert len(lines(folder / "seeds-matched_parameters.csv")) == 4
 
 
 @pytest.mark.parametrize(
