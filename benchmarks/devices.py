@@ -15,11 +15,11 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from fusionbench.bench.gpus import visible_gpus
 from fusionbench.bench.jobs import Place
-from fusionbench.bench.run import Runner
-from fusionbench.bench.selftest import SelfTest
 from fusionbench.cli.progress import LineWatcher
+from fusionbench.engines.gpus import visible_gpus
+from fusionbench.engines.runner import Runner
+from fusionbench.engines.selftest import SelfTest
 from fusionbench.plan.load import suite_of
 from fusionbench.plan.source import parse_source
 from fusionbench.plan.suite import Suite

@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 
 from fusionbench.bench.jobs import Place
-from fusionbench.bench.run import Runner
 from fusionbench.cli.progress import LineWatcher
+from fusionbench.engines.runner import Runner
 from fusionbench.plan.load import suite_of
 from fusionbench.plan.source import parse_source
 from fusionbench.records.environment import environment

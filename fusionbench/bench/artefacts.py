@@ -26,7 +26,7 @@ from fusionbench.core.files import write_over
 from fusionbench.core.locks import locked
 from fusionbench.data.base import MultimodalData
 from fusionbench.fusion.base import FusionModule
-from fusionbench.plan.load import slug
+from fusionbench.plan.names import slug
 from fusionbench.plan.suite import RunSpec
 from fusionbench.records.record import RESULTS_VERSION
 from fusionbench.training.fit import OnEpoch

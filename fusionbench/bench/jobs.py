@@ -10,7 +10,7 @@ from socket import socket
 from typing import Any, Literal, NoReturn
 
 from fusionbench.core.errors import Interrupted
-from fusionbench.core.seat import ALONE, Seat
+from fusionbench.core.ranks import ALONE, Ranks
 from fusionbench.plan.suite import Choice, RunSpec
 
 SESSION_MEASURES = ("latency",)
@@ -43,7 +43,7 @@ class TrainJob:
 
 
 @dataclass(frozen=True)
-class MeetJob:
+class RendezvousJob:
     """Nothing but what training on several devices costs before its first step; see selftest."""
 
     place: Place
@@ -90,12 +90,12 @@ class LatencyJob:
     options: dict[str, Any]
 
 
-Job = TrainJob | MeasureJob | PrepareJob | PretrainJob | LatencyJob | MeetJob
+Job = TrainJob | MeasureJob | PrepareJob | PretrainJob | LatencyJob | RendezvousJob
 
 
 def devices_of(job: Job) -> int:
     """How many processes do the job together."""
-    return job.devices if isinstance(job, TrainJob | MeetJob) else 1
+    return job.devices if isinstance(job, TrainJob | RendezvousJob) else 1
 
 
 def runs_of(job: Job) -> tuple[RunSpec, ...]:
@@ -103,21 +103,21 @@ def runs_of(job: Job) -> tuple[RunSpec, ...]:
     match job:
         case PrepareJob() | LatencyJob():
             return job.runs
-        case MeetJob():
+        case RendezvousJob():
             return ()
         case _:
             return (job.run,)
 
 
 @dataclass(frozen=True)
-class Post:
+class WorkerContext:
     """What a worker process is given besides its job."""
 
     log: Path | None = None
     """Where its output goes; None: where the launcher's goes."""
     gpus: tuple[str, ...] = ()
     """The GPUs it may see; none: whatever the launcher sees."""
-    seat: Seat = ALONE
+    ranks: Ranks = ALONE
     port: int = 0
     """Where the processes of a group meet on this machine."""
     listener: socket | None = None

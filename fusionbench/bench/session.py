@@ -14,11 +14,11 @@ from fusionbench.bench.build import Unsuitable, build, data_facts, dataset_of, s
 from fusionbench.bench.jobs import SESSION_MEASURES, LatencyJob, MeasureJob, Message, PrepareJob, Report, TrainJob
 from fusionbench.core.catalogue import load, with_later
 from fusionbench.core.errors import Interrupted, UserError, reason_of
-from fusionbench.core.seat import Seat
+from fusionbench.core.ranks import Ranks
 from fusionbench.data.base import MultimodalData
 from fusionbench.fusion.base import FusionModule
 from fusionbench.measure.latency import measure as measure_latency
-from fusionbench.plan.load import slug
+from fusionbench.plan.names import slug
 from fusionbench.plan.suite import RunSpec
 from fusionbench.records.store import Store, stated
 
@@ -49,7 +49,7 @@ def store_measures(store: Store, job: TrainJob | MeasureJob, module: FusionModul
 def prepare(job: PrepareJob) -> Message:
     """One dataset ready, every model built once; the message carries the data's facts."""
     data = _ready(job)
-    data.share_out(Seat(0, job.devices))
+    data.share_out(Ranks(0, job.devices))
     for run in job.runs:
         _try(run, data)
     return Message("finished", "prepared", facts=asdict(data_facts(job.runs[0], data)))

@@ -18,7 +18,7 @@ from fusionbench.bench.jobs import Message, Report, TrainJob
 from fusionbench.bench.session import store_measures
 from fusionbench.bench.tuning import Chosen, chosen_learning_rate
 from fusionbench.core.errors import Diverged, Interrupted, UserError, reason_of
-from fusionbench.core.seat import ALONE, Seat
+from fusionbench.core.ranks import ALONE, Ranks
 from fusionbench.data.base import MultimodalData
 from fusionbench.plan.suite import RunSpec
 from fusionbench.records.record import Record, Status
@@ -27,21 +27,21 @@ from fusionbench.training.fit import OnEpoch, Tested, evaluate, fit
 from fusionbench.training.group import can_be_shared, has_lost_another
 from fusionbench.training.resamples import resamples_of, seed_of
 
-Meet = Callable[[], AbstractContextManager[None]]
+Join = Callable[[], AbstractContextManager[None]]
 """Enters the group of the processes that train together; see training/group.py."""
 
 
-def train(job: TrainJob, report: Report, seat: Seat = ALONE, meet: Meet = nullcontext) -> Message:
+def train(job: TrainJob, report: Report, ranks: Ranks = ALONE, join: Join = nullcontext) -> Message:
     """A run always leaves a record: this is the one place that turns an exception into a status and a reason.
 
     Of a group the first process publishes; if another fails, it says so and the launcher publishes.
     """
     store = Store(job.place.results, job.place.suite)
     started = datetime.now(UTC)
-    if seat.is_first:
+    if ranks.is_first:
         store.put_old_aside(job.run)  # With what lies beside it, before new files take their names.
     try:
-        record = _trained(job, report, store, started, seat, meet)
+        record = _trained(job, report, store, started, ranks, join)
     except (UserError, Interrupted):
         raise  # The user's to mend, or nobody's: no result of the strategy.
     except Diverged as error:
@@ -49,17 +49,17 @@ def train(job: TrainJob, report: Report, seat: Seat = ALONE, meet: Meet = nullco
     except OSError as error:
         raise UserError(f"{job.run.key}: {error.strerror}: {error.filename or job.place.results}") from error
     except Exception as error:
-        if seat.of > 1 and (has_lost_another(error) or report.is_abandoned()):
+        if ranks.world_size > 1 and (has_lost_another(error) or report.is_abandoned()):
             raise Interrupted from error  # The one that is gone has the reason.
         traceback.print_exc()
         record = _ended(job, "failed", reason_of(error), started)
-    if seat.is_first:
+    if ranks.is_first:
         store.publish(record)
     facts = {"score": record.score, "seconds": record.train_seconds}
     return Message("finished", record.status, facts={**facts, "reason": record.reason})
 
 
-def _trained(job: TrainJob, report: Report, store: Store, started: datetime, seat: Seat, meet: Meet) -> Record:
+def _trained(job: TrainJob, report: Report, store: Store, started: datetime, ranks: Ranks, join: Join) -> Record:
     run = job.run
     data = _data_for(run, job.place.data)
     facts = data_facts(run, data)
@@ -71,22 +71,22 @@ def _trained(job: TrainJob, report: Report, store: Store, started: datetime, sea
     optimiser = replace(fixed.setting.optimiser, learning_rate=chosen.learning_rate)
     module = build(run, replace(fixed.setting, optimiser=optimiser))
     load_pretrained(module, run, data, job.place.data)
-    if seat.of > 1 and not can_be_shared(module):
-        if not seat.is_first:
+    if ranks.world_size > 1 and not can_be_shared(module):
+        if not ranks.is_first:
             return _ended(job, "done", "", started)
-        seat, meet = ALONE, nullcontext
-    data.share_out(seat)
-    if seat.is_first:
+        ranks, join = ALONE, nullcontext
+    data.share_out(ranks)
+    if ranks.is_first:
         store_measures(store, job, module, data)
-    with meet():
+    with join():
         with seeded(run.seed, "training"):
-            fitted = fit(module, data, run.budget, _teller(report, run.budget.epochs, seat))
+            fitted = fit(module, data, run.budget, _teller(report, run.budget.epochs, ranks))
         tested = evaluate(module, data, run.budget) if run.role == "final" else None  # A trial never sees a test row.
-    if seat.is_first and tested:
+    if ranks.is_first and tested:
         _publish_tested(store, run, tested, data)
     return replace(
         _ended(job, "done", "", started),
-        devices=seat.of,
+        devices=ranks.world_size,
         options=fixed.options | _tuned(chosen),
         task=_task_facts(data),
         scores=tested.scores if tested else {},
@@ -124,9 +124,9 @@ def _tuned(chosen: Chosen) -> dict[str, Any]:
     return {"learning_rate": chosen.learning_rate, "trials": chosen.validation}
 
 
-def _teller(report: Report, total: int, seat: Seat) -> OnEpoch:
+def _teller(report: Report, total: int, ranks: Ranks) -> OnEpoch:
     """Progress to the launcher, by the first process of a group alone."""
-    return lambda epoch, _: report.progress(epoch, total) if seat.is_first else None
+    return lambda epoch, _: report.progress(epoch, total) if ranks.is_first else None
 
 
 def _ended(job: TrainJob, status: Status, reason: str, started: datetime) -> Record:

@@ -12,7 +12,7 @@ from pathlib import Path
 from fusionbench.cli.arguments import parser
 from fusionbench.cli.suites import counted, runner_for, selected, show_report, tell, watcher_for, written
 from fusionbench.core.output import never_fail
-from fusionbench.core.seat import seat_under_torchrun
+from fusionbench.core.ranks import ranks_under_torchrun
 
 DONE, SOME_FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 AGAIN = ("failed", "diverged", "skipped")
@@ -62,8 +62,7 @@ def list_(options: argparse.Namespace) -> int:
 
 def plan(options: argparse.Namespace) -> int:
     """The runs, their keys, and which are done."""
-    from fusionbench.plan.load import slug
-    from fusionbench.plan.tracks import track_label
+    from fusionbench.plan.names import slug, track_label
     from fusionbench.records.trials import all_trials
 
     suite, store, runs = selected(options)
@@ -100,13 +99,13 @@ def run(options: argparse.Namespace) -> int:
         from fusionbench.core.errors import UserError
 
         raise UserError(f"--again {options.again}: give one or more of {','.join(AGAIN)}")
-    seat = seat_under_torchrun(os.environ)
-    if seat is not None:
-        from fusionbench.cli.together import train_together
+    ranks = ranks_under_torchrun(os.environ)
+    if ranks is not None:
+        from fusionbench.cli.torchrun import train_under_torchrun
 
-        if not train_together(options, suite, runs, seat, again):
+        if not train_under_torchrun(options, suite, runs, ranks, again):
             return SOME_FAILED
-        if not seat.is_first:
+        if not ranks.is_first:
             return DONE
         again = frozenset()  # Done just now; what follows is for one process alone: measures, tables.
     pending = [one for one in runs if store.is_wanted(one, again)]

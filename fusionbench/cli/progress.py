@@ -18,7 +18,7 @@ from rich.progress import (
 )
 
 from fusionbench.bench.jobs import Job, MeasureJob, Message, PrepareJob, PretrainJob, TrainJob
-from fusionbench.bench.titles import title
+from fusionbench.engines.titles import title
 
 
 def outcome(message: Message) -> str:

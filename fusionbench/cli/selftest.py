@@ -6,9 +6,9 @@ import argparse
 import os
 import tempfile
 
-from fusionbench.bench.gpus import refuse_too_many, refuse_uneven, visible_gpus
-from fusionbench.bench.selftest import Compared, SelfTest
 from fusionbench.cli.suites import place_of, watcher_for
+from fusionbench.engines.gpus import refuse_too_many, refuse_uneven, visible_gpus
+from fusionbench.engines.selftest import Compared, SelfTest
 from fusionbench.plan.load import load_suite
 
 SUITE = "selftest"

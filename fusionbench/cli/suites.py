@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fusionbench.bench.jobs import Place
-    from fusionbench.bench.launch import Watcher
-    from fusionbench.bench.run import Runner
     from fusionbench.cli.progress import LineWatcher, LiveWatcher
+    from fusionbench.engines.local import Watcher
+    from fusionbench.engines.runner import Runner
     from fusionbench.plan.suite import RunSpec, Suite
     from fusionbench.records.store import Store
 
@@ -51,8 +51,8 @@ def place_of(options: argparse.Namespace, suite: Suite) -> Place:
 
 def runner_for(options: argparse.Namespace, suite: Suite, watcher: Watcher) -> Runner:
     """What does the suite's work with so many workers on so many devices each."""
-    from fusionbench.bench.gpus import refuse_too_many, refuse_uneven, visible_gpus, workers_by_default
-    from fusionbench.bench.run import Runner
+    from fusionbench.engines.gpus import refuse_too_many, refuse_uneven, visible_gpus, workers_by_default
+    from fusionbench.engines.runner import Runner
     from fusionbench.records.environment import emulates_bfloat16
 
     place = place_of(options, suite)

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from fusionbench.core.batch import MultimodalBatch
 from fusionbench.core.errors import UserError
-from fusionbench.core.seat import ALONE, Seat
+from fusionbench.core.ranks import ALONE, Ranks
 from fusionbench.core.sources import own_source
 from fusionbench.core.task import TaskSpec
 from fusionbench.data.checks import refuse_arrays, refuse_batches, refuse_names, refuse_rows, refuse_task, stated_view
@@ -50,7 +50,7 @@ class MultimodalData(LightningDataModule):
         self.tensors: dict[str, Tensor] = {}
         self.parts: Split | None = None
         self.fingerprint = ""
-        self.seat = ALONE
+        self.ranks = ALONE
         self.augments = True
         """False where every encoder is frozen: training rows are then seen as validation rows, alike in every epoch."""
 
@@ -136,7 +136,7 @@ class MultimodalData(LightningDataModule):
         """
         return None
 
-    def share_out(self, seat: Seat) -> None:
+    def share_out(self, ranks: Ranks) -> None:
         """From now on give this process's part alone: of every training batch, and of the validation and test rows.
 
         Raises:
@@ -144,17 +144,18 @@ class MultimodalData(LightningDataModule):
         """
         assert self.parts is not None
         together = min(self.batch_size, len(self.parts.train))
-        if together % seat.of:
+        if together % ranks.world_size:
             raise UserError(
-                f"{self.name}: a training batch of {together} samples cannot be shared out among {seat.of} devices;"
-                f"\ntake a number of devices that divides it, or a smaller budget.batch_size that it divides"
+                f"{self.name}: a training batch of {together} samples cannot be shared out among "
+                f"{ranks.world_size} devices;\n"
+                f"take a number of devices that divides it, or a smaller budget.batch_size that it divides"
             )
         for part, count in self.parts.counts.items():
-            if count < seat.of:
+            if count < ranks.world_size:
                 raise UserError(
-                    f"{self.name}: {part} has {count} rows, fewer than {seat.of} devices; take fewer devices"
+                    f"{self.name}: {part} has {count} rows, fewer than {ranks.world_size} devices; take fewer devices"
                 )
-        self.seat = seat
+        self.ranks = ranks
 
     # --- Lightning -----------------------------------------------------------------------------------------------
 
@@ -191,7 +192,7 @@ class MultimodalData(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[MultimodalBatch]:
         """Shuffled anew every epoch from (seed, epoch)."""
-        self._sit_down()
+        self._take_ranks()
         order = self.train_order()
         batches = _Batches(order, partial(self._training_batch, order))
         # batch_size=None: the sampler gives whole batches of rows, so no worker processes and no collating.
@@ -212,20 +213,20 @@ class MultimodalData(LightningDataModule):
         return self.test_dataloader()
 
     def _loader(self, rows: Rows) -> DataLoader[MultimodalBatch]:
-        self._sit_down()
-        order = InOrder(rows[self.seat.span(len(rows))])
+        self._take_ranks()
+        order = InOrder(rows[self.ranks.span(len(rows))])
         return DataLoader(_Batches(order, self.batch), batch_size=None, sampler=order)
 
     def _training_batch(self, order: EpochOrder, rows: Rows) -> MultimodalBatch:
         batch = self.train_batch(rows, order.epoch) if self.augments else self.batch(rows)
         # Made whole, then cut: padding and augmentation are those of one process.
-        return batch if self.seat.of == 1 else batch.part(self.seat.span(len(batch)))
+        return batch if self.ranks.world_size == 1 else batch.part(self.ranks.span(len(batch)))
 
-    def _sit_down(self) -> None:
+    def _take_ranks(self) -> None:
         """Under a Trainer with several devices, share out among them, unless our own runner has done so."""
         found = getattr(self, "trainer", None)
-        if found is not None and found.world_size > 1 and self.seat.of == 1:
-            self.share_out(Seat(found.global_rank, found.world_size))
+        if found is not None and found.world_size > 1 and self.ranks.world_size == 1:
+            self.share_out(Ranks(found.global_rank, found.world_size))
 
 
 class _Batches(Dataset[MultimodalBatch], Sized):

@@ -9,14 +9,14 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from fusionbench.core.canonical import short_key
-from fusionbench.core.catalogue import Plugin, PluginKind, changed_options, checked_options, describe
+from fusionbench.core.catalogue import Plugin, PluginKind, checked_options, describe
 from fusionbench.core.errors import UserError, shown, unknown
 from fusionbench.core.task import ModalityKind
+from fusionbench.plan.names import track_label
 from fusionbench.plan.schema import FileBudget, FileChoice, FileEncoder, validated
 from fusionbench.plan.source import Source, TreePath, read_source, with_settings
 from fusionbench.plan.suite import Budget, Choice, Row, Suite
-from fusionbench.plan.tracks import filled_track, track_label
+from fusionbench.plan.tracks import filled_track
 
 NAME = r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*"
 
@@ -65,17 +65,6 @@ def modality_kinds(dataset: Choice) -> dict[str, ModalityKind]:
     if view not in views:
         raise unknown(f"view of dataset '{dataset.name}' called", view, views)
     return views[view]
-
-
-def slug(kind: PluginKind, choice: Choice) -> str:
-    """The choice as a folder name: `synthetic_pid+relation=synergy`; long or odd options become 6 hex digits."""
-    changed = changed_options(describe(kind, choice.name), choice.options)
-    plain = "".join(f"+{name}={value}" for name, value in sorted(changed.items()))
-    if not plain:
-        return choice.name
-    if len(plain) <= 60 and re.fullmatch(r"[A-Za-z0-9_+=.-]*", plain):
-        return choice.name + plain
-    return f"{choice.name}+{short_key(changed, 6)}"
 
 
 _VIEWS = TypeAdapter(dict[str, dict[str, ModalityKind]])

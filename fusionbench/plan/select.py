@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from fusionbench.core.errors import UserError, unknown
-from fusionbench.plan.load import slug
+from fusionbench.plan.names import slug
 from fusionbench.plan.suite import Choice, RunSpec
 
 FIELDS = ("dataset", "strategy", "seed", "key")

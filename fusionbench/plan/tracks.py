@@ -99,12 +99,6 @@ def filled_track(
     return Choice(name, options)
 
 
-def track_label(track: Choice) -> str:
-    """The track as files and groups name it: `matched_parameters+target=100000`; one of a kind within a suite."""
-    target = track.options.get("target")
-    return track.name if target is None else f"{track.name}+target={target}"
-
-
 def chooses_rate(run: RunSpec) -> bool:
     """Whether a run's learning rate is chosen by trials."""
     return run.role == "final" and len(_first_round(run)) > 1

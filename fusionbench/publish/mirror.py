@@ -7,9 +7,8 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from fusionbench.core.canonical import sha256_of, short_key
-from fusionbench.plan.load import slug
+from fusionbench.plan.names import slug, track_label
 from fusionbench.plan.suite import RunSpec, Suite
-from fusionbench.plan.tracks import track_label
 from fusionbench.records.record import Record
 from fusionbench.records.store import LATENCY, STATED, Store
 

@@ -20,9 +20,8 @@ import numpy as np
 from fusionbench.core.canonical import short_key
 from fusionbench.core.errors import UserError
 from fusionbench.core.files import sweep, write_beside, write_new, write_over
-from fusionbench.plan.load import slug
+from fusionbench.plan.names import slug, track_label
 from fusionbench.plan.suite import SAME_ENCODERS, Choice, RunSpec
-from fusionbench.plan.tracks import track_label
 from fusionbench.records import resamples
 from fusionbench.records.record import (
     RESULTS_VERSION,

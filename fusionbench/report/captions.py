@@ -8,8 +8,9 @@ from collections.abc import Iterator
 
 from fusionbench.core.catalogue import describe
 from fusionbench.core.errors import UserError
+from fusionbench.plan.names import track_label
 from fusionbench.plan.suite import MATCHED_PARAMETERS
-from fusionbench.plan.tracks import FACTOR, is_at_limit, track_label
+from fusionbench.plan.tracks import FACTOR, is_at_limit
 from fusionbench.report.collect import Outcome, State
 from fusionbench.report.latency import ENOUGH_CALLS, ENOUGH_SECONDS
 from fusionbench.report.numbers import score, significant

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from fusionbench.core.canonical import short_key
 from fusionbench.core.catalogue import PluginKind, describe
 from fusionbench.core.errors import UserError
-from fusionbench.plan.load import slug
+from fusionbench.plan.names import slug
 from fusionbench.plan.suite import Choice, Row, RunSpec, Suite
 from fusionbench.records.record import Record
 from fusionbench.records.store import Store

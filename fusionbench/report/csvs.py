@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from fusionbench.plan.tracks import track_label
+from fusionbench.plan.names import track_label
 from fusionbench.report.captions import BAD, note
 from fusionbench.report.tables import Table, TableRow
 

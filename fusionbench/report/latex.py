@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from fusionbench.plan.tracks import track_label
+from fusionbench.plan.names import track_label
 from fusionbench.report.captions import caption, note
 from fusionbench.report.layout import Column, columns
 from fusionbench.report.tables import Table, TableRow

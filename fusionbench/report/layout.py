@@ -11,7 +11,7 @@ from rich.console import Group
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from fusionbench.plan.tracks import track_label
+from fusionbench.plan.names import track_label
 from fusionbench.report.captions import caption, note, problems, short_caption, title
 from fusionbench.report.latency import Scope
 from fusionbench.report.numbers import count, milliseconds, score

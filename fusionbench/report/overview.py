@@ -9,7 +9,7 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 
-from fusionbench.plan.tracks import track_label
+from fusionbench.plan.names import track_label
 from fusionbench.report.captions import BAD, title
 from fusionbench.report.layout import ESCAPED
 from fusionbench.report.numbers import score

@@ -19,7 +19,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from fusionbench.plan.tracks import track_label
+from fusionbench.plan.names import track_label
 from fusionbench.report.axes import scale_cost, scale_score
 from fusionbench.report.captions import title
 from fusionbench.report.labels import Box, Spot, place

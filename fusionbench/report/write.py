@@ -11,8 +11,8 @@ from rich.console import Console
 from fusionbench.core.errors import UserError
 from fusionbench.core.files import write_over
 from fusionbench.core.surroundings import alone
+from fusionbench.plan.names import track_label
 from fusionbench.plan.suite import Suite
-from fusionbench.plan.tracks import track_label
 from fusionbench.records.store import Store
 from fusionbench.report.csvs import seeds_csv, table_csv
 from fusionbench.report.latex import latex

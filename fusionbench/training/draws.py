@@ -17,15 +17,15 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from fusionbench.core.seat import Seat
+from fusionbench.core.ranks import Ranks
 
 
 class SharedDraws(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """While it is entered, random operations on `batch` samples are this device's part of those on everybody's."""
 
-    def __init__(self, seat: Seat, batch: int) -> None:
+    def __init__(self, ranks: Ranks, batch: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.seat, self.batch = seat, batch
+        self.ranks, self.batch = ranks, batch
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         """Called for every operation of PyTorch's core."""
@@ -40,7 +40,7 @@ class SharedDraws(TorchDispatchMode):  # type: ignore[no-untyped-call]
         place = _argument(func, "size")
         if place < len(args) and args[place] and self._is_multiple(args[place][0]):
             mine = args[place][0]
-            whole = func(*args[:place], [mine * self.seat.of, *args[place][1:]], *args[place + 1 :], **given)
+            whole = func(*args[:place], [mine * self.ranks.world_size, *args[place][1:]], *args[place + 1 :], **given)
             return whole[self._span(mine)].clone()
         return func(*args, **given)
 
@@ -59,8 +59,8 @@ class SharedDraws(TorchDispatchMode):  # type: ignore[no-untyped-call]
         for mine, wide in zip(args, whole, strict=True):
             if result is wide:
                 return mine  # An operation in place gives back what it was given.
-        if isinstance(result, Tensor) and result.dim() and not len(result) % (self.batch * self.seat.of):
-            return result[self._span(len(result) // self.seat.of)].clone()
+        if isinstance(result, Tensor) and result.dim() and not len(result) % (self.batch * self.ranks.world_size):
+            return result[self._span(len(result) // self.ranks.world_size)].clone()
         return result
 
     def _widened(self, mine: Tensor) -> Tensor:
@@ -68,7 +68,7 @@ class SharedDraws(TorchDispatchMode):  # type: ignore[no-untyped-call]
         # From the outermost dimension in memory to the innermost: generators fill a tensor in that order.
         strides = mine.stride()
         order = sorted(range(mine.dim()), key=lambda axis: -strides[axis])
-        sizes = [mine.shape[axis] * (self.seat.of if axis == 0 else 1) for axis in order]
+        sizes = [mine.shape[axis] * (self.ranks.world_size if axis == 0 else 1) for axis in order]
         whole = torch.ones(sizes, dtype=mine.dtype, device=mine.device)
         whole = whole.permute([order.index(axis) for axis in range(mine.dim())])
         whole[self._span(len(mine))] = mine
@@ -81,7 +81,7 @@ class SharedDraws(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return length > 0 and length % self.batch == 0
 
     def _span(self, mine: int) -> slice:
-        return slice(self.seat.rank * mine, (self.seat.rank + 1) * mine)
+        return slice(self.ranks.rank * mine, (self.ranks.rank + 1) * mine)
 
 
 @lru_cache(maxsize=4096)

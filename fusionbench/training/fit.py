@@ -20,13 +20,13 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from fusionbench.core.errors import Diverged
-from fusionbench.core.seat import Seat
+from fusionbench.core.ranks import Ranks
 from fusionbench.core.surroundings import alone
 from fusionbench.core.task import TaskSpec
 from fusionbench.data.base import MultimodalData
 from fusionbench.fusion.base import FusionModule
 from fusionbench.plan.suite import Budget
-from fusionbench.training.group import GroupStrategy, Met
+from fusionbench.training.group import GroupEnvironment, GroupStrategy
 from fusionbench.training.predictions import gathered, predictions
 
 OnEpoch = Callable[[int, dict[str, float]], None]
@@ -62,9 +62,9 @@ def fit(module: FusionModule, data: MultimodalData, budget: Budget, on_epoch: On
         Diverged: the training loss or a validation score left the finite numbers.
     """
     best = _KeepBest(module.task.metric, budget.patience, on_epoch)
-    trainer = _trainer(budget, [best], data.seat)
+    trainer = _trainer(budget, [best], data.ranks)
     started = time.perf_counter()
-    with _attention(budget, data.seat):
+    with _attention(budget, data.ranks):
         trainer.fit(module, datamodule=data)
     seconds = time.perf_counter() - started
     module.load_state_dict(best.weights)
@@ -78,9 +78,9 @@ def evaluate(module: FusionModule, data: MultimodalData, budget: Budget) -> Test
         Diverged: a test score is not finite.
     """
     collected = _Collect(module.task)
-    trainer = _trainer(budget, [collected], data.seat)
+    trainer = _trainer(budget, [collected], data.ranks)
     (found,) = trainer.test(module, datamodule=data, verbose=False)
-    joined = gathered(collected.parts, data.seat)
+    joined = gathered(collected.parts, data.ranks)
     scores = {name: float(value) for name, value in found.items()}
     if not all(math.isfinite(value) for value in scores.values()):
         raise Diverged("a test score was not finite")
@@ -94,9 +94,9 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
 
 
-def _trainer(budget: Budget, callbacks: list[Callback], seat: Seat) -> Trainer:
+def _trainer(budget: Budget, callbacks: list[Callback], ranks: Ranks) -> Trainer:
     with alone(), _no_callbacks_of_others():  # Lightning takes what is not given here from variables PL_TRAINER_*.
-        return _made(budget, callbacks, seat)
+        return _made(budget, callbacks, ranks)
 
 
 @contextmanager
@@ -109,15 +109,16 @@ def _no_callbacks_of_others() -> Iterator[None]:
         yield
 
 
-def _made(budget: Budget, callbacks: list[Callback], seat: Seat) -> Trainer:
+def _made(budget: Budget, callbacks: list[Callback], ranks: Ranks) -> Trainer:
     return Trainer(
         max_epochs=budget.epochs,
-        accelerator="auto" if seat.of == 1 or torch.cuda.is_available() else "cpu",  # What gloo is between.
-        devices=seat.local_of,
-        num_nodes=seat.of // seat.local_of,
-        strategy="auto" if seat.of == 1 else GroupStrategy(seat),
-        plugins=[Met(seat)] if seat.of == 1 else None,  # Else Lightning looks for a scheduler's variables.
-        sync_batchnorm=seat.of > 1 and torch.cuda.is_available(),  # PyTorch has none between processors.
+        accelerator="auto" if ranks.world_size == 1 or torch.cuda.is_available() else "cpu",  # What gloo is between.
+        devices=ranks.local_world_size,
+        num_nodes=ranks.world_size // ranks.local_world_size,
+        strategy="auto" if ranks.world_size == 1 else GroupStrategy(ranks),
+        # Else Lightning looks for a scheduler's variables.
+        plugins=[GroupEnvironment(ranks)] if ranks.world_size == 1 else None,
+        sync_batchnorm=ranks.world_size > 1 and torch.cuda.is_available(),  # PyTorch has none between processors.
         precision=budget.precision,
         callbacks=callbacks,
         logger=False,
@@ -130,9 +131,9 @@ def _made(budget: Budget, callbacks: list[Callback], seat: Seat) -> Trainer:
     )
 
 
-def _attention(budget: Budget, seat: Seat) -> AbstractContextManager[None]:
+def _attention(budget: Budget, ranks: Ranks) -> AbstractContextManager[None]:
     """Fused attention on GPUs has its dropout drawn within the kernel, where it cannot be shared out."""
-    fused = seat.of > 1 and budget.dropout > 0 and torch.cuda.is_available()
+    fused = ranks.world_size > 1 and budget.dropout > 0 and torch.cuda.is_available()
     return sdpa_kernel(SDPBackend.MATH) if fused else nullcontext()
 
 

@@ -16,7 +16,7 @@ from torch import distributed, nn
 from torch.distributed.distributed_c10d import Store
 
 from fusionbench.core.errors import Diverged
-from fusionbench.core.seat import Seat
+from fusionbench.core.ranks import Ranks
 from fusionbench.training.draws import SharedDraws
 
 HOST = "127.0.0.1"
@@ -39,14 +39,16 @@ def store_at(port: int, listener: socket.socket | None, of: int) -> Store:
 
 
 @contextmanager
-def joined(seat: Seat, store: Store) -> Iterator[None]:
+def joined(ranks: Ranks, store: Store) -> Iterator[None]:
     """A process group, for as long as one model trains."""
     if torch.cuda.is_available():
-        torch.cuda.set_device(seat.local_rank)
-    distributed.init_process_group(backend(), store=store, rank=seat.rank, world_size=seat.of, timeout=PATIENCE)
+        torch.cuda.set_device(ranks.local_rank)
+    distributed.init_process_group(
+        backend(), store=store, rank=ranks.rank, world_size=ranks.world_size, timeout=PATIENCE
+    )
     try:
         yield
-        distributed.barrier(device_ids=[seat.local_rank] if torch.cuda.is_available() else None)
+        distributed.barrier(device_ids=[ranks.local_rank] if torch.cuda.is_available() else None)
     except Diverged:  # On all of them, so that the group ends as it does after training.
         distributed.destroy_process_group()
         raise
@@ -69,23 +71,25 @@ def can_be_shared(module: nn.Module) -> bool:
 class GroupStrategy(DDPStrategy):
     """Lightning's DDP in processes that are there and have met, where random draws are those of one process."""
 
-    def __init__(self, seat: Seat) -> None:
+    def __init__(self, ranks: Ranks) -> None:
         # A strategy may leave parameters out of a step: that trains on one device, so it has to on several.
-        super().__init__(cluster_environment=Met(seat), process_group_backend=backend(), find_unused_parameters=True)
-        self.seat = seat
+        super().__init__(
+            cluster_environment=GroupEnvironment(ranks), process_group_backend=backend(), find_unused_parameters=True
+        )
+        self.ranks = ranks
 
     def training_step(self, *arguments: Any) -> Any:  # Lightning gives no keywords.
         """One step of the module, whoever wrote it."""
-        with SharedDraws(self.seat, len(arguments[0])):
+        with SharedDraws(self.ranks, len(arguments[0])):
             return super().training_step(*arguments)
 
 
-class Met(ClusterEnvironment):
+class GroupEnvironment(ClusterEnvironment):
     """What Lightning asks about the group, or a process alone; nothing is left for it to start, or to look for."""
 
-    def __init__(self, seat: Seat) -> None:
+    def __init__(self, ranks: Ranks) -> None:
         super().__init__()
-        self.seat = seat
+        self.ranks = ranks
 
     creates_processes_externally = True
     main_address, main_port = HOST, 0
@@ -97,25 +101,25 @@ class Met(ClusterEnvironment):
 
     def world_size(self) -> int:
         """How many."""
-        return self.seat.of
+        return self.ranks.world_size
 
     def set_world_size(self, size: int) -> None:
         """It is known."""
 
     def global_rank(self) -> int:
         """Which of all."""
-        return self.seat.rank
+        return self.ranks.rank
 
     def set_global_rank(self, rank: int) -> None:
         """It is known."""
 
     def local_rank(self) -> int:
         """Which of those on its machine."""
-        return self.seat.local_rank
+        return self.ranks.local_rank
 
     def node_rank(self) -> int:
         """Which machine."""
-        return self.seat.rank // self.seat.local_of
+        return self.ranks.rank // self.ranks.local_world_size
 
 
 def _stay_on_this_machine() -> None:

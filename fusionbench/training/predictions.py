@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, distributed
 
-from fusionbench.core.seat import Seat
+from fusionbench.core.ranks import Ranks
 from fusionbench.core.task import TaskSpec
 from fusionbench.metrics.ranking import top_classes
 
@@ -33,11 +33,11 @@ def predictions(logits: Tensor, targets: Tensor, ids: Tensor, task: TaskSpec) ->
     }
 
 
-def gathered(batches: list[dict[str, NDArray[Any]]], seat: Seat) -> dict[str, NDArray[Any]]:
+def gathered(batches: list[dict[str, NDArray[Any]]], ranks: Ranks) -> dict[str, NDArray[Any]]:
     """Predictions batch by batch, joined; the first process of a group gets those of all, in the order of the rows."""
     own = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
-    if seat.of == 1:
+    if ranks.world_size == 1:
         return own
-    parts: list[Any] | None = [None] * seat.of if seat.is_first else None
+    parts: list[Any] | None = [None] * ranks.world_size if ranks.is_first else None
     distributed.gather_object(own, parts)
     return own if parts is None else {name: np.concatenate([part[name] for part in parts]) for name in own}

@@ -145,7 +145,7 @@ def test_bfloat16_on_a_processor_that_emulates_it_is_told(
     is_told: bool,
 ) -> None:
     monkeypatch.setattr("fusionbench.records.environment.emulates_bfloat16", lambda: emulates)
-    monkeypatch.setattr("fusionbench.bench.gpus.visible_gpus", lambda: gpus)
+    monkeypatch.setattr("fusionbench.engines.gpus.visible_gpus", lambda: gpus)
     options = parser().parse_args(["run", "smoke", "--set", "budget.precision=bf16-mixed"])
     runner_for(options, load_suite("smoke", options.set), LineWatcher(0, 0, print))
     assert ("emulates it" in capsys.readouterr().err) == is_told

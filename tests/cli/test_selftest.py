@@ -72,7 +72,7 @@ def test_one_device_is_compared_with_itself_byte_for_byte(capsys: pytest.Capture
 def test_what_differs_is_named_with_what_to_do(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fusionbench.bench.selftest.CPU_TOLERANCE", -1.0)
+    monkeypatch.setattr("fusionbench.engines.selftest.CPU_TOLERANCE", -1.0)
     assert main(["selftest", "--devices", "2", "--data", "data"]) == 1
     last = capsys.readouterr().out.strip().splitlines()[-1]
     assert last.startswith("NOT fine: chance, concat;")

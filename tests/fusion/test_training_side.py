@@ -23,7 +23,7 @@ from two_processes import together
 from fusionbench.core.batch import MultimodalBatch
 from fusionbench.core.catalogue import load
 from fusionbench.core.errors import UserError
-from fusionbench.core.seat import Seat
+from fusionbench.core.ranks import Ranks
 from fusionbench.core.task import ModalityKind
 from fusionbench.data.synthetic_pid import SyntheticPID
 from fusionbench.fusion._objectives import counted_means, loss_table
@@ -628,14 +628,14 @@ class Patchy(SyntheticPID):
         return replace(batch, present=batch.present | {"b": here})
 
 
-def patchy_scores(seat: Seat, folder: Path) -> dict[str, Any]:
+def patchy_scores(ranks: Ranks, folder: Path) -> dict[str, Any]:
     """What each strategy's training gives after some epochs, on this device's part."""
     found: dict[str, Any] = {}
     for name, options in (("mmpareto", {}), ("alternating", {}), ("gradient_blend", {"super_epoch": 2})):
         data = Patchy(folder, 0, 32, relation="redundant", train=256, validation=72, test=64)
         data.prepare_data()
         data.setup()
-        data.share_out(seat)
+        data.share_out(ranks)
         torch.manual_seed(0)
         encoders = {modality: Choice("mlp", {"width": 8}) for modality in data.task.names}
         module = load("strategy", name)(Setting(data.task, encoders, 8, 8, 0.2, Optimiser(1e-3)), **options)
@@ -646,7 +646,7 @@ def patchy_scores(seat: Seat, folder: Path) -> dict[str, Any]:
 
 def test_several_devices_train_what_one_does_where_modalities_are_missing_unevenly(tmp_path: Path) -> None:
     quiet()
-    one = patchy_scores(Seat(), tmp_path)
+    one = patchy_scores(Ranks(), tmp_path)
     first, second = together(patchy_scores, tmp_path)
     for name in NAMES:
         for curve, values in one[name][0].items():

@@ -52,14 +52,14 @@ def test_the_second_starts_from_other_weights_in_encoder_and_head() -> None:
     assert all(same(second, again))
 
 
-class Together(TwoSeedsOfOneModality):
+class TorchrunProcess(TwoSeedsOfOneModality):
     """A broken copy: trained by the loss of the mean, so that each learns what the other leaves."""
 
     def loss(self, prediction: Prediction, batch: MultimodalBatch) -> Tensor:
         return FusionModule.loss(self, prediction, batch)
 
 
-@pytest.mark.parametrize(("kind", "apart"), [(TwoSeedsOfOneModality, True), (Together, False)])
+@pytest.mark.parametrize(("kind", "apart"), [(TwoSeedsOfOneModality, True), (TorchrunProcess, False)])
 def test_nothing_of_one_enters_the_gradient_of_the_other(kind: type[TwoSeedsOfOneModality], apart: bool) -> None:
     module, batch = kind(setting_of(TASK), modality="m0"), batch_of(TASK, 12)
     parameters = [*module.encoders["m0"].parameters(), *module.heads[0].parameters()]

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from fusionbench.core import catalogue
 from fusionbench.core.catalogue import describe, with_later
-from fusionbench.plan.load import slug, suite_of
+from fusionbench.plan.load import suite_of
+from fusionbench.plan.names import slug
 from fusionbench.plan.source import parse_source
 from fusionbench.plan.suite import Budget, Choice, RunSpec
 

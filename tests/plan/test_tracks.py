@@ -10,6 +10,7 @@ import pytest
 
 from fusionbench.core.errors import UserError
 from fusionbench.plan.load import suite_of
+from fusionbench.plan.names import track_label
 from fusionbench.plan.source import parse_source
 from fusionbench.plan.suite import Choice, RunSpec, Suite
 from fusionbench.plan.tracks import (
@@ -18,7 +19,6 @@ from fusionbench.plan.tracks import (
     chooses_rate,
     is_at_limit,
     learning_rates,
-    track_label,
     trial_at,
 )
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fusionbench.cli.main import main
-from fusionbench.plan.load import load_suite, slug
+from fusionbench.plan.load import load_suite
+from fusionbench.plan.names import slug
 from fusionbench.plan.suite import RunSpec, Suite
 from fusionbench.records.record import DataFacts, Record, Status
 from fusionbench.records.resamples import Resamples

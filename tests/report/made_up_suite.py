@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from fusionbench.plan.load import slug, suite_of
+from fusionbench.plan.load import suite_of
+from fusionbench.plan.names import slug
 from fusionbench.plan.source import parse_source
 from fusionbench.plan.suite import RunSpec, Suite
 from fusionbench.records.record import DataFacts, Record, Status

@@ -16,7 +16,8 @@ from rich.console import Console
 
 from fusionbench.core.catalogue import names
 from fusionbench.core.errors import UserError
-from fusionbench.plan.load import slug, suite_of
+from fusionbench.plan.load import suite_of
+from fusionbench.plan.names import slug
 from fusionbench.plan.source import parse_source
 from fusionbench.plan.suite import Choice
 from fusionbench.records.record import DataFacts

@@ -14,14 +14,15 @@ from fusionbench.bench.build import build, dataset_of, seeded, setting_for
 from fusionbench.core.batch import Encoded, MultimodalBatch
 from fusionbench.core.catalogue import load
 from fusionbench.core.errors import Diverged
-from fusionbench.core.seat import Seat
+from fusionbench.core.ranks import Ranks
 from fusionbench.core.task import ModalitySpec, TaskSpec
 from fusionbench.data.base import MultimodalData
 from fusionbench.data.imdb import IMDB
 from fusionbench.data.splits import Rows, Split
 from fusionbench.fusion.base import FusionModule, Optimiser, Prediction, Setting
 from fusionbench.fusion.concat import ConcatFusion
-from fusionbench.plan.load import slug, suite_of
+from fusionbench.plan.load import suite_of
+from fusionbench.plan.names import slug
 from fusionbench.plan.source import parse_source
 from fusionbench.plan.suite import Budget, Choice
 from fusionbench.training.fit import evaluate, fit
@@ -94,7 +95,7 @@ class BurstsOnOne(ConcatFusion):
         return super().loss(prediction, batch) * (float("nan") if spoiled else 1.0)
 
 
-def digits_scores(seat: Seat, folder: Path, batch_size: int = 128, only: tuple[str, ...] = ()) -> Scores:
+def digits_scores(ranks: Ranks, folder: Path, batch_size: int = 128, only: tuple[str, ...] = ()) -> Scores:
     """Every strategy of the folder that has something to train, or only some."""
     found = {}
     for run in suite_of(parse_source(SUITE.replace("BATCH", str(batch_size)), "s.yaml")).runs():
@@ -106,11 +107,11 @@ def digits_scores(seat: Seat, folder: Path, batch_size: int = 128, only: tuple[s
         if can_be_shared(module) and (not only or run.strategy.name in only):
             budget = GENTLE if run.strategy.name in STEEP else run.budget
             module.setting = replace(module.setting, optimiser=Optimiser(budget.learning_rate, budget.weight_decay))
-            found[slug("strategy", run.strategy)] = _scores(module, data, seat, budget)
+            found[slug("strategy", run.strategy)] = _scores(module, data, ranks, budget)
     return found
 
 
-def own_scores(seat: Seat, folder: Path, name: str) -> Scores | str:
+def own_scores(ranks: Ranks, folder: Path, name: str) -> Scores | str:
     """One of the strategies above, on digits; in words if it diverged."""
     (run, *_) = suite_of(parse_source(SUITE.replace("BATCH", "128"), "s.yaml")).runs()
     data = dataset_of(run, folder)
@@ -120,21 +121,21 @@ def own_scores(seat: Seat, folder: Path, name: str) -> Scores | str:
     with seeded(0, "fusion"):
         module = {"Partly": Partly, "BurstsOnOne": BurstsOnOne}[name](Setting(data.task, encoders, 16, 16, 0.3))
     try:
-        return {name: _scores(module, data, seat, run.budget)}
+        return {name: _scores(module, data, ranks, run.budget)}
     except Diverged as error:
         return str(error)
 
 
-def tags_scores(seat: Seat, folder: Path) -> Scores:
+def tags_scores(ranks: Ranks, folder: Path) -> Scores:
     """Multilabel."""
     data = Tags(folder, 0, batch_size=32)
     data.prepare_data()
     data.setup()
     encoders = {name: Choice("mlp", {"width": 16, "depth": 1}) for name in data.task.names}
-    return {"gated": _scores(_gated(data, encoders), data, seat, Budget(3, 32, 3e-3, dropout=0.3))}
+    return {"gated": _scores(_gated(data, encoders), data, ranks, Budget(3, 32, 3e-3, dropout=0.3))}
 
 
-def gaps_scores(seat: Seat, folder: Path, strategies: tuple[str, ...]) -> Scores:
+def gaps_scores(ranks: Ranks, folder: Path, strategies: tuple[str, ...]) -> Scores:
     """Some strategies where modalities are missing and devices have other numbers of them."""
     data = Gaps(folder, 0, batch_size=32)
     data.prepare_data()
@@ -144,11 +145,11 @@ def gaps_scores(seat: Seat, folder: Path, strategies: tuple[str, ...]) -> Scores
     for name in strategies:
         with seeded(0, "fusion"):
             module: FusionModule = load("strategy", name)(Setting(data.task, encoders, 16, 16, 0.3))
-        found[name] = _scores(module, data, seat, Budget(3, 32, 3e-3, dropout=0.3))
+        found[name] = _scores(module, data, ranks, Budget(3, 32, 3e-3, dropout=0.3))
     return found
 
 
-def review_scores(seat: Seat, folder: Path) -> Scores:
+def review_scores(ranks: Ranks, folder: Path) -> Scores:
     """Reviews of different lengths, in batches of like length, by an LSTM and by a transformer."""
     found = {}
     for name, options in (
@@ -158,7 +159,7 @@ def review_scores(seat: Seat, folder: Path) -> Scores:
         data = IMDB(folder, 0, batch_size=8, features=60)
         data.setup()
         encoders = {"sequence": Choice(name, options), "ngrams": Choice("bag", {"width": 16})}
-        found[name] = _scores(_gated(data, encoders), data, seat, Budget(2, 8, 3e-3, dropout=0.3))
+        found[name] = _scores(_gated(data, encoders), data, ranks, Budget(2, 8, 3e-3, dropout=0.3))
     return found
 
 
@@ -168,14 +169,14 @@ def _gated(data: MultimodalData, encoders: dict[str, Choice]) -> FusionModule:
     return module
 
 
-def _scores(module: FusionModule, data: MultimodalData, seat: Seat, budget: Budget) -> dict[str, float]:
-    data.share_out(seat)
+def _scores(module: FusionModule, data: MultimodalData, ranks: Ranks, budget: Budget) -> dict[str, float]:
+    data.share_out(ranks)
     with seeded(0, "training"):
         fitted = fit(module, data, budget, lambda *_: None)
         drawn = float(torch.rand(()))
     tested = evaluate(module, data, budget)
     assert data.parts is not None
-    if seat.is_first:
+    if ranks.is_first:
         assert tested.predictions["ids"].tolist() == data.parts.test.tolist()
     others: dict[str, Any] = {"loss": fitted.curves["train/loss"][-1], "drawn next": drawn}
     return {**tested.scores, **fitted.validation, **others}

@@ -11,12 +11,12 @@ from shared_training import Scores, digits_scores, gaps_scores, own_scores, revi
 from two_processes import together
 
 from fusionbench.core.catalogue import describe, names
-from fusionbench.core.seat import Seat
+from fusionbench.core.ranks import Ranks
 from fusionbench.training.fit import quiet
 
 BOUND = 1e-6
 ALONE = {"chance"}
-"""Nothing to train: one device trains it, whatever the number (tests/bench/test_groups.py)."""
+"""Nothing to train: one device trains it, whatever the number (tests/engines/test_groups.py)."""
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +43,7 @@ def _apart(name: str, one: float, two: float) -> float:
 
 
 def test_two_devices_give_every_strategy_the_scores_of_one(tmp_path: Path) -> None:
-    one = digits_scores(Seat(), tmp_path)
+    one = digits_scores(Ranks(), tmp_path)
     first, second = together(digits_scores, tmp_path)
     assert {name.partition("+")[0] for name in one} == set(names("strategy")) - ALONE
     same = [name for name in one if not batch_level(name)]
@@ -59,13 +59,13 @@ def test_a_strategy_whose_loss_looks_across_the_batch_says_why() -> None:
 
 
 def test_three_devices_do_too_where_no_number_of_rows_is_a_multiple(tmp_path: Path) -> None:
-    one = digits_scores(Seat(), tmp_path, 126, ("cross_attention",))
+    one = digits_scores(Ranks(), tmp_path, 126, ("cross_attention",))
     found = together(digits_scores, tmp_path, 126, ("cross_attention",), of=3)
     assert differences(one, found[0])["cross_attention"] <= BOUND
 
 
 def test_every_multilabel_score_is_exact_on_two_devices(tmp_path: Path) -> None:
-    one = tags_scores(Seat(), tmp_path)
+    one = tags_scores(Ranks(), tmp_path)
     two, _ = together(tags_scores, tmp_path)
     assert {f"test/{name}" for name in ("gap20", "map_top20", "map_full", "perr", "hit1", "nll")} <= one["gated"].keys()
     assert differences(one, two)["gated"] <= BOUND
@@ -73,13 +73,13 @@ def test_every_multilabel_score_is_exact_on_two_devices(tmp_path: Path) -> None:
 
 def test_what_balances_modalities_counts_those_of_all_devices(tmp_path: Path) -> None:
     balancing = ("ogm_ge", "agm", "pmr")
-    one = gaps_scores(Seat(), tmp_path, balancing)
+    one = gaps_scores(Ranks(), tmp_path, balancing)
     two, _ = together(gaps_scores, tmp_path, balancing)
     assert max(differences(one, two).values()) <= BOUND
 
 
 def test_teachers_and_who_learns_from_them_count_the_samples_of_all_devices(tmp_path: Path) -> None:
-    one = gaps_scores(Seat(), tmp_path, ("unimodal_teachers",))
+    one = gaps_scores(Ranks(), tmp_path, ("unimodal_teachers",))
     two, _ = together(gaps_scores, tmp_path, ("unimodal_teachers",))
     assert max(differences(one, two).values()) <= BOUND
 
@@ -90,13 +90,13 @@ def test_batches_of_like_length_are_padded_and_dropped_out_as_on_one_device(
     small(monkeypatch)
     lay_out(tmp_path, made())
     ready(tmp_path)
-    one = review_scores(Seat(), tmp_path)
+    one = review_scores(Ranks(), tmp_path)
     two, _ = together(review_scores, tmp_path)
     assert max(differences(one, two).values()) <= BOUND
 
 
 def test_parameters_that_a_step_leaves_out_are_no_error(tmp_path: Path) -> None:
-    one = own_scores(Seat(), tmp_path, "Partly")
+    one = own_scores(Ranks(), tmp_path, "Partly")
     two, _ = together(own_scores, tmp_path, "Partly")
     assert isinstance(one, dict)
     assert differences(one, two)["Partly"] <= BOUND

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fusionbench.core.seat import Seat
+from fusionbench.core.ranks import Ranks
 from fusionbench.training.draws import SharedDraws
 
 B = 8
@@ -62,10 +62,10 @@ def shared(draw: Draw, of: int) -> tuple[list[Tensor], list[Tensor]]:
     """By rank, what it draws for its part of X, and what its generator gives next."""
     found, following = [], []
     for rank in range(of):
-        seat = Seat(rank, of)
+        ranks = Ranks(rank, of)
         torch.manual_seed(7)
-        with SharedDraws(seat, B // of):
-            found.append(draw(X[seat.span(B)]))
+        with SharedDraws(ranks, B // of):
+            found.append(draw(X[ranks.span(B)]))
         following.append(torch.rand(3))
     return found, following
 

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
-from fusionbench.core.seat import Seat
+from fusionbench.core.ranks import Ranks
 
 
 def together(task: Callable[..., Any], *arguments: Any, of: int = 2) -> list[Any]:
-    """`task(seat, *arguments)` in every process of a group, by rank; importable functions only."""
+    """`task(ranks, *arguments)` in every process of a group, by rank; importable functions only."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["fusionbench.training.fit"])
     with socket.create_server((HOST, 0)) as listener:
@@ -21,9 +21,9 @@ def together(task: Callable[..., Any], *arguments: Any, of: int = 2) -> list[Any
         pipes, processes = [], []
         for rank in range(of):
             here, there = context.Pipe(duplex=False)
-            seat = Seat(rank, of, rank, of)
+            ranks = Ranks(rank, of, rank, of)
             own = listener if rank == 0 else None
-            process = context.Process(target=_work, args=(task, arguments, seat, port, own, there), daemon=True)
+            process = context.Process(target=_work, args=(task, arguments, ranks, port, own, there), daemon=True)
             process.start()
             there.close()
             pipes.append(here)
@@ -41,7 +41,7 @@ HOST = "127.0.0.1"
 def _work(
     task: Callable[..., Any],
     arguments: tuple[Any, ...],
-    seat: Seat,
+    ranks: Ranks,
     port: int,
     listener: socket.socket | None,
     pipe: Connection,
@@ -54,5 +54,5 @@ def _work(
     torch.set_num_threads(1)
     quiet()
     warnings.simplefilter("ignore")
-    with joined(seat, store_at(port, listener, seat.of)):
-        pipe.send(task(seat, *arguments))
+    with joined(ranks, store_at(port, listener, ranks.world_size)):
+        pipe.send(task(ranks, *arguments))

@@ -12,9 +12,9 @@ from sklearn.metrics import accuracy_score, f1_score, log_loss
 from small_suites import Bench
 
 from fusionbench.bench.build import build, dataset_of, setting_for
-from fusionbench.bench.run import Runner
 from fusionbench.core import catalogue
 from fusionbench.core.files import HOST
+from fusionbench.engines.runner import Runner
 from fusionbench.plan.load import load_suite
 from fusionbench.records.record import from_text
 from fusionbench.records.store import Store

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fusionbench.bench.desk import Desk, session_lock
 from fusionbench.bench.jobs import (
     SESSION_MEASURES,
     LatencyJob,
@@ -18,13 +17,13 @@ from fusionbench.bench.jobs import (
     PretrainJob,
     TrainJob,
 )
-from fusionbench.bench.launch import Pool, Watcher
 from fusionbench.core.canonical import canonical_json
 from fusionbench.core.errors import UserError
 from fusionbench.core.files import try_out
-from fusionbench.plan.load import slug
+from fusionbench.engines.job_files import JobFiles, session_lock
+from fusionbench.engines.local import Pool, Watcher
+from fusionbench.plan.names import slug, track_label
 from fusionbench.plan.suite import RunSpec, Suite
-from fusionbench.plan.tracks import track_label
 from fusionbench.records.claims import Claims
 from fusionbench.records.store import Store
 from fusionbench.records.trials import all_trials
@@ -69,12 +68,12 @@ class Runner:
         if pending or unmeasured:
             try_out(self.store.root)
             self.prepare(trials + pending + unmeasured)
-            desk = Desk(self.store, again)
+            files = JobFiles(self.store, again)
             try:
                 for several in self.rounds(trials, pending, again):
-                    self.pool.run([self.training(run) for run in several], desk)
-                self.pool.run([self.training(run) for run in pending], desk)
-                self.pool.run([MeasureJob(self.place, run, self.suite.measures) for run in unmeasured], desk)
+                    self.pool.run([self.training(run) for run in several], files)
+                self.pool.run([self.training(run) for run in pending], files)
+                self.pool.run([MeasureJob(self.place, run, self.suite.measures) for run in unmeasured], files)
             finally:
                 self.store.sweep()  # Of workers that were ended in the middle of writing.
         found = (self.store.read(run) for run in runs)
@@ -117,10 +116,10 @@ class Runner:
         """
         runs = list(runs)
         # One at a time: each shows its own progress.
-        for job, message in Pool(1, self.watcher, self.gpus).run(self.preparing(runs), Desk(self.store)):
+        for job, message in Pool(1, self.watcher, self.gpus).run(self.preparing(runs), JobFiles(self.store)):
             assert isinstance(job, PrepareJob)
             self.same_data(job, message)
-        self.pool.run(self.pretraining(runs), Desk(self.store))
+        self.pool.run(self.pretraining(runs), JobFiles(self.store))
 
     def preparing(self, runs: Iterable[RunSpec]) -> list[PrepareJob]:
         """What `prepare` does first, a job per dataset."""
@@ -144,8 +143,8 @@ class Runner:
             if anew or not self._is_timed(rows, options)
         ]
         # One worker alone, and one runner at a time (the session is claimed): two at once would time each other.
-        desk = Desk(self.store, timed=lambda job: not anew and self._is_timed(_rows_of(job.runs), options))
-        return [Path(message.facts["path"]) for _, message in Pool(1, self.watcher, self.gpus).run(jobs, desk)]
+        files = JobFiles(self.store, timed=lambda job: not anew and self._is_timed(_rows_of(job.runs), options))
+        return [Path(message.facts["path"]) for _, message in Pool(1, self.watcher, self.gpus).run(jobs, files)]
 
     def clear(self, runs: Iterable[RunSpec]) -> None:
         """Remove what killed runners left: half-written files, and claims on what they had finished."""

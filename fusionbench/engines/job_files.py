@@ -1,4 +1,4 @@
-"""The desk: where a suite's jobs keep their files, which of them are done, and what becomes of one that crashed."""
+"""Where a suite's jobs keep their files, which of them are done, and what becomes of one that crashed."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from fusionbench.bench.jobs import Job, LatencyJob, MeasureJob, Message, TrainJob
-from fusionbench.bench.titles import title
 from fusionbench.core.errors import UserError
+from fusionbench.engines.titles import title
 from fusionbench.plan.suite import RunSpec
 from fusionbench.records.record import Record
 from fusionbench.records.store import LATENCY, Store
 
 
 @dataclass
-class Desk:
-    """Where a suite's jobs keep their files; see launch.Desk."""
+class JobFiles:
+    """Where a suite's jobs keep their files: what a pool asks before and after each."""
 
     store: Store
     again: frozenset[str] = frozenset()
@@ -25,13 +25,13 @@ class Desk:
     """Whether a latency session is there by now."""
 
     def lock(self, job: Job) -> Path | None:
-        """Training is claimed beside its record, a latency session beside the others."""
+        """Its lock file: beside its record, or beside other latency sessions; None: it needs no claim."""
         if isinstance(job, LatencyJob):
             return session_lock(self.store, job.runs[0])
         return self.store.path(job.run, ".lock") if isinstance(job, TrainJob) else None
 
     def log(self, job: Job) -> Path | None:
-        """Beside the record; preparing talks to the user (downloads, conversion)."""
+        """Where its output goes: beside the record; None: where ours goes, as preparing talks to the user."""
         if isinstance(job, TrainJob | MeasureJob) and not job.place.debug:
             return self.store.path(job.run, ".log")
         return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 
 gc.disable()  # Nothing of what an import makes is garbage: a seventh of its time.
-import fusionbench.bench.worker  # noqa: E402, F401  (the import is what this is for)
+import fusionbench.engines.worker  # noqa: E402, F401  (the import is what this is for)
 
 gc.enable()
 gc.collect()

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Seat:
+class Ranks:
     """One process of a group; a process that trains alone is the only one of its group."""
 
     rank: int = 0
-    of: int = 1
+    world_size: int = 1
     local_rank: int = 0
     """Its number on its machine: which of the GPUs there it uses."""
-    local_of: int = 1
+    local_world_size: int = 1
     """How many of the group are on its machine."""
 
     @property
@@ -25,24 +25,24 @@ class Seat:
     def span(self, count: int) -> slice:
         """Its part of so many things in a row: parts follow each other by rank, and differ by one thing at most.
 
-        >>> [Seat(rank, 3).span(8) for rank in range(3)]
+        >>> [Ranks(rank, 3).span(8) for rank in range(3)]
         [slice(0, 3, None), slice(3, 6, None), slice(6, 8, None)]
         """
-        each, more = divmod(count, self.of)
+        each, more = divmod(count, self.world_size)
         start = self.rank * each + min(self.rank, more)
         return slice(start, start + each + (self.rank < more))
 
 
-ALONE = Seat()
+ALONE = Ranks()
 
 
-def seat_under_torchrun(environment: Mapping[str, str]) -> Seat | None:
+def ranks_under_torchrun(environment: Mapping[str, str]) -> Ranks | None:
     """This process's place among those that torchrun has started; None if it has not.
 
-    >>> seat_under_torchrun({"TORCHELASTIC_RUN_ID": "a", "RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1",
+    >>> ranks_under_torchrun({"TORCHELASTIC_RUN_ID": "a", "RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1",
     ...     "LOCAL_WORLD_SIZE": "4"})
-    Seat(rank=5, of=8, local_rank=1, local_of=4)
+    Ranks(rank=5, world_size=8, local_rank=1, local_world_size=4)
     """
     if "TORCHELASTIC_RUN_ID" not in environment:
         return None
-    return Seat(*(int(environment[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")))
+    return Ranks(*(int(environment[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")))

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 from small_suites import Bench
 
-from fusionbench.bench.desk import Desk
 from fusionbench.bench.jobs import LatencyJob, MeasureJob, Place, PrepareJob, PretrainJob
 from fusionbench.cli.main import main
 from fusionbench.core.errors import UserError
 from fusionbench.core.files import write_over
 from fusionbench.core.output import never_fail
+from fusionbench.engines.job_files import JobFiles
 from fusionbench.plan.load import load_suite
 
 ASCII = (
@@ -135,7 +135,7 @@ def test_ctrl_c_in_the_first_seconds_is_one_line(bench: Bench, wait_s: float) ->
 def test_a_job_that_died_is_named_in_words_of_the_suite(bench: Bench) -> None:
     runs = tuple(load_suite(bench.suite(strategies=["concat"])).runs())
     place = Place(bench.folder, "tiny", None, 1, {})
-    desk = Desk(store=None)  # type: ignore[arg-type]  # It asks nothing of the records.
+    files = JobFiles(store=None)  # type: ignore[arg-type]  # It asks nothing of the records.
     for job, words in (
         (PrepareJob(place, runs), "preparing digits"),
         (MeasureJob(place, runs[0], ()), "measuring digits / concat"),
@@ -143,4 +143,4 @@ def test_a_job_that_died_is_named_in_words_of_the_suite(bench: Bench) -> None:
         (LatencyJob(place, runs, {}), "timing digits, 2 strategies interleaved"),
     ):
         with pytest.raises(UserError, match=rf"^{words}: its process died; the same command with --debug shows"):
-            desk.crashed(job, "its process died")
+            files.crashed(job, "its process died")

@@ -19,14 +19,14 @@ from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
 from fusionbench.bench.artefacts import pretrain_one
-from fusionbench.bench.desk import Desk
 from fusionbench.bench.jobs import Job, Message, Place, Report
-from fusionbench.bench.launch import Watcher
-from fusionbench.bench.run import Runner
 from fusionbench.bench.session import prepare
 from fusionbench.bench.train import train
 from fusionbench.core.errors import Interrupted, UserError
-from fusionbench.core.seat import Seat
+from fusionbench.core.ranks import Ranks
+from fusionbench.engines.job_files import JobFiles
+from fusionbench.engines.local import Watcher
+from fusionbench.engines.runner import Runner
 from fusionbench.plan.suite import RunSpec, Suite
 from fusionbench.records.claims import Claims
 from fusionbench.training.fit import quiet
@@ -38,12 +38,12 @@ WAIT = timedelta(days=7)
 """For the first process's next word, which may come after a download."""
 
 
-class Together:
+class TorchrunProcess:
     """One process of a group that trains a suite's runs one after the other."""
 
-    def __init__(self, suite: Suite, place: Place, seat: Seat, watcher: Watcher) -> None:
-        self.suite, self.place, self.seat, self.watcher = suite, place, seat, watcher
-        self.runner = Runner(suite, place, 1, watcher, seat.of)
+    def __init__(self, suite: Suite, place: Place, ranks: Ranks, watcher: Watcher) -> None:
+        self.suite, self.place, self.ranks, self.watcher = suite, place, ranks, watcher
+        self.runner = Runner(suite, place, 1, watcher, ranks.world_size)
         self.claims = Claims()
         self.store = _store_of_torchrun()
         self.numbers = count()
@@ -58,7 +58,7 @@ class Together:
             UserError: the data are missing or wrong, or cannot be shared out.
         """
         try:
-            rounds = self._rounds(runs, again) if self.seat.is_first else iter(())
+            rounds = self._rounds(runs, again) if self.ranks.is_first else iter(())
             self._prepare(self._agreed(rounds))
             problem = ""
             while not problem and (several := self._agreed(rounds)):
@@ -86,14 +86,14 @@ class Together:
     def _agreed(self, rounds: Iterator[list[RunSpec]]) -> list[RunSpec]:
         """What the first process has found next, on all of them; nothing when it is at the end."""
         name = f"runs/{next(self.numbers)}"
-        if self.seat.is_first:
+        if self.ranks.is_first:
             self.store.set(name, json.dumps([run.to_json() for run in next(rounds, [])]))
         return [RunSpec.from_json(run) for run in json.loads(self._word(name))]
 
     def _prepare(self, runs: Sequence[RunSpec]) -> None:
         """Every dataset ready on every machine, by the first process there; the others wait."""
-        ready = f"ready/{self.seat.rank // self.seat.local_of}"
-        if self.seat.local_rank == 0:
+        ready = f"ready/{self.ranks.rank // self.ranks.local_world_size}"
+        if self.ranks.local_rank == 0:
             for job in self.runner.preparing(runs):
                 self.watcher.started(job)
                 self.runner.same_data(job, prepare(job))
@@ -106,7 +106,7 @@ class Together:
     def _is_taken(self, number: int, run: RunSpec, again: frozenset[str]) -> bool:
         """Whether the run is ours to do; another runner on the same results may have it, or have done it."""
         store = self.runner.store
-        if self.seat.is_first:
+        if self.ranks.is_first:
             mine = self.claims.take(store.path(run, ".lock")) and store.is_wanted(run, again)
             self.store.set(f"taken/{number}", "yes" if mine else "no")
         return self._word(f"taken/{number}") == "yes"
@@ -124,10 +124,10 @@ class Together:
     def _train(self, number: int, run: RunSpec) -> str:
         job = self.runner.training(run)
         self.watcher.started(job)
-        meet = partial(joined, self.seat, PrefixStore(f"run/{number}", self.store))
-        message = train(job, _Told(job, self.watcher, self.claims, self.store), self.seat, meet)
-        if message.text == "failed" and not self.seat.is_first:
-            message = Desk(self.runner.store).crashed(job, f"device {self.seat.rank}: {message.facts['reason']}")
+        join = partial(joined, self.ranks, PrefixStore(f"run/{number}", self.store))
+        message = train(job, _Told(job, self.watcher, self.claims, self.store), self.ranks, join)
+        if message.text == "failed" and not self.ranks.is_first:
+            message = JobFiles(self.runner.store).crashed(job, f"device {self.ranks.rank}: {message.facts['reason']}")
         self.claims.release(self.runner.store.path(run, ".lock"))
         self.watcher.ended(job, message)
         gc.collect()  # The next run's model and data come into the same process.

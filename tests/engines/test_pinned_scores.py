@@ -1,7 +1,7 @@
 """Twelve runs of quickstart give the scores that are pinned here: whoever moves them has to raise a version.
 
 A change to the runner, the data or the encoders raises `RESULTS_VERSION`, a change to one plug-in its own `version`.
-Then `python tests/bench/test_pinned_scores.py` writes the file anew.
+Then `python tests/engines/test_pinned_scores.py` writes the file anew.
 """
 
 from __future__ import annotations

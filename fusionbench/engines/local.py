@@ -14,16 +14,16 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkServerContext
-from pathlib import Path
 from typing import Any, Protocol
 
-from fusionbench.bench.crew import Crew
-from fusionbench.bench.gpus import gpus_of
 from fusionbench.bench.jobs import Job, Message, devices_of
 from fusionbench.core.errors import UserError
+from fusionbench.engines.gpus import gpus_of
+from fusionbench.engines.job_files import JobFiles
+from fusionbench.engines.worker_group import WorkerGroup
 from fusionbench.records.claims import Claims, told
 
-PRELOAD = ["fusionbench.bench.preload"]
+PRELOAD = ["fusionbench.engines.preload"]
 """Imported once, by the server that workers are forked from; it starts no threads and does not touch CUDA."""
 POLL_S = 0.5
 CLAIMED_S = 1.0
@@ -49,22 +49,6 @@ class Watcher(Protocol):
         """So many runs more than was known at first: trials of the next round."""
 
 
-class Desk(Protocol):
-    """Knows where a job's files lie and what becomes of it; see bench/run.py."""
-
-    def lock(self, job: Job) -> Path | None:
-        """Its lock file; None: it needs no claim."""
-
-    def log(self, job: Job) -> Path | None:
-        """Where its output goes; None: where ours goes."""
-
-    def is_done(self, job: Job) -> bool:
-        """Whether somebody has done it by now."""
-
-    def crashed(self, job: Job, reason: str) -> Message:
-        """Its process died without a word: leave a record of that."""
-
-
 class Pool:
     """Runs jobs in worker processes, at most `workers` of them at a time, each on GPUs of its own while they last."""
 
@@ -73,11 +57,11 @@ class Pool:
         self._context: ForkServerContext = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(PRELOAD)
         self._claims = Claims()
-        self._running: dict[int, Crew] = {}
+        self._running: dict[int, WorkerGroup] = {}
         """By slot, from 0 to the number of workers."""
         self._told = 0
 
-    def run(self, jobs: Iterable[Job], desk: Desk) -> list[tuple[Job, Message]]:
+    def run(self, jobs: Iterable[Job], files: JobFiles) -> list[tuple[Job, Message]]:
         """Do all jobs, in this order; one that another runner has claimed is waited for.
 
         Returns:
@@ -92,81 +76,81 @@ class Pool:
         try:
             with _terminable():
                 while pending or claimed or self._running:
-                    self._fill(pending, claimed, desk)
-                    self._wait_for_others(pending, claimed, desk)
-                    ended += list(self._listen(desk))
+                    self._fill(pending, claimed, files)
+                    self._wait_for_others(pending, claimed, files)
+                    ended += list(self._listen(files))
                     self._claims.beat()
         finally:
             self._stop()
         return ended
 
-    def _fill(self, pending: deque[Job], claimed: deque[Job], desk: Desk) -> None:
+    def _fill(self, pending: deque[Job], claimed: deque[Job], files: JobFiles) -> None:
         """Start jobs while a worker is free; those that another runner has go to `claimed`."""
         while pending and len(self._running) < self.workers:
             job = pending.popleft()
-            if not self._start(job, desk):
+            if not self._start(job, files):
                 claimed.append(job)
 
-    def _wait_for_others(self, pending: deque[Job], claimed: deque[Job], desk: Desk) -> None:
+    def _wait_for_others(self, pending: deque[Job], claimed: deque[Job], files: JobFiles) -> None:
         """With nothing else to do: a moment later, try again what is not done by then."""
         if not claimed or self._running:
             return
         if self._told != len(claimed):
             self._told = len(claimed)
-            lock = desk.lock(claimed[0])
+            lock = files.lock(claimed[0])
             self.watcher.waiting(self._told, told(lock) if lock else "")
         time.sleep(CLAIMED_S)
-        pending.extend(job for job in claimed if not desk.is_done(job))
+        pending.extend(job for job in claimed if not files.is_done(job))
         claimed.clear()
 
-    def _start(self, job: Job, desk: Desk) -> bool:
+    def _start(self, job: Job, files: JobFiles) -> bool:
         """False if another runner has the job."""
-        lock = desk.lock(job)
+        lock = files.lock(job)
         if lock is not None:
             if not self._claims.take(lock):
                 return False
-            if desk.is_done(job):  # Finished by another runner between planning and claiming.
+            if files.is_done(job):  # Finished by another runner between planning and claiming.
                 self._claims.release(lock)
                 return True
         slot = next(number for number in range(self.workers) if number not in self._running)
         gpus = gpus_of(slot, devices_of(job), self.gpus)
-        self._running[slot] = Crew(self._context, job, desk.log(job), gpus)
+        self._running[slot] = WorkerGroup(self._context, job, files.log(job), gpus)
         self.watcher.started(job)
         return True
 
-    def _listen(self, desk: Desk) -> Iterator[tuple[Job, Message]]:
+    def _listen(self, files: JobFiles) -> Iterator[tuple[Job, Message]]:
         """Take what workers say; yield those that have ended."""
         if not self._running:
             return
-        connections = [connection for crew in self._running.values() for connection in crew.connections]
+        connections = [connection for group in self._running.values() for connection in group.connections]
         ready = set(map(id, wait(connections, timeout=POLL_S)))
-        for slot, crew in list(self._running.items()):
-            for message in crew.hear(ready):
-                self.watcher.progress(crew.job, message)
-            if crew.is_over:
-                yield crew.job, self._end(slot, desk)
+        for slot, group in list(self._running.items()):
+            for message in group.hear(ready):
+                self.watcher.progress(group.job, message)
+            if group.is_over:
+                yield group.job, self._end(slot, files)
 
-    def _end(self, slot: int, desk: Desk) -> Message:
-        crew = self._running[slot]
-        said = crew.close()
+    def _end(self, slot: int, files: JobFiles) -> Message:
+        group = self._running[slot]
+        said = group.close()
         if isinstance(said, Message) and said.kind == "user_error":
             raise UserError(said.text)
-        if not crew.has_first_said(said):
-            said = desk.crashed(crew.job, said if isinstance(said, str) else said.facts["reason"])
+        if not group.has_first_said(said):
+            said = files.crashed(group.job, said if isinstance(said, str) else said.facts["reason"])
         assert isinstance(said, Message)
         del self._running[slot]
-        lock = desk.lock(crew.job)
+        lock = files.lock(group.job)
         if lock is not None:
             self._claims.release(lock)
-        self.watcher.ended(crew.job, said)
+        self.watcher.ended(group.job, said)
         return said
 
     def _stop(self) -> None:
         """End the workers that still run, remove their logs, and give all claims back."""
-        for crew in self._running.values():
-            crew.end()
-        for crew in self._running.values():
-            crew.stop()
+        for group in self._running.values():
+            group.end()
+        for group in self._running.values():
+            group.stop()
         self._running.clear()
         self._claims.release_all()
 

@@ -16,7 +16,7 @@ import pytest
 from small_suites import Bench
 
 from fusionbench.core.errors import UserError
-from fusionbench.core.seat import Seat, seat_under_torchrun
+from fusionbench.core.ranks import Ranks, ranks_under_torchrun
 from fusionbench.records.store import Store
 
 BUDGET = {"epochs": 2, "dropout": 0.2}
@@ -214,9 +214,9 @@ def test_under_torchrun_trials_come_before_the_runs_that_take_over_from_them(ben
 
 
 def test_the_first_process_of_torchrun_is_told_by_its_environment() -> None:
-    assert seat_under_torchrun({}) is None
+    assert ranks_under_torchrun({}) is None
     found = {"TORCHELASTIC_RUN_ID": "x", "RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "2"}
-    assert seat_under_torchrun(found) == Seat(0, 2, 0, 2)
+    assert ranks_under_torchrun(found) == Ranks(0, 2, 0, 2)
 
 
 def test_a_torchrun_that_is_gone_is_one_line_and_no_endless_wait(monkeypatch: pytest.MonkeyPatch) -> None:

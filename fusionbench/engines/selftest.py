@@ -8,12 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from fusionbench.bench.desk import Desk
-from fusionbench.bench.jobs import Job, MeetJob, Place
-from fusionbench.bench.launch import Pool, Watcher
-from fusionbench.bench.run import Runner
+from fusionbench.bench.jobs import Job, Place, RendezvousJob
 from fusionbench.core.catalogue import describe
-from fusionbench.plan.load import slug
+from fusionbench.engines.job_files import JobFiles
+from fusionbench.engines.local import Pool, Watcher
+from fusionbench.engines.runner import Runner
+from fusionbench.plan.names import slug
 from fusionbench.plan.suite import RunSpec, Suite
 from fusionbench.records.record import Record
 from fusionbench.records.store import Store
@@ -65,9 +65,9 @@ class SelfTest:
         took = []
         for devices in (1, self.devices):
             started = self.clock()
-            ((_, met),) = Pool(1, self.watcher, self.gpus).run([MeetJob(self.place, devices)], _NoDesk())
+            ((_, joined),) = Pool(1, self.watcher, self.gpus).run([RendezvousJob(self.place, devices)], _NoFiles())
             took.append(self.clock() - started)
-        return str(met.facts["backend"]), took[1] - took[0]
+        return str(joined.facts["backend"]), took[1] - took[0]
 
     def _trained(self, folder: str, devices: int) -> Store:
         place = replace(self.place, results=self.place.results / folder)
@@ -95,7 +95,7 @@ def _text(record: Record) -> str:
     return json.dumps([record.scores, record.validation, record.curves])
 
 
-class _NoDesk(Desk):
+class _NoFiles(JobFiles):
     """For what leaves no files."""
 
     def __init__(self) -> None:

@@ -20,33 +20,33 @@ import torch
 
 from fusionbench.bench.artefacts import pretrain_one
 from fusionbench.bench.build import refuse_changed
-from fusionbench.bench.gpus import VISIBLE
 from fusionbench.bench.jobs import (
     Job,
     LatencyJob,
     MeasureJob,
-    MeetJob,
     Message,
-    Post,
     PrepareJob,
     PretrainJob,
+    RendezvousJob,
     Report,
     TrainJob,
+    WorkerContext,
     runs_of,
 )
-from fusionbench.bench.server import forget_server_settings
 from fusionbench.bench.session import measure, prepare, time_strategies
 from fusionbench.bench.train import train
 from fusionbench.core.errors import Interrupted, UserError
 from fusionbench.core.output import never_fail
+from fusionbench.engines.forkserver import forget_server_settings
+from fusionbench.engines.gpus import VISIBLE
 from fusionbench.training.fit import quiet
 from fusionbench.training.group import backend, joined, store_at
 
 
-def main(job: Job, connection: Connection, post: Post) -> None:
+def main(job: Job, connection: Connection, context: WorkerContext) -> None:
     """The process: does one job, tells how it ended."""
-    if post.gpus:
-        os.environ[VISIBLE] = ",".join(post.gpus)  # Before anything asks CUDA, which reads it once.
+    if context.gpus:
+        os.environ[VISIBLE] = ",".join(context.gpus)  # Before anything asks CUDA, which reads it once.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     forget_server_settings()
@@ -57,30 +57,30 @@ def main(job: Job, connection: Connection, post: Post) -> None:
     if not torch.cuda.is_available():
         # AdamW asks for CUDA in every step; without this each question opens the driver's library anew, 0.3 ms.
         os.environ[VISIBLE] = ""
-    if post.seat.of > 1:
+    if context.ranks.world_size > 1:
         # Others of the group may wait for this one where they cannot look whether the launcher is still there.
         Thread(target=report.await_end, daemon=True).start()
     try:
-        with _output_to(post.log):
-            message = _do(job, report, post)
+        with _output_to(context.log):
+            message = _do(job, report, context)
             report.send(message)
-            if message.text == "failed" and post.seat.of > 1:
+            if message.text == "failed" and context.ranks.world_size > 1:
                 report.await_end()
     except UserError as error:
         report.send(Message("user_error", str(error)))
     except Interrupted:
-        if post.seat.of > 1:
+        if context.ranks.world_size > 1:
             report.await_end()
         os._exit(1)
 
 
-def _do(job: Job, report: Report, post: Post) -> Message:
+def _do(job: Job, report: Report, context: WorkerContext) -> Message:
     refuse_changed(runs_of(job))
     match job:
         case TrainJob():
-            return train(job, report, post.seat, partial(_meet, post))
-        case MeetJob():
-            return meet_only(post)
+            return train(job, report, context.ranks, partial(_joined_group, context))
+        case RendezvousJob():
+            return rendezvous_only(context)
         case MeasureJob():
             return measure(job)
         case PrepareJob():
@@ -92,20 +92,20 @@ def _do(job: Job, report: Report, post: Post) -> Message:
 
 
 @contextmanager
-def _meet(post: Post) -> Iterator[None]:
+def _joined_group(context: WorkerContext) -> Iterator[None]:
     """The group for as long as it trains; one process is none."""
-    if post.seat.of == 1:
+    if context.ranks.world_size == 1:
         yield
         return
-    with joined(post.seat, store_at(post.port, post.listener, post.seat.of)):
+    with joined(context.ranks, store_at(context.port, context.listener, context.ranks.world_size)):
         yield
 
 
-def meet_only(post: Post) -> Message:
+def rendezvous_only(context: WorkerContext) -> Message:
     """Come together and part again; the message says over what."""
-    with _meet(post):
+    with _joined_group(context):
         pass
-    return Message("finished", "met", facts={"backend": backend() if post.seat.of > 1 else "none"})
+    return Message("finished", "joined", facts={"backend": backend() if context.ranks.world_size > 1 else "none"})
 
 
 @contextmanager

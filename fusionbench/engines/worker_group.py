@@ -14,10 +14,10 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from types import ModuleType
 
-from fusionbench.bench.jobs import Job, Message, Post, devices_of
-from fusionbench.bench.server import ensure_server
+from fusionbench.bench.jobs import Job, Message, WorkerContext, devices_of
 from fusionbench.core.files import is_running
-from fusionbench.core.seat import Seat
+from fusionbench.core.ranks import Ranks
+from fusionbench.engines.forkserver import ensure_server
 
 GRACE_S = 5.0
 HOST = "127.0.0.1"
@@ -32,7 +32,7 @@ class _Worker:
     has_ended: bool = False
 
 
-class Crew:
+class WorkerGroup:
     """The workers of one job; the first speaks for all of them as long as none fails."""
 
     def __init__(self, context: ForkServerContext, job: Job, log: Path | None, gpus: tuple[str, ...]) -> None:
@@ -45,9 +45,9 @@ class Crew:
             for rank in range(size):
                 own = log if rank == 0 or log is None else log.with_name(f"{log.stem}.device{rank}{log.suffix}")
                 port = listener.getsockname()[1] if listener else 0
-                seat = Seat(rank, size, rank, size)
-                post = Post(own, gpus, seat, port, listener if rank == 0 else None)
-                self._workers.append(_started(context, job, post))
+                ranks = Ranks(rank, size, rank, size)
+                worker_context = WorkerContext(own, gpus, ranks, port, listener if rank == 0 else None)
+                self._workers.append(_started(context, job, worker_context))
 
     @property
     def connections(self) -> list[Connection]:
@@ -115,14 +115,14 @@ class Crew:
         return reason if len(self._workers) == 1 else f"device {rank} of {len(self._workers)}: {reason}"
 
 
-def _started(context: ForkServerContext, job: Job, post: Post) -> _Worker:
+def _started(context: ForkServerContext, job: Job, worker_context: WorkerContext) -> _Worker:
     ensure_server()
     here, there = context.Pipe()
-    process = context.Process(target=_work, args=(job, there, post), daemon=True)
+    process = context.Process(target=_work, args=(job, there, worker_context), daemon=True)
     with _without_main():
         process.start()
     there.close()
-    return _Worker(process, here, post.log)
+    return _Worker(process, here, worker_context.log)
 
 
 @contextmanager
@@ -148,11 +148,11 @@ def _join(process: ForkServerProcess, deadline: float) -> None:
         time.sleep(0.01)
 
 
-def _work(job: Job, connection: Connection, post: Post) -> None:
+def _work(job: Job, connection: Connection, worker_context: WorkerContext) -> None:
     """The worker's first function; the import is free there, the server has done it."""
-    from fusionbench.bench.worker import main
+    from fusionbench.engines.worker import main
 
-    main(job, connection, post)
+    main(job, connection, worker_context)
 
 
 def _death(code: int | None) -> str:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from small_suites import Bench
 
-from fusionbench.bench.launch import PRELOAD
 from fusionbench.core import catalogue
+from fusionbench.engines.local import PRELOAD
 
 
 def test_the_server_freezes_what_it_has_imported(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,7 +25,7 @@ def test_the_server_freezes_what_it_has_imported(monkeypatch: pytest.MonkeyPatch
     del sys.modules[name]
     assert done == ["collected", "frozen"]
     assert gc.isenabled()
-    assert "fusionbench.bench.worker" in sys.modules
+    assert "fusionbench.engines.worker" in sys.modules
 
 
 def test_naming_a_plug_in_reads_its_own_file_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:

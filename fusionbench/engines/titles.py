@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from fusionbench.bench.jobs import Job, LatencyJob, MeasureJob, MeetJob, PrepareJob, PretrainJob, TrainJob
-from fusionbench.plan.load import slug
+from fusionbench.bench.jobs import Job, LatencyJob, MeasureJob, PrepareJob, PretrainJob, RendezvousJob, TrainJob
+from fusionbench.plan.names import slug
 
 
 def title(job: Job) -> str:
@@ -19,7 +19,7 @@ def title(job: Job) -> str:
         case PretrainJob():
             seed = f"seed {job.run.seed}"
             return f"pretraining {slug('dataset', job.run.dataset)} / {job.modality}, {seed}"
-        case MeetJob():
+        case RendezvousJob():
             return f"starting {job.devices} {'process' if job.devices == 1 else 'processes'}"
         case LatencyJob():
             return f"timing {slug('dataset', job.runs[0].dataset)}, {len(job.runs)} strategies interleaved"

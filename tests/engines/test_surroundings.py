@@ -11,9 +11,9 @@ import pytest
 from small_suites import Bench
 
 from fusionbench.bench import server
-from fusionbench.bench.server import ensure_server
 from fusionbench.core.errors import UserError
-from fusionbench.core.seat import ALONE
+from fusionbench.core.ranks import ALONE
+from fusionbench.engines.forkserver import ensure_server
 from fusionbench.plan.suite import Budget
 from fusionbench.records.environment import environment
 from fusionbench.training.fit import _trainer
