@@ -1,5 +1,8 @@
 """The file beside a record that says how sure its test scores are: the same scores on resamplings of the test rows.
 
+Also on two halves of the test rows, the same halves for every run on the same data: whether an order of strategies
+holds on other rows is seen without predictions.
+
 The draw depends on the data and on nothing else, so that the files of two runs pair off number by number: the standard
 deviation of their differences is the error that the test rows leave in a difference between two strategies, and the
 differences may be averaged over seeds first. No predictions are needed for it.
@@ -8,7 +11,7 @@ differences may be averaged over seeds first. No predictions are needed for it.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -39,6 +42,9 @@ class Resamples:
     scores: dict[str, list[float]]
     """By the record's names, e.g. "test/accuracy", a fraction per resample: the score that ranks, and Hit@1 where that
     is not accuracy."""
+    halves: dict[str, list[float]] = field(default_factory=dict)
+    """By the same names, the score on the first and on the second half of the units (the larger one first, where they
+    are odd); empty in files from before there were any, and where there is one unit."""
     schema: int = SCHEMA
     results_version: int = RESULTS_VERSION
 
@@ -52,9 +58,14 @@ def are_due(record: Record) -> bool:
 
 
 def to_text(found: Resamples) -> str:
-    """One line of JSON, scores rounded to DECIMALS; ValueError if one is not finite."""
-    rounded = {name: [round(value, DECIMALS) for value in values] for name, values in found.scores.items()}
-    facts = asdict(found) | {"scores": rounded}
+    """One line of JSON, scores rounded to DECIMALS; no word of halves where there are none: older files stay.
+
+    Raises:
+        ValueError: a score is not finite.
+    """
+    facts = asdict(found) | {"scores": _rounded(found.scores), "halves": _rounded(found.halves)}
+    if not found.halves:
+        del facts["halves"]
     return json.dumps(facts, sort_keys=True, separators=(",", ":"), allow_nan=False) + "\n"
 
 
@@ -63,7 +74,7 @@ def from_text(text: str | bytes) -> Resamples:
 
     Raises:
         InvalidRecord: not JSON, a field missing, unknown or of the wrong type, another schema, or a score without its
-            number of resamples.
+            number of resamples or its two halves.
     """
     try:
         found = _RESAMPLES.validate_json(text)
@@ -73,4 +84,10 @@ def from_text(text: str | bytes) -> Resamples:
         raise InvalidRecord(f"schema {found.schema}, this fusionbench reads {SCHEMA}")
     if not found.scores or any(len(values) != found.resamples for values in found.scores.values()):
         raise InvalidRecord(f"not {found.resamples} resamples of every score")
+    if found.halves and (found.halves.keys() != found.scores.keys() or any(len(v) != 2 for v in found.halves.values())):
+        raise InvalidRecord("not two halves of every score")
     return found
+
+
+def _rounded(scores: dict[str, list[float]]) -> dict[str, list[float]]:
+    return {name: [round(value, DECIMALS) for value in values] for name, values in scores.items()}

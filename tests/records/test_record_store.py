@@ -15,8 +15,9 @@ import pytest
 
 from fusionbench.core import files
 from fusionbench.core.errors import UserError
+from fusionbench.records import resamples
 from fusionbench.records.lint import lint
-from fusionbench.records.record import RESULTS_VERSION, Record, to_text
+from fusionbench.records.record import RESULTS_VERSION, InvalidRecord, Record, to_text
 from fusionbench.records.resamples import FIRST_VERSION, Resamples
 from fusionbench.records.store import Store
 
@@ -174,6 +175,18 @@ def test_resamples_lie_beside_the_record_in_fixed_decimals(store: Store, record:
     found = store.read_resamples(record.run)
     assert found == replace(resampled(record), scores={"test/accuracy": [0.9, 0.66667, 1.0]})
     assert len(store.path(record.run, ".resamples.json").read_bytes().splitlines()) == 1
+
+
+def test_halves_lie_with_the_resamples_and_older_files_without_them_are_read(store: Store, record: Record) -> None:
+    made = replace(resampled(record), halves={"test/accuracy": [2 / 3, 1.0]})
+    text = resamples.to_text(made)
+    assert resamples.from_text(text).halves == {"test/accuracy": [0.66667, 1.0]}
+    older = resamples.to_text(resampled(record))
+    assert "halves" not in older
+    assert resamples.from_text(older).halves == {}
+    for wrong in ({"test/accuracy": [0.5]}, {"test/hit1": [0.5, 0.5]}):
+        with pytest.raises(InvalidRecord, match="not two halves of every score"):
+            resamples.from_text(resamples.to_text(replace(made, halves=wrong)))
 
 
 @pytest.mark.parametrize("change", [("0.9,", ""), ('"rows"', '"films"'), ('"schema":1', '"schema":2'), ("{", "")])

@@ -15,7 +15,7 @@ from fusionbench.metrics.gap import GAP
 from fusionbench.metrics.hit import HitAtOne
 from fusionbench.training import resamples
 from fusionbench.training.predictions import predictions
-from fusionbench.training.resamples import RESAMPLES, drawn, resamples_of, seed_of
+from fusionbench.training.resamples import RESAMPLES, drawn, halved, resamples_of, seed_of
 
 VECTOR = (ModalitySpec("x", "vector", (1,)),)
 MULTILABEL = TaskSpec(VECTOR, 40, "multilabel", "gap20")
@@ -94,6 +94,46 @@ def test_rows_of_a_cluster_are_drawn_together_and_as_many_clusters_as_there_are(
     assert (found.unit, found.units, found.resamples) == ("clusters", 4, RESAMPLES)
 
 
+def halves_of(n: int) -> np.ndarray:
+    return halved(np.arange(n), n, SEED)
+
+
+def test_halves_are_scored_as_their_rows_alone_are() -> None:
+    made = multiclass()
+    found = resamples_of("key", made, "multiclass", SEED)
+    logits, targets = multilabel()
+    ranked = resamples_of("key", predictions(logits, targets, torch.arange(50), MULTILABEL), "multilabel", SEED)
+    assert (list(found.halves), list(ranked.halves)) == (["test/accuracy"], ["test/gap20", "test/hit1"])
+    for number, half in enumerate(halves_of(60).astype(bool)):
+        right = accuracy_score(made["targets"][half], made["logits"].argmax(1)[half])
+        assert found.halves["test/accuracy"][number] == pytest.approx(right)
+    for number, half in enumerate(torch.from_numpy(halves_of(50)).bool()):
+        gap, hit = GAP(top=20), HitAtOne()
+        gap.update(logits[half], targets[half])
+        hit.update(logits[half], targets[half])
+        assert ranked.halves["test/gap20"][number] == pytest.approx(float(gap.compute()), abs=1e-6)
+        assert ranked.halves["test/hit1"][number] == pytest.approx(float(hit.compute()), abs=1e-6)
+
+
+@pytest.mark.parametrize("n", [2, 7, 1000])
+def test_halves_share_no_row_and_leave_none_out(n: int) -> None:
+    first, second = halves_of(n)
+    assert ((first + second) == 1).all()
+    assert (first.sum(), second.sum()) == ((n + 1) // 2, n // 2)
+
+
+def test_rows_of_a_cluster_are_in_one_half() -> None:
+    films = np.array([0, 0, 0, 3, 1, 1, 2, 3, 3, 3])
+    first, second = halved(films, 4, SEED)
+    assert ((first + second) == 1).all()
+    assert all(len(set(first[films == film].tolist())) == 1 for film in range(4))
+    assert len(set(films[first == 1].tolist())) == 2
+
+
+def test_a_single_unit_has_no_halves() -> None:
+    assert resamples_of("key", multiclass(5), "multiclass", SEED, np.zeros(5)).halves == {}
+
+
 def test_the_spread_is_the_standard_error_and_that_of_clusters_where_rows_are_copies() -> None:
     right = np.arange(500) % 5 > 0  # An accuracy of 0.8.
     logits = np.stack([~right, right], 1).astype(np.float32)
@@ -127,3 +167,7 @@ def test_the_draw_is_of_the_rows_and_not_of_the_order_nor_of_what_fits_into_memo
 def test_what_is_drawn_is_pinned() -> None:
     """A draw that changed would no longer pair off with published files: it takes a new results_version."""
     assert counts_of(8)[:2].tolist() == [[1, 3, 1, 0, 0, 2, 1, 0], [1, 0, 0, 2, 2, 2, 0, 1]]
+
+
+def test_how_rows_are_halved_is_pinned() -> None:
+    assert halves_of(12)[0].tolist() == [0, 1, 1, 1, 0, 0, 0, 0, 1, 0, 1, 1]
