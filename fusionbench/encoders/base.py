@@ -5,10 +5,15 @@ Stage by stage, a fusion can act between the layers of several encoders:
     hidden = encoder.begin(x, mask, present)
     hidden = encoder.stage(i, hidden)              for each stage i: hidden.map has stage_widths[i] channels
     encoded = encoder.finish(hidden)               equal to encoder(x, mask, present), but for its `stages`
+
+A large network of others, frozen, with a small map behind it, is such an encoder too: the network is its one stage, its
+trunk, and `finish` is the map. What the trunk gives need not be computed twice: `trunk_features` is all that `finish`
+reads, and `Trunk.sha256` names all that decides it.
 """
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -16,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from fusionbench.core.batch import Encoded
+from fusionbench.core.canonical import canonical_json
 from fusionbench.core.errors import UserError
 from fusionbench.core.task import ModalitySpec
 
@@ -40,11 +46,33 @@ class Hidden:
         return torch.where((self.mask & self.present[:, None])[..., None], self.map, torch.zeros_like(self.map))
 
 
+@dataclass(frozen=True)
+class Trunk:
+    """The part of an encoder that stays as it came, before a map that learns."""
+
+    network: nn.Module
+    """All its weights and buffers, and nothing of the map's."""
+    decided_by: dict[str, Any]
+    """JSON of what else decides what it gives: input size, normalisation, pooling."""
+    reads_data_alone: bool
+    """Whether it reads the sample itself; False: as the dataset normalised it, which may differ from seed to seed."""
+
+    def sha256(self) -> str:
+        """Of all that decides what the trunk gives of a sample, 64 hex digits; equal wherever its weights came from."""
+        total = hashlib.sha256(canonical_json(self.decided_by).encode())
+        for name, value in sorted(self.network.state_dict().items()):
+            plain = value.detach().cpu().contiguous()
+            total.update(canonical_json([name, str(plain.dtype), list(plain.shape)]).encode())
+            total.update(plain.reshape(-1).view(torch.uint8).numpy().tobytes())
+        return total.hexdigest()
+
+
 class Encoder(nn.Module):
     """Maps a modality to `Encoded` of a width D; a subclass lists the kinds it can read.
 
     A subclass takes the modality's spec and `dropout` in place, and its options keyword-only, `width` among them. It
-    overrides `forward`; or, if it has hidden layers, `begin`, `stage` and `finish`, and sets `stage_widths`.
+    overrides `forward`; or, if it has hidden layers, `begin`, `stage` and `finish`, and sets `stage_widths`. With a
+    frozen network in it, it has one stage, and overrides `frozen_trunk`.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ()
@@ -74,6 +102,17 @@ class Encoder(nn.Module):
             hidden = self.stage(number, hidden)
             maps.append(hidden.clean())
         return replace(self.finish(hidden), stages=tuple(maps))
+
+    def frozen_trunk(self) -> Trunk | None:
+        """The frozen network that is the encoder's one stage, with `finish` alone to learn; None: there is none."""
+        return None
+
+    def trunk_features(self, x: Tensor, mask: Tensor | None, present: Tensor) -> Hidden:
+        """All that `finish` reads of B samples, as of `forward`; its `kept` is None where there is a trunk."""
+        hidden = self.begin(x, mask, present)
+        for number in range(len(self.stage_widths)):
+            hidden = self.stage(number, hidden)
+        return hidden
 
     # An encoder without layers to stop between is one stage, its vector: what changes that leaves its steps alone.
 
