@@ -107,11 +107,11 @@ def artefact(
 def _facts(run: RunSpec, modality: str, data: MultimodalData) -> dict[str, Any]:
     assert data.parts is not None
     return {
-        "dataset": run.dataset.to_json(),
+        "dataset": run.dataset.decisive(),
         "data": data.fingerprint,
         "split": data.parts.sha256,
         "modality": modality,
-        "encoder": run.encoders[modality].to_json(),
+        "encoder": run.encoders[modality].decisive(),
         "seed": run.seed,
         "results_version": RESULTS_VERSION,
     }

@@ -15,6 +15,7 @@ import torch
 from fusionbench.bench.matching import Match, default_target, matched
 from fusionbench.core.canonical import derived_seed
 from fusionbench.core.catalogue import PluginKind, describe, load, with_later
+from fusionbench.core.contents import refuse_other_content
 from fusionbench.core.errors import UserError
 from fusionbench.core.task import TaskSpec
 from fusionbench.data.base import MultimodalData
@@ -31,10 +32,10 @@ def dataset_of(run: RunSpec, root: Path | None) -> MultimodalData:
 
 
 def refuse_changed(runs: Iterable[RunSpec]) -> None:
-    """The runs' own plug-ins must be those that were planned: else new code would train under an old key.
+    """Own plug-ins and files that options name must be those that were planned: else others train under an old key.
 
     Raises:
-        UserError: a file was edited since.
+        UserError: a file was edited since, or is not there.
     """
     for run in runs:
         parts: list[tuple[PluginKind, Choice]] = [("dataset", run.dataset), ("strategy", run.strategy)]
@@ -44,6 +45,8 @@ def refuse_changed(runs: Iterable[RunSpec]) -> None:
                     f"{kind} '{choice.name}': its file, or one that it imports, has changed since this command began; "
                     "the same command goes on with it as it is now"
                 )
+            for option, sha256 in choice.files.items():
+                refuse_other_content(choice.options[option], sha256, f"{kind} '{choice.name}'")
 
 
 class Unsuitable(Exception):

@@ -70,6 +70,11 @@ class Plugin:
         return found if isinstance(found, int) else 1
 
     @property
+    def files(self) -> tuple[str, ...]:
+        """Options that name files, empty for none: a key has their content, not their place; see contents.py."""
+        return tuple(self.facts.get("files", ()))
+
+    @property
     def shipped(self) -> bool:
         """Whether it is part of fusionbench, not a user's own module."""
         return "." not in self.name

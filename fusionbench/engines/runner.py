@@ -209,4 +209,4 @@ def _row_name(run: RunSpec) -> str:
 
 def _shared_encoder(run: RunSpec, modality: str) -> str:
     """What decides an encoder that is trained beforehand, as text."""
-    return canonical_json([run.dataset.to_json(), modality, run.encoders[modality].to_json(), run.seed])
+    return canonical_json([run.dataset.decisive(), modality, run.encoders[modality].decisive(), run.seed])

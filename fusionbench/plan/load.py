@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from fusionbench.core.catalogue import Plugin, PluginKind, checked_options, describe
+from fusionbench.core.contents import named_content
 from fusionbench.core.errors import UserError, shown, unknown
 from fusionbench.core.task import ModalityKind
 from fusionbench.plan.names import track_label
@@ -210,4 +211,11 @@ def _default_encoder(dataset: Choice, modality: str, kind: str, place: str) -> C
 
 def _choice(plugin: Plugin, options: Mapping[str, Any], place: Any) -> Choice:
     own = "" if plugin.shipped else plugin.source
-    return Choice(plugin.name, checked_options(plugin, options, place), own, version=plugin.version)
+    filled, files = checked_options(plugin, options, place), {}
+    for name in plugin.files:
+        if filled.get(name):
+            try:
+                filled[name], files[name] = named_content(filled[name])
+            except UserError as error:
+                raise UserError(f"{place(name)}: {plugin.kind} '{plugin.name}': {error}") from error
+    return Choice(plugin.name, filled, own, version=plugin.version, files=files)

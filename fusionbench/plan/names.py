@@ -11,7 +11,8 @@ from fusionbench.plan.suite import Choice
 
 def slug(kind: PluginKind, choice: Choice) -> str:
     """The choice as a folder name: `synthetic_pid+relation=synergy`; long or odd options become 6 hex digits."""
-    changed = changed_options(describe(kind, choice.name), choice.options)
+    content = {option: sha256[:12] for option, sha256 in choice.files.items()}
+    changed = changed_options(describe(kind, choice.name), {**choice.options, **content})
     plain = "".join(f"+{name}={value}" for name, value in sorted(changed.items()))
     if not plain:
         return choice.name

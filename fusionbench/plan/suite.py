@@ -1,14 +1,15 @@
 """The plan's words: a suite, and the runs that it stands for. Field names are a contract: records hold them.
 
-A run's key is 12 hex digits of the SHA-256 of the canonical JSON of its RunSpec, with every default filled in. Keys
-last: a field that is added here later names the value that means "as before" in LATER, and is left out of the JSON at
-that value, as an option is that a plug-in's `later` names (catalogue.with_later). A default that changes does change
-the key. What decides no result (title, measures, what is kept, which engine) is no part of a RunSpec.
+A run's key is 12 hex digits of the SHA-256 of the canonical JSON of its RunSpec, with every default filled in, and the
+content of a file that an option names in the place of its path. Keys last: a field that is added here later names the
+value that means "as before" in LATER, and is left out of the JSON at that value, as an option is that a plug-in's
+`later` names (catalogue.with_later). A default that changes does change the key. What decides no result (title,
+measures, what is kept, which engine) is no part of a RunSpec.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any, ClassVar, Literal
@@ -60,16 +61,23 @@ class Choice:
     """Of an encoder: it is trained first under this budget, on its modality's own labels, and frozen."""
     version: int = 1
     """The plug-in's own: raised when its file alone changes its numbers, so that only its runs are made anew."""
+    files: dict[str, str] = field(default_factory=dict)
+    """By option that names a file: the SHA-256 of its content."""
 
     def to_json(self) -> dict[str, Any]:
-        """Name and options; source, budget of pretraining and version only where there is one, or it is not 1."""
+        """Name and options; source, budget of pretraining, version and files only where they say something."""
         first = self.pretrain.to_json() if self.pretrain else None
-        own = {"source": self.source, "pretrain": first, "version": self.version}
+        own = {"source": self.source, "pretrain": first, "version": self.version, "files": self.files}
         return {
             "name": self.name,
             "options": self.options,
-            **_without(own, {"source": "", "pretrain": None, "version": 1}),
+            **_without(own, {"source": "", "pretrain": None, "version": 1, "files": {}}),
         }
+
+    def decisive(self) -> dict[str, Any]:
+        """The JSON without what decides no result: where a file lies."""
+        plain = self.to_json()
+        return plain | {"options": {name: value for name, value in self.options.items() if name not in self.files}}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Choice:
@@ -92,13 +100,20 @@ class RunSpec:
     role: Role = "final"
 
     def to_json(self) -> dict[str, Any]:
+        """All of it, as a record states it."""
+        return self._json(Choice.to_json)
+
+    def decisive(self) -> dict[str, Any]:
         """The JSON whose canonical form makes the key."""
+        return self._json(Choice.decisive)
+
+    def _json(self, of: Callable[[Choice], dict[str, Any]]) -> dict[str, Any]:
         return {
-            "dataset": self.dataset.to_json(),
-            "strategy": self.strategy.to_json(),
-            "encoders": {name: choice.to_json() for name, choice in self.encoders.items()},
+            "dataset": of(self.dataset),
+            "strategy": of(self.strategy),
+            "encoders": {name: of(choice) for name, choice in self.encoders.items()},
             "seed": self.seed,
-            "track": self.track.to_json(),
+            "track": of(self.track),
             "budget": self.budget.to_json(),
             "role": self.role,
         }
@@ -129,7 +144,7 @@ class RunSpec:
     @property
     def key(self) -> str:
         """12 hex digits: the run's name everywhere."""
-        return short_key(self.to_json())
+        return short_key(self.decisive())
 
 
 @dataclass(frozen=True)

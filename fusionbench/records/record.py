@@ -50,7 +50,7 @@ class Record:
 
     key: str
     spec: dict[str, Any]
-    """RunSpec.to_json(): the key is its hash."""
+    """RunSpec.to_json(); the key is the hash of what is decisive in it."""
     status: Status
     reason: str = ""
     """Why it is not "done", in one line; empty when it is."""

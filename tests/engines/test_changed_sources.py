@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from fusionbench.bench.build import refuse_changed
 from fusionbench.core import catalogue
 from fusionbench.core.errors import UserError
 from fusionbench.plan.load import load_suite
+from fusionbench.plan.suite import Choice
 
 POINTS = '''"""Points: two numbers of which the first says the class."""
 import numpy as np
@@ -145,6 +147,18 @@ def test_a_file_edited_while_the_suite_runs_does_not_train_under_the_old_key(ben
     with pytest.raises(UserError, match=rf"strategy '{name}': its file, .* has changed .* the same command goes on"):
         refuse_changed([run])
     refuse_changed([replace(run, strategy=replace(run.strategy, name="concat", source=""))])
+
+
+def test_a_file_that_an_option_names_is_the_planned_one_or_nothing_is_trained(bench: Bench) -> None:
+    weights = bench.folder / "w.pth"
+    weights.write_bytes(b"hello")
+    (run,) = load_suite(bench.suite(strategies=["concat"], seeds=1)).runs()
+    named = Choice("small_cnn", {"weights": str(weights)}, files={"weights": hashlib.sha256(b"hello").hexdigest()})
+    with_file = replace(run, encoders={"a": named})
+    refuse_changed([with_file])
+    weights.write_bytes(b"hallo!")
+    with pytest.raises(UserError, match=r"encoder 'small_cnn': .*w\.pth has the SHA-256 .* was planned"):
+        refuse_changed([with_file])
 
 
 def test_shipped_data_keep_the_folder_they_had(bench: Bench) -> None:

@@ -36,7 +36,8 @@ TEXT = (
 NAMES = st.from_regex(r"[a-z_]{1,8}", fullmatch=True)
 VALUES = st.booleans() | st.integers(-(2**62), 2**62) | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 OPTIONS = st.dictionaries(NAMES, VALUES | st.lists(VALUES, max_size=3), max_size=3)
-CHOICES = st.builds(Choice, NAMES, OPTIONS, st.sampled_from(["", "ab" * 32]), version=st.integers(1, 3))
+FILES = st.dictionaries(NAMES, st.just("cd" * 32), max_size=1)
+CHOICES = st.builds(Choice, NAMES, OPTIONS, st.sampled_from(["", "ab" * 32]), version=st.integers(1, 3), files=FILES)
 POSITIVE = st.floats(1e-9, 10)
 BUDGETS = st.builds(
     Budget,
