@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,6 +26,8 @@ class MultimodalBatch:
     """int64 (B,): the sample's row in the dataset."""
     auxiliary: dict[str, Tensor] = field(default_factory=dict)
     """A modality's own labels, where the dataset has them."""
+    encoded: dict[str, Encoded] = field(default_factory=dict)
+    """What a frozen encoder made of a modality, where it is stored: then `inputs` need not have the modality."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -40,12 +43,12 @@ class MultimodalBatch:
     def _each(self, change: Callable[[Tensor], Tensor]) -> MultimodalBatch:
         """The same change to every tensor."""
 
-        def changed(value: Tensor | dict[str, Tensor]) -> Tensor | dict[str, Tensor]:
+        def changed(value: Any) -> Any:
             if isinstance(value, dict):
-                return {name: change(tensor) for name, tensor in value.items()}
-            return change(value)
+                return {name: changed(one) for name, one in value.items()}
+            return value.each(change) if isinstance(value, Encoded) else change(value)
 
-        return MultimodalBatch(**{f.name: changed(getattr(self, f.name)) for f in fields(self)})  # type: ignore[arg-type]
+        return replace(self, **{one.name: changed(getattr(self, one.name)) for one in fields(self)})
 
 
 @dataclass
@@ -63,3 +66,11 @@ class Encoded:
     stages: tuple[Tensor, ...] = ()
     """Hidden maps, for fusion between layers: (B, X), steps (B, T, X) or a picture's (B, X, H, W); none of an encoder
     that is one layer. Zeros in the padding; where the modality is absent, what its encoder makes of zeros."""
+    stage_mask: Tensor | None = None
+    """bool (B, T): which steps of `stages` are real, where `tokens` may be fewer; None of stages without steps."""
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> Encoded:
+        """The same change to every tensor."""
+        pooled, tokens, mask, present = map(change, (self.pooled, self.tokens, self.mask, self.present))
+        stage_mask = None if self.stage_mask is None else change(self.stage_mask)
+        return Encoded(pooled, tokens, mask, present, tuple(map(change, self.stages)), stage_mask)

@@ -77,6 +77,8 @@ class Encoder(nn.Module):
 
     kinds: ClassVar[tuple[str, ...]] = ()
     paper: ClassVar[str] = ""
+    steps: int = 0
+    """How many steps it gives at most, averages of neighbours; 0: as many as the sample has."""
 
     def __init__(self, spec: ModalitySpec, width: int) -> None:
         super().__init__()
@@ -101,7 +103,7 @@ class Encoder(nn.Module):
         for number in range(len(self.stage_widths)):
             hidden = self.stage(number, hidden)
             maps.append(hidden.clean())
-        return replace(self.finish(hidden), stages=tuple(maps))
+        return replace(self.finish(hidden), stages=tuple(maps), stage_mask=hidden.mask)
 
     def frozen_trunk(self) -> Trunk | None:
         """The frozen network that is the encoder's one stage, with `finish` alone to learn; None: there is none."""

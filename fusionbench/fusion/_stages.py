@@ -56,6 +56,18 @@ def given(name: str, batch: MultimodalBatch) -> tuple[Tensor, Tensor | None, Ten
     return x, batch.masks.get(name), present
 
 
+def at_hand(encoded: Encoded, present: Tensor) -> Encoded:
+    """A stored encoding in a batch that may say that a modality is absent which is stored: zeros there.
+
+    Args:
+        encoded: as stored.
+        present: bool (B,), the batch's.
+    """
+    if present is encoded.present:  # As nearly always: no copy.
+        return encoded
+    return without_absent(replace(encoded, present=encoded.present & present))
+
+
 def without_absent(encoded: Encoded) -> Encoded:
     """The same with zeros where the modality is absent."""
     present = encoded.present
@@ -92,13 +104,14 @@ def scaled(hidden: Hidden, gate: Tensor) -> Hidden:
 def level_vectors(encoded: Encoded, levels: int) -> list[Tensor]:
     """A modality's hidden layers at each level as vectors (B, X); an encoder of one layer gives its vector."""
     maps = encoded.stages or (encoded.pooled,)
-    return [squeezed(one, encoded.mask, encoded.present) for one in maps[len(maps) - levels :]]
+    mask = encoded.mask if encoded.stage_mask is None else encoded.stage_mask
+    return [squeezed(one, mask, encoded.present) for one in maps[len(maps) - levels :]]
 
 
 def most_steps(spec: ModalitySpec, encoder: Encoder) -> int:
     """How many steps an encoder gives of the longest sample."""
     if spec.kind in ("tokens", "sequence", "bag"):
-        return spec.shape[0]
+        return min(encoder.steps or spec.shape[0], spec.shape[0])
     training, at = encoder.training, next(encoder.parameters(), torch.empty(0)).device
     with torch.no_grad():
         one = torch.ones(1, dtype=torch.bool, device=at)

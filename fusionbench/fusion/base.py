@@ -20,7 +20,7 @@ from fusionbench.core.task import ModalitySpec, TaskSpec
 from fusionbench.encoders.base import Encoder
 from fusionbench.fusion._lightning import TrainableModule, learning_rate_factor
 from fusionbench.fusion._setting import Optimiser, Setting
-from fusionbench.fusion._stages import given, without_absent
+from fusionbench.fusion._stages import at_hand, given, without_absent
 from fusionbench.metrics.scores import score_metrics
 from fusionbench.plan.suite import Choice
 
@@ -57,7 +57,9 @@ class FusionModule(TrainableModule):
     departure: ClassVar[str] = ""
     """How it departs from the paper, in words."""
     cacheable: ClassVar[bool] = True
-    """Whether `fuse` can run on stored encodings."""
+    """Whether it can run on stored encodings: False where it reads inputs, or acts within encoders."""
+    reads_stages: ClassVar[bool] = False
+    """Whether `fuse` reads `Encoded.stages`, by `level_vectors`: only then are they stored."""
     batch_level: ClassVar[str] = ""
     """Why the loss of a batch is not the mean over its parts, so that several devices do not train what one trains."""
     uses: ClassVar[Literal["all", "one", "none"]] = "all"
@@ -118,7 +120,7 @@ class FusionModule(TrainableModule):
     # --- override points -----------------------------------------------------------------------------------------
 
     def encode(self, batch: MultimodalBatch) -> dict[str, Encoded]:
-        """Each modality by its own encoder; what stands in an absent one's place (NaN even) does not leak."""
+        """Each modality by its own encoder, or as it is stored; what stands in an absent one's place does not leak."""
         return {name: self._encode(name, batch) for name in self.encoders}
 
     def fuse(self, encoded: dict[str, Encoded]) -> Prediction:
@@ -155,6 +157,8 @@ class FusionModule(TrainableModule):
         return self.predict(MultimodalBatch(inputs, masks or {}, there, blank, blank)).logits
 
     def _encode(self, name: str, batch: MultimodalBatch) -> Encoded:
+        if name in batch.encoded:
+            return at_hand(batch.encoded[name], batch.present[name])
         return without_absent(self.encoders[name](*given(name, batch)))
 
 

@@ -38,7 +38,7 @@ class Chance(FusionModule):
 
     def encode(self, batch: MultimodalBatch) -> dict[str, Encoded]:
         """B samples of which nothing is seen: an encoding of width 0."""
-        first = next(iter(batch.inputs.values()))
+        first = next(iter(batch.present.values()))
         unseen = torch.zeros(first.shape[0], 1, dtype=torch.bool, device=first.device)
         nothing = torch.zeros(first.shape[0], 0, device=first.device)
         return {"nothing": Encoded(nothing, nothing[:, None], unseen, unseen[:, 0])}

@@ -63,7 +63,9 @@ class TwoSeedsOfOneModality(FusionModule):
         return ("its two models share the encoder, which was trained beforehand, and differ in their heads alone",)
 
     def encode(self, batch: MultimodalBatch) -> dict[str, Encoded]:
-        """The modality by each encoder."""
+        """The modality by each encoder; by one, it may be stored."""
+        if self.second not in self.encoders:
+            return super().encode(batch)
         inputs = given(self.modality, batch)
         return {name: without_absent(encoder(*inputs)) for name, encoder in self.encoders.items()}
 
