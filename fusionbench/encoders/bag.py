@@ -3,6 +3,8 @@
     tokens = w_t E[id_t]                      (B, T, 2) holding (id, weight) -> (B, T, D)
     pooled = sum_t w_t E[id_t]                (B, D), over real entries; pool = "mean": divided by sum_t |w_t|
 
+A bag has no order, so no neighbours: with steps = 1, pooled is its only token; 0, all entries are tokens.
+
 With a linear map behind it this is a linear classifier on the features, of rank D. The sum starts from small vectors,
 since hundreds of entries add up; the mean from vectors of unit variance.
 
@@ -33,11 +35,19 @@ class Bag(Encoder):
     """A sum, or mean, of vectors times weights."""
 
     kinds, paper = ("bag",), "joulin2017bag"
+    later = {"steps": 0}
 
     def __init__(
-        self, spec: ModalitySpec, dropout: float = 0.0, *, width: int = 128, pool: Literal["sum", "mean"] = "sum"
+        self,
+        spec: ModalitySpec,
+        dropout: float = 0.0,
+        *,
+        width: int = 128,
+        pool: Literal["sum", "mean"] = "sum",
+        steps: Literal[0, 1] = 0,
     ) -> None:
         super().__init__(spec, width)
+        self.steps = steps
         self.embed = embedding(spec, width)
         if self.embed.num_embeddings > EXACT:
             raise UserError(
@@ -48,7 +58,7 @@ class Bag(Encoder):
         self.pool = pool
 
     def forward(self, x: Tensor, mask: Tensor | None, present: Tensor) -> Encoded:
-        """(id, weight) (B, T, 2) -> pooled (B, D), tokens (B, T, D)."""
+        """(id, weight) (B, T, 2) -> pooled (B, D), tokens (B, T or 1, D)."""
         x = cleared(x, real_steps(x, mask))
         ids, weights = x[..., 0].long(), x[..., 1]  # (B, T) each
         mask = real_steps(ids, mask)
@@ -58,4 +68,6 @@ class Bag(Encoder):
         if self.pool == "mean":
             total = weights.abs().sum(1, keepdim=True)
             pooled = pooled / total.masked_fill(total == 0, 1.0)
+        if self.steps:
+            return Encoded(pooled, pooled[:, None], mask.any(1, keepdim=True), present)
         return Encoded(pooled, weights[..., None] * vectors, mask, present)

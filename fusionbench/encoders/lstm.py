@@ -3,7 +3,7 @@
     e_t = E[id_t]                      tokens (B, T) -> (B, T, E); the steps of a sequence (B, T, F) as they are
     h_t = cell(e_t, h_{t-1})           (B, T, H), for each layer; a second one from the last step to the first, side by
                                        side (B, T, 2*H), if bidirectional
-    tokens = W h_t + b                 (B, T, D)
+    tokens = W h_t + b                 (B, T, D); steps = S > 0: of the means of S runs of neighbours, (B, S, D)
     pooled = W max_t h_t + b           (B, D), over real steps; pool = "last": each direction's state after its last one
 
 Batches are padded, never packed: a packed sequence is several times slower on a CPU. Padding stands at the end, where
@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from fusionbench.core.batch import Encoded
 from fusionbench.core.task import ModalitySpec
-from fusionbench.encoders._steps import at_least_one, cleared, embedding, max_over, real_steps
+from fusionbench.encoders._steps import at_least_none, at_least_one, averaged, cleared, embedding, max_over, real_steps
 from fusionbench.encoders.base import Encoder, Hidden
 
 CELLS: dict[str, type[nn.RNN | nn.GRU | nn.LSTM]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
@@ -36,6 +36,7 @@ class LSTM(Encoder):
     """`layers` of `cell`, `hidden` units in each direction, over ids or steps."""
 
     kinds, paper = ("tokens", "sequence"), "hochreiter1997long"
+    later = {"steps": 0}
 
     def __init__(
         self,
@@ -49,8 +50,10 @@ class LSTM(Encoder):
         hidden: int = 128,
         embed: int = 128,
         pool: Literal["max", "last"] = "max",
+        steps: int = 0,
     ) -> None:
         super().__init__(spec, width)
+        self.steps = at_least_none("lstm", steps)
         for option, value in {"layers": layers, "hidden": hidden, "embed": embed}.items():
             at_least_one("lstm", option, value)
         self.embed = embedding(spec, embed) if spec.kind == "tokens" else nn.Identity()
@@ -79,12 +82,13 @@ class LSTM(Encoder):
         return replace(hidden, map=self._layer(number, self.dropout(hidden.map), turned))
 
     def finish(self, hidden: Hidden) -> Encoded:
-        """(B, T, d*H) -> pooled (B, D), tokens (B, T, D)."""
+        """(B, T, d*H) -> pooled (B, D), tokens (B, T or S, D)."""
         mask, (length, _) = hidden.mask, hidden.kept
         assert mask is not None
         steps = self.dropout(hidden.map)
         pooled = max_over(steps, mask) if self.pool == "max" else self._last(steps, length)
-        return Encoded(self.project(pooled), self.project(steps) * mask[..., None], mask, hidden.present)
+        left, mask = averaged(steps, mask, self.steps)  # Before the affine map: the same, and less to multiply.
+        return Encoded(self.project(pooled), self.project(left) * mask[..., None], mask, hidden.present)
 
     def _layer(self, layer: int, steps: Tensor, turned: Tensor) -> Tensor:
         # torch has recurrences in bfloat16 only for processors that compute in it, and an error on the others.

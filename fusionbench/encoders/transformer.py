@@ -2,8 +2,8 @@
 
     z_0 = E[id] + position             tokens (B, T) -> (B, T, D); a sequence: W x + b in place of E[id]
     z   = z + attention(LN(z));   z = z + W_2 GELU(W_1 LN(z))       for each layer; norm before, not after
-    tokens = LN(z)                     (B, T, D)
-    pooled = mean of tokens            (B, D), over real steps
+    tokens = LN(z)                     (B, T, D); steps = S > 0: the means of S runs of neighbours, (B, S, D)
+    pooled = mean of LN(z)             (B, D), over real steps
 
 Steps that are not real are never attended to, so a sample's encoding does not depend on how far its batch is padded.
 Positions are sines and cosines of the step's number (no parameters, any length), or learned, one vector for each of the
@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from fusionbench.core.batch import Encoded
 from fusionbench.core.errors import UserError
 from fusionbench.core.task import ModalitySpec
-from fusionbench.encoders._steps import at_least_one, cleared, embedding, mean_over, real_steps
+from fusionbench.encoders._steps import at_least_none, at_least_one, averaged, cleared, embedding, mean_over, real_steps
 from fusionbench.encoders.base import Encoder, Hidden
 
 SLOWEST = 10_000.0
@@ -37,6 +37,7 @@ class Transformer(Encoder):
     """`layers` of pre-norm self-attention over ids or steps."""
 
     kinds, paper = ("tokens", "sequence"), "vaswani2017attention"
+    later = {"steps": 0}
 
     def __init__(
         self,
@@ -48,8 +49,10 @@ class Transformer(Encoder):
         heads: int = 4,
         hidden: int = 256,
         positions: Literal["sinusoidal", "learned"] = "sinusoidal",
+        steps: int = 0,
     ) -> None:
         super().__init__(spec, width)
+        self.steps = at_least_none("transformer", steps)
         for option, value in {"layers": layers, "heads": heads, "hidden": hidden}.items():
             at_least_one("transformer", option, value)
         if width % heads:
@@ -83,11 +86,11 @@ class Transformer(Encoder):
         return replace(hidden, map=self.layers.layers[number](hidden.map, src_key_padding_mask=hidden.kept))
 
     def finish(self, hidden: Hidden) -> Encoded:
-        """(B, T, D) -> pooled (B, D), tokens (B, T, D)."""
+        """(B, T, D) -> pooled (B, D), tokens (B, T or S, D)."""
         assert self.layers.norm is not None
         assert hidden.mask is not None
         tokens = cleared(self.layers.norm(hidden.map), hidden.mask)
-        return Encoded(mean_over(tokens, hidden.mask), tokens, hidden.mask, hidden.present)
+        return Encoded(mean_over(tokens, hidden.mask), *averaged(tokens, hidden.mask, self.steps), hidden.present)
 
 
 def sinusoids(steps: int, width: int, device: torch.device | None = None) -> Tensor:
