@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from fusionbench.bench.matching import Match, default_target, matched
+from fusionbench.bench.matching import Match, by_head, default_target, matched
 from fusionbench.core.canonical import derived_seed
 from fusionbench.core.catalogue import PluginKind, describe, load, with_later
 from fusionbench.core.contents import refuse_other_content
@@ -84,7 +84,8 @@ def fixed_for(run: RunSpec, task: TaskSpec) -> Fixed:
         raise Unsuitable(reason)
     if run.track.name != MATCHED_PARAMETERS or _has_no_head(run):
         return Fixed(setting)
-    found = matched(lambda other: build(run, other), setting, run.track.options["target"] or default_target(setting))
+    count = by_head(lambda other: build(run, other), setting)
+    found = matched(count, run.track.options["target"] or default_target(setting))
     if found.problem:
         raise Unsuitable(found.problem)
     return Fixed(replace(setting, head_width=found.head_width), found)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 
 import torch
 
@@ -52,19 +53,29 @@ def default_target(setting: Setting) -> int:
     return sum(parameter.numel() for parameter in head.parameters())
 
 
-def matched(make: Callable[[Setting], FusionModule], setting: Setting, target: int) -> Match:
-    """The head width whose number of fusion parameters is nearest to a target.
+def by_head(make: Callable[[Setting], FusionModule], setting: Setting) -> Callable[[int], int]:
+    """The number of fusion parameters by the width of the heads; each width is counted once.
 
     Args:
         make: builds the model for a setting.
         setting: all of it but the head width.
-        target: parameters of the fusion.
     """
 
+    @cache
     def count(width: int) -> int:
         with torch.device("meta"):
             return fusion_parameters(make(replace(setting, head_width=width)))
 
+    return count
+
+
+def matched(count: Callable[[int], int], target: int) -> Match:
+    """The width whose number of fusion parameters is nearest to a target.
+
+    Args:
+        count: fusion parameters of a width; never falls where the width grows.
+        target: parameters of the fusion.
+    """
     reachable = count(1), count(WIDEST)
     width, parameters = nearest(count, target, reachable)
     return Match(target, width, parameters, reachable)

@@ -11,6 +11,7 @@ SUITE_VERBS = {
     "latency": "a latency session alone",
     "report": "tables and pictures from the records",
     "push": "send to Weights & Biases what was not sent yet",
+    "targets": "how wide each strategy's heads are at numbers of fusion parameters, and which number to choose",
     "cite": "BibTeX of fusionbench and of every dataset, strategy and encoder the suite uses",
 }
 
@@ -32,18 +33,7 @@ def parser() -> argparse.ArgumentParser:
     for verb, text in SUITE_VERBS.items():
         entry = verbs.add_parser(verb, help=text, description=text)
         _add_suite_arguments(entry)
-        if verb == "run":
-            entry.add_argument(
-                "--devices",
-                metavar="N",
-                type=int,
-                help="GPUs (or processes) that train a run together (default: 1)",
-            )
-            entry.add_argument("--again", metavar="STATUS", help="do runs with these statuses again: failed,diverged")
-        if verb in ("run", "push"):
-            _add_wandb_arguments(entry, default="online" if verb == "push" else None)
-        if verb == "report":
-            entry.add_argument("--format", choices=["md", "latex", "csv"], help="print the tables in this form alone")
+        _add_own_arguments(entry, verb)
         entry.set_defaults(verb=verb)
 
     text = "trains every strategy on one device and on several, and compares; about a minute"
@@ -56,6 +46,25 @@ def parser() -> argparse.ArgumentParser:
     entry.add_argument("results", nargs="?", default="results", help="results folder (default: results)")
     entry.set_defaults(verb="check", debug=False)
     return made
+
+
+def _add_own_arguments(entry: argparse.ArgumentParser, verb: str) -> None:
+    """What one verb of a suite takes and the others do not."""
+    if verb == "run":
+        entry.add_argument(
+            "--devices",
+            metavar="N",
+            type=int,
+            help="GPUs (or processes) that train a run together (default: 1)",
+        )
+        entry.add_argument("--again", metavar="STATUS", help="do runs with these statuses again: failed,diverged")
+    if verb in ("run", "push"):
+        _add_wandb_arguments(entry, default="online" if verb == "push" else None)
+    if verb == "targets":
+        about = "fusion parameters to show the heads at, besides those of the suite's tracks; may be repeated"
+        entry.add_argument("--target", metavar="N", type=int, action="append", default=[], help=about)
+    if verb == "report":
+        entry.add_argument("--format", choices=["md", "latex", "csv"], help="print the tables in this form alone")
 
 
 def _add_suite_arguments(entry: argparse.ArgumentParser) -> None:

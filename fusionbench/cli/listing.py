@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from fusionbench.cli.pages import pages
 from fusionbench.core.catalogue import Plugin, PluginKind, describe, names
@@ -22,17 +22,17 @@ def listing(what: str | None) -> str:
     if what is None:
         return "\n\n".join(f"{word}\n{listing(word)}" for word in ("suites", *KINDS))
     if what == "suites":
-        return _table(("suite", "what it runs"), _suites())
+        return aligned(("suite", "what it runs"), _suites())
     plugins = list(_described(KINDS[what]))
     match what:
         case "strategies":
             columns = ("strategy", "stage", "interaction", "fidelity", "paper", "what it does", "options")
-            return _table(columns, (_strategy(plugin) for plugin in plugins))
+            return aligned(columns, (_strategy(plugin) for plugin in plugins))
         case "datasets":
             head = ("dataset", "modalities", "licence", "what it is", "options")
-            return _table(head, (_dataset(plugin) for plugin in plugins))
+            return aligned(head, (_dataset(plugin) for plugin in plugins))
         case _:
-            return _table((KINDS[what], "what it does", "options"), ((p.name, _does(p), _options(p)) for p in plugins))
+            return aligned((KINDS[what], "what it does", "options"), ((p.name, _does(p), _options(p)) for p in plugins))
 
 
 def strategy_pages() -> str:
@@ -85,7 +85,8 @@ def _options(plugin: Plugin) -> str:
     return ", ".join(name if o.required else f"{name}={o.default}" for name, o in plugin.options.items())
 
 
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+def aligned(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table whose columns stand below one another."""
     cells = [head, *rows]
     widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
     lines = [

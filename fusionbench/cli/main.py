@@ -167,6 +167,15 @@ def push(options: argparse.Namespace) -> int:
     return DONE
 
 
+def targets(options: argparse.Namespace) -> int:
+    """Which number of parameters a matched suite may ask for."""
+    from fusionbench.cli.targets import targets_page
+
+    suite, _, runs = selected(options)
+    print(targets_page(options, suite, runs))
+    return DONE
+
+
 def cite(options: argparse.Namespace) -> int:
     """BibTeX of what the suite uses."""
     from fusionbench.report.cite import bibliography
@@ -204,6 +213,7 @@ VERBS = {
     "latency": latency,
     "report": report,
     "push": push,
+    "targets": targets,
     "cite": cite,
     "selftest": selftest,
     "check": check,

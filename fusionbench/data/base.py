@@ -100,8 +100,8 @@ class MultimodalData(LightningDataModule):
         refuse_arrays(self.name, self.task, self.arrays)
         for name in self.task.names:
             values = self.preprocess(name, self.arrays[name], self.parts.train)
-            dtype = {"tokens": np.int64, "text": np.uint8}.get(self.task.modality(name).kind, np.float32)
-            self.tensors[name] = torch.from_numpy(np.array(values, dtype=dtype))
+            kind = np.int64 if self.task.modality(name).kind == "tokens" else np.float32
+            self.tensors[name] = torch.from_numpy(np.array(values, dtype=kind))
         self.tensors["targets"] = torch.from_numpy(np.array(self.arrays["targets"]))
 
     def batch(self, rows: Rows) -> MultimodalBatch:

@@ -66,6 +66,8 @@ class FusionModule(TrainableModule):
     """Which modalities' encoders it builds: all, the one of its option `modality`, or none."""
     per_modality: ClassVar[str] = ""
     """An option that names a modality: where a suite leaves it out, the strategy is a row for each modality."""
+    widened_by: ClassVar[str] = ""
+    """An option that says how many times `setting.head_width` its heads are wide; empty: once."""
     training_only: ClassVar[tuple[str, ...]] = ()
     """Submodules, by path such as `heads.own`, that no prediction needs: their parameters are counted apart."""
     version: ClassVar[int] = 1

@@ -23,6 +23,7 @@ class WideConcatFusion(FusionModule):
 
     family = "baseline"
     stage, interaction = "feature", "full"
+    widened_by = "widening"
 
     def __init__(self, setting: Setting, *, widening: int = 8, parameters: int | None = None) -> None:
         """`parameters` of the whole model, encoders included, decide the width in place of `widening`.

@@ -24,7 +24,7 @@ class WideUnimodal(FusionModule):
 
     family = "baseline"
     stage, representation, interaction, uses = "feature", "single", "none", "one"
-    per_modality = "modality"
+    per_modality, widened_by = "modality", "widening"
 
     def __init__(self, setting: Setting, *, modality: str, widening: int = 8, parameters: int | None = None) -> None:
         """`parameters` of the whole model, its encoder included, decide the width in place of `widening`.

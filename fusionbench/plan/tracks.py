@@ -99,6 +99,19 @@ def filled_track(
     return Choice(name, options)
 
 
+def head_times(strategy: Choice) -> int:
+    """How many times as wide as the width that is solved for a strategy's heads are: nearly always once.
+
+    1 where its source, a user's own that is gone, does not say it.
+    """
+    try:
+        option = describe("strategy", strategy.name).facts.get("widened_by", "")
+    except UserError:
+        return 1
+    times = strategy.options.get(option, 1)
+    return times if isinstance(times, int) else 1
+
+
 def chooses_rate(run: RunSpec) -> bool:
     """Whether a run's learning rate is chosen by trials."""
     return run.role == "final" and len(_first_round(run)) > 1

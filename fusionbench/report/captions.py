@@ -10,7 +10,7 @@ from fusionbench.core.catalogue import describe
 from fusionbench.core.errors import UserError
 from fusionbench.plan.names import track_label
 from fusionbench.plan.suite import MATCHED_PARAMETERS
-from fusionbench.plan.tracks import FACTOR, is_at_limit
+from fusionbench.plan.tracks import FACTOR, head_times, is_at_limit
 from fusionbench.report.collect import Outcome, State
 from fusionbench.report.latency import ENOUGH_CALLS, ENOUGH_SECONDS
 from fusionbench.report.numbers import score, significant
@@ -63,9 +63,10 @@ def of_models(row: TableRow) -> tuple[str, ...]:
 def narrow_head(row: TableRow) -> str:
     """Where a match leaves heads that are narrower than the encodings: they, not the fusion, may be what limits it."""
     fixed = row.fixed
-    if "target_parameters" not in fixed or fixed["head_width"] >= fixed["width"] or row.uses == "none":
+    if "target_parameters" not in fixed or row.uses == "none":
         return ""
-    return f"heads of {fixed['head_width']} units, fewer than the {fixed['width']} of an encoding"
+    units = head_times(row.outcomes[0].run.strategy) * fixed["head_width"]
+    return f"heads of {units} units, fewer than the {fixed['width']} of an encoding" if units < fixed["width"] else ""
 
 
 def limit(row: TableRow) -> str:

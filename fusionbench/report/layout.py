@@ -12,6 +12,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from fusionbench.plan.names import track_label
+from fusionbench.plan.tracks import head_times
 from fusionbench.report.captions import caption, note, problems, short_caption, title
 from fusionbench.report.latency import Scope
 from fusionbench.report.numbers import count, milliseconds, score
@@ -48,7 +49,7 @@ def columns(table: Table) -> list[Column]:
             Column("fusion parameters", lambda row: count(row.size.get("fusion_parameters"))),
             *([Column("in training alone", _training_alone)] if any(map(_has_training_alone, table.rows)) else []),
             Column("encoder parameters", lambda row: count(row.size.get("encoder_parameters"))),
-            *([Column("head width", lambda row: _fixed(row, "head_width"))] if _is_matched(table) else []),
+            *([Column("head width", _head_width)] if _is_matched(table) else []),
             Column("FLOPs a sample", lambda row: count(row.size.get("flops_per_sample"))),
         ]
     if any("learning_rate" in row.fixed for row in table.rows):
@@ -130,6 +131,12 @@ def _training_alone(row: TableRow) -> str:
 def _fixed(row: TableRow, name: str) -> str:
     """What is fixed for a strategy; of one that looks at nothing, it means nothing."""
     return f"{row.fixed[name]:g}" if name in row.fixed and row.uses != "none" else "-"
+
+
+def _head_width(row: TableRow) -> str:
+    """Units of its MLP heads; those of wide baselines are a multiple of what the runner fixes."""
+    width = row.fixed.get("head_width")
+    return "-" if width is None or row.uses == "none" else str(head_times(row.outcomes[0].run.strategy) * width)
 
 
 def _score(name: str) -> Column:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fusionbench.bench import matching
 from fusionbench.bench.build import Unsuitable, build, dataset_of, fixed_for
-from fusionbench.bench.matching import TOLERANCE, Match, default_target, matched, nearest
+from fusionbench.bench.matching import TOLERANCE, Match, by_head, default_target, matched, nearest
 from fusionbench.core.task import ModalitySpec, TaskSpec
 from fusionbench.fusion.base import Setting
 from fusionbench.fusion.concat import ConcatFusion
@@ -58,7 +58,7 @@ def test_the_default_target_is_what_concat_has() -> None:
 
 @pytest.mark.parametrize("target", [1000, 12_345, 400_000])
 def test_a_model_with_the_width_found_has_so_many_parameters(target: int) -> None:
-    match = matched(ConcatFusion, SETTING, target)
+    match = matched(by_head(ConcatFusion, SETTING), target)
     assert match.problem == ""
     assert match.parameters == (2 * 16 + 1 + 7) * match.head_width + 7
     assert abs(match.parameters - target) <= 20

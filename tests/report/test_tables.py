@@ -222,6 +222,18 @@ def test_a_head_that_is_narrower_than_the_encodings_is_flagged(tmp_path: Path, h
     assert ("heads of 127 units, fewer than the 128 of an encoding" in note(one(bench).rows[0])) == flagged
 
 
+@pytest.mark.parametrize(("fixed", "units", "flagged"), [(15, 120, True), (16, 128, False)])
+def test_the_heads_of_a_wide_baseline_count_as_they_are_built(
+    tmp_path: Path, fixed: int, units: int, flagged: bool
+) -> None:
+    bench = make(tmp_path, "concat_wide", seeds=1)
+    (run,) = bench.runs()
+    bench.done(run, 0.9, options={"target_parameters": 9, "head_width": fixed, "width": 128})
+    bench.size(run, 1_000)
+    assert (f"heads of {units} units, fewer than the 128 of an encoding" in note(one(bench).rows[0])) == flagged
+    assert f"| {units} |" in markdown(one(bench))
+
+
 def test_parameters_that_only_training_needs_have_a_column_where_there_are_any(tmp_path: Path) -> None:
     bench = make(tmp_path, "concat", "late", seeds=1)
     for run, alone in zip(bench.runs(), (0, 1_234), strict=True):
