@@ -11,6 +11,14 @@ MetricName = Literal["accuracy", "gap20"]
 
 
 @dataclass(frozen=True)
+class Colours:
+    """How the red, green and blue of pixels, from 0 to 1, became what a model meets: (pixel - mean) / std."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class ModalitySpec:
     """One modality as a model meets it."""
 
@@ -24,6 +32,8 @@ class ModalitySpec:
     """The shape of one sample; for tokens, bag and sequence, T is the longest that occurs."""
     vocabulary: int | None = None
     """How many ids there are, the padding's 0 among them; tokens and bag only."""
+    colours: Colours | None = None
+    """Of an image whose channels are red, green and blue: a network of others can then have its own normalisation."""
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from torch import Tensor
 
 from fusionbench.core.batch import MultimodalBatch
 from fusionbench.core.errors import UserError
-from fusionbench.core.task import ModalitySpec, TaskSpec
+from fusionbench.core.task import Colours, ModalitySpec, TaskSpec
 from fusionbench.data.base import MultimodalData
 from fusionbench.data.cifar10_files import BATCHES, FOLDER, bring, missing, read_verified, told_missing
 from fusionbench.data.cifar10_pickle import CLASSES, SHAPE, unpickled
@@ -75,11 +75,21 @@ class CIFAR10(MultimodalData):
 
     @property
     def task(self) -> TaskSpec:
-        """`lab`: (1, 32, 32) and (2, 32, 32); `halves`: twice (3, 32, 16); `whole`: (3, 32, 32)."""
+        """`lab`: (1, 32, 32) and (2, 32, 32); `halves`: twice (3, 32, 16); `whole`: (3, 32, 32); these in RGB."""
         by_view = {"lab": ((1, 32, 32), (2, 32, 32)), "halves": ((3, 32, 16), (3, 32, 16)), "whole": (SHAPE,)}
         shapes = by_view[self.view]
-        pairs = zip(self.views[self.view], shapes, strict=True)
-        return TaskSpec(tuple(ModalitySpec(name, "image", shape) for name, shape in pairs), classes=len(CLASSES))
+        colours = None if self.view == "lab" else self.colours
+        specs = (
+            ModalitySpec(name, "image", shape, colours=colours)
+            for name, shape in zip(self.views[self.view], shapes, strict=True)
+        )
+        return TaskSpec(tuple(specs), classes=len(CLASSES))
+
+    @property
+    def colours(self) -> Colours:
+        """How stored bytes, taken as 0 to 1, are normalised; known after `setup`."""
+        mean, std = ((found.flatten() / 255).tolist() for found in (self.mean, self.std))
+        return Colours(tuple(mean), tuple(std))
 
     @property
     def folder(self) -> Path:

@@ -88,7 +88,8 @@ class IMDBWithCIFAR10(MultimodalData):
         """(length,) ids and (3, 32, 32)."""
         tokens = self.reviews.task.modalities[0]
         text = ModalitySpec("text", "tokens", tokens.shape, tokens.vocabulary)
-        return TaskSpec((text, ModalitySpec("image", "image", (3, 32, 32))), classes=2)
+        image = ModalitySpec("image", "image", (3, 32, 32), colours=self.pictures.colours)
+        return TaskSpec((text, image), classes=2)
 
     def prepare_data(self) -> None:
         """Both datasets there and converted; nothing of its own."""

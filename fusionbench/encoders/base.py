@@ -14,6 +14,7 @@ reads, and `Trunk.sha256` names all that decides it.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -104,6 +105,11 @@ class Encoder(nn.Module):
             hidden = self.stage(number, hidden)
             maps.append(hidden.clean())
         return replace(self.finish(hidden), stages=tuple(maps), stage_mask=hidden.mask)
+
+    @classmethod
+    def comes_trained(cls, options: Mapping[str, Any]) -> bool:
+        """Whether with these options it has weights of others, which go with the inputs they were trained on."""
+        return False
 
     def frozen_trunk(self) -> Trunk | None:
         """The frozen network that is the encoder's one stage, with `finish` alone to learn; None: there is none."""

@@ -13,8 +13,14 @@ No statistics over the batch: from scratch, batch norm is replaced by group norm
 came with. So a sample's encoding never depends on its batch mates, and any number of devices gives the same result.
 `frozen` trains the last linear map only.
 
-Pretrained weights are downloaded once by timm (HF_HOME says where they are kept); their network was trained on 3
-channels, and timm folds or repeats the first kernel for others.
+Pretrained weights are those of the hub (`pretrained: true`), downloaded once and then found where HF_HOME says, also
+without a network; or those of a file (`weights: FILE`, .safetensors or a state_dict of torch.save, by timm's names),
+whose content is in the run's key. Their networks were trained on red, green and blue pixels in a normalisation of their
+own: what the dataset made of the pixels is undone and theirs applied, in one affine map of each channel,
+
+    x' = (p - mean') / std' = x * std / std' + (mean - mean') / std'        p = x * std + mean, a pixel from 0 to 1
+
+and pictures that are no such thing (lightness alone, chroma) are refused.
 
 Source: Wightman 2019, "PyTorch Image Models"; each network's own paper is named in its page there.
 """
@@ -22,6 +28,7 @@ Source: Wightman 2019, "PyTorch Image Models"; each network's own paper is named
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import Any, Self
 
@@ -31,9 +38,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fusionbench.core.batch import Encoded
-from fusionbench.core.errors import UserError, nearest, shown
 from fusionbench.core.task import ModalitySpec
-from fusionbench.encoders.base import Encoder, Hidden
+from fusionbench.encoders._timm_trunks import Trained, made
+from fusionbench.encoders.base import Encoder, Hidden, Trunk
 
 SMALLEST = 64
 """Pixels of a short side: after five halvings 2 x 2 positions are left."""
@@ -45,6 +52,12 @@ class Timm(Encoder):
     """Any of timm's models without its classifier."""
 
     kinds, paper = ("image",), "wightman2019timm"
+    files, later = ("weights",), {"weights": ""}
+
+    scale: Tensor
+    """std / std', (1, 3, 1, 1); of pretrained weights alone, as is `shift`."""
+    shift: Tensor
+    """(mean - mean') / std', (1, 3, 1, 1)."""
 
     def __init__(
         self,
@@ -56,13 +69,19 @@ class Timm(Encoder):
         pretrained: bool = False,
         frozen: bool = False,
         size: int = 0,
+        weights: str = "",
     ) -> None:
         super().__init__(spec, width)
-        self.trunk, self.scaled = _trunk(spec, model, pretrained, size)
-        if not pretrained:
+        trained = Trained(pretrained, weights)
+        trained.refuse_other_than_colours(spec)
+        self.model, self.of_others, self.stays = model, bool(trained), frozen
+        self.trunk, own_size = made(spec, model, trained, size)
+        self.scaled = own_size or _enlarged(spec, size)
+        if self.of_others:
+            self._take_up_normalisation(spec)
+        else:
             _without_batch_norm(self.trunk)
         self.trunk.requires_grad_(not frozen).to(memory_format=torch.channels_last)
-        self.pretrained, self.frozen = pretrained, frozen
         # Some heads widen the map before the classifier.
         features: Any = getattr(self.trunk, "head_hidden_size", None) or self.trunk.num_features
         self.dropout = nn.Dropout(dropout)
@@ -70,25 +89,40 @@ class Timm(Encoder):
         self.stage_widths = (features,)  # The trunk's last map: where to stop within differs from network to network.
         self.train()
 
+    @classmethod
+    def comes_trained(cls, options: Mapping[str, Any]) -> bool:
+        """From the hub or from a file."""
+        return bool(options.get("pretrained") or options.get("weights"))
+
     def train(self, mode: bool = True) -> Self:
         """As usual, but a frozen trunk stays in eval mode, and so do pretrained batch norms."""
         super().train(mode)
-        if self.frozen:
+        if self.stays:
             self.trunk.eval()
-        for part in self.trunk.modules() if self.pretrained else ():
+        for part in self.trunk.modules() if self.of_others else ():
             if isinstance(part, BATCH_NORMS):
                 part.eval()
         return self
 
+    def frozen_trunk(self) -> Trunk | None:
+        """The network, where it is frozen."""
+        if not self.stays:
+            return None
+        own = {"mean": _own(self.trunk, "mean"), "std": _own(self.trunk, "std")} if self.of_others else {}
+        facts = {"encoder": "timm", "timm": timm.__version__, "model": self.model, "size": list(self.scaled), **own}
+        return Trunk(self.trunk, facts, reads_data_alone=self.of_others)
+
     def begin(self, x: Tensor, mask: Tensor | None, present: Tensor) -> Hidden:
         """(B, C, H, W), of the height and width that the trunk gets, channels last in memory."""
+        if self.of_others:
+            x = x * self.scale + self.shift
         if tuple(x.shape[-2:]) != self.scaled:
             x = F.interpolate(x, self.scaled, mode="bilinear", align_corners=False)
         return Hidden(x.contiguous(memory_format=torch.channels_last), None, present)  # Convolved faster so.
 
     def stage(self, number: int, hidden: Hidden) -> Hidden:
         """The whole trunk: (B, T, F)."""
-        with torch.no_grad() if self.frozen else nullcontext():
+        with torch.no_grad() if self.stays else nullcontext():
             steps = _positions(self.trunk(hidden.map), self.trunk)
         return Hidden(steps, hidden.present[:, None].expand(steps.shape[:2]), hidden.present)
 
@@ -98,37 +132,26 @@ class Timm(Encoder):
         tokens = self.project(self.dropout(hidden.map))
         return Encoded(tokens.mean(1), tokens, hidden.mask, hidden.present)
 
+    def _take_up_normalisation(self, spec: ModalitySpec) -> None:
+        """The affine map of each channel, from what the dataset made of pixels to what the trunk was trained on."""
+        assert spec.colours is not None
+        pairs = ((spec.colours.mean, _own(self.trunk, "mean")), (spec.colours.std, _own(self.trunk, "std")))
+        (mean, own_mean), (std, own_std) = ([torch.tensor(v, dtype=torch.float64) for v in pair] for pair in pairs)
+        for name, value in (("scale", std / own_std), ("shift", (mean - own_mean) / own_std)):
+            self.register_buffer(name, value.float().view(1, -1, 1, 1), persistent=False)  # Told by spec and model.
 
-def _trunk(spec: ModalitySpec, model: str, pretrained: bool, size: int) -> tuple[nn.Module, tuple[int, int]]:
-    """The network without classifier and pooling, and the height and width that it gets.
 
-    Raises:
-        UserError: no such network, no pretrained weights to be had, or one that cannot be used here.
-    """
-    if model.partition(".")[0] not in timm.list_models():
-        near = nearest(model, timm.list_models())
-        raise UserError(f"encoder 'timm': no model {shown(model)}{near or '.'} timm.list_models() names them")
-    try:
-        facts = timm.get_pretrained_cfg(model)
-        own = facts.input_size[1:] if facts and facts.fixed_input_size else ()
-        chosen: dict[str, Any] = {"img_size": size} if own and size else {}
-        trunk = timm.create_model(
-            model, pretrained=pretrained, num_classes=0, global_pool="", in_chans=spec.shape[0], **chosen
-        )
-    except OSError as error:  # Of the network and of the hub: both derive from it.
-        reason = str(error).strip().partition("\n")[0]
-        raise UserError(
-            f"encoder 'timm': the pretrained weights of '{model}' could not be had ({reason[:120]});\n"
-            "run once with network access and the same HF_HOME, or set pretrained: false"
-        ) from error
-    except (RuntimeError, TypeError, ValueError, AssertionError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise UserError(f"encoder 'timm': '{model}' cannot be used here: {reason[:200]}") from error
-    if own:
-        return trunk, (size or own[0], size or own[1])
+def _own(trunk: nn.Module, name: str) -> tuple[float, ...]:
+    """What pixels from 0 to 1 were normalised by in the trunk's own training, as timm states it."""
+    facts: Any = trunk.pretrained_cfg
+    return tuple(facts[name])
+
+
+def _enlarged(spec: ModalitySpec, size: int) -> tuple[int, int]:
+    """The height and width of a network that takes any: sides in proportion."""
     height, width = spec.shape[1:]
     short = size or max(SMALLEST, min(height, width))
-    return trunk, (round(height * short / min(height, width)), round(width * short / min(height, width)))
+    return round(height * short / min(height, width)), round(width * short / min(height, width))
 
 
 def _positions(found: Tensor, trunk: nn.Module) -> Tensor:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from fusionbench.core.task import ModalitySpec, TaskSpec
+from fusionbench.core.task import Colours, ModalitySpec, TaskSpec
 from fusionbench.plan.suite import Choice
 
 
@@ -48,10 +48,17 @@ class Setting:
     def from_json(cls, found: Mapping[str, Any]) -> Setting:
         """The inverse of `to_json`, also after JSON has made lists of tuples."""
         task = found["task"]
-        modalities = tuple(ModalitySpec(**{**one, "shape": tuple(one["shape"])}) for one in task["modalities"])
+        modalities = tuple(_modality(one) for one in task["modalities"])
         whole = {
             "task": TaskSpec(**{**task, "modalities": modalities}),
             "encoders": {name: Choice.from_json(choice) for name, choice in found["encoders"].items()},
             "optimiser": Optimiser(**found["optimiser"]),
         }
         return cls(**{**found, **whole})
+
+
+def _modality(found: Mapping[str, Any]) -> ModalitySpec:
+    """Of what `asdict` or JSON made of it; what is older knows no colours."""
+    given = found.get("colours")
+    colours = Colours(tuple(given["mean"]), tuple(given["std"])) if given else None
+    return ModalitySpec(**{**found, "shape": tuple(found["shape"]), "colours": colours})

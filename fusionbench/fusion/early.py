@@ -55,7 +55,7 @@ class EarlyFusion(FusionModule):
     @classmethod
     def unsuitable(cls, setting: Setting) -> str:
         """Token ids go together only with ids of the same vocabulary; no encoder was trained on the joint input."""
-        if any(choice.pretrain for choice in setting.encoders.values()):
+        if any(choice.pretrain or _comes_trained(choice) for choice in setting.encoders.values()):
             return "its one encoder reads all modalities at once; those trained beforehand read one each"
         if _way(setting.task) == "flat":
             ids = [f"'{spec.name}'" for spec in setting.task.modalities if spec.kind in ("tokens", "bag")]
@@ -94,6 +94,10 @@ class EarlyFusion(FusionModule):
         if spec.kind in ("tokens", "sequence"):
             real = _steps(spec, batch)
         return torch.where(real.view(*real.shape, *[1] * (x.dim() - 2)), x, torch.zeros_like(x))
+
+
+def _comes_trained(choice: Choice) -> bool:
+    return bool(load("encoder", choice.name).comes_trained(choice.options))
 
 
 def _way(task: TaskSpec) -> Literal["image", "tokens", "flat"]:

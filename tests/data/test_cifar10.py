@@ -63,6 +63,18 @@ def test_the_views_glue_back_to_the_pictures_of_the_files(tmp_path: Path, batche
     assert list(data.task.names) == list(CIFAR10.views[view])
 
 
+def test_pictures_in_colours_say_how_their_pixels_were_normalised(tmp_path: Path, batches: Made) -> None:
+    pictures, _ = flat(batches)
+    for view in ("halves", "whole"):
+        data = ready(tmp_path, view=view)
+        (colours,) = {spec.colours for spec in data.task.modalities}
+        assert colours is not None
+        mean, std = (torch.tensor(value).view(3, 1, 1) for value in (colours.mean, colours.std))
+        found = torch.cat([data.batch(np.arange(5)).inputs[name] * std + mean for name in data.task.names], 3)
+        assert found.numpy() == pytest.approx(pictures[:5] / 255, abs=1e-6)
+    assert {spec.colours for spec in ready(tmp_path, view="lab").task.modalities} == {None}
+
+
 @pytest.mark.parametrize("view", VIEWS)
 def test_training_rows_have_mean_0_and_deviation_1_in_every_channel(tmp_path: Path, batches: Made, view: str) -> None:
     data = ready(tmp_path, seed=4, view=view)

@@ -117,6 +117,7 @@ def test_a_batch_holds_the_review_and_the_whole_picture_of_each_pair(root: Path)
     for place, row in enumerate(rows):
         stored = torch.from_numpy(np.array(pictures.arrays["pictures"][data.pairs.second[row]])).float()
         expected = (stored - pictures.mean[0]) / pictures.std[0]
+        assert task.modality("image").colours == pictures.colours
         torch.testing.assert_close(batch.inputs["image"][place], expected)
         offsets = data.reviews.arrays["piece_offsets"]
         first, last = offsets[data.pairs.first[row]], offsets[data.pairs.first[row] + 1]

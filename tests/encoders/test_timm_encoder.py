@@ -91,40 +91,11 @@ def test_frozen_trains_the_last_map_only() -> None:
     assert not any(part.training for part in encoder.trunk.modules())
 
 
-def test_pretrained_batch_norm_keeps_its_statistics(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = timm.create_model
-
-    def made(name: str, pretrained: bool = False, **options: Any) -> nn.Module:
-        assert pretrained
-        return original(name, pretrained=False, **options)
-
-    monkeypatch.setattr(timm, "create_model", made)
-    encoder = built(pretrained=True).train()
-    before = {name: value.clone() for name, value in encoder.named_buffers()}
-    encoder(pictures(), None, torch.ones(3, dtype=torch.bool)).pooled.sum().backward()
-    assert before
-    assert all(torch.equal(value, before[name]) for name, value in encoder.named_buffers())
-    assert all(p.grad is not None for p in encoder.parameters())
-
-
-def test_pretrained_weights_that_cannot_be_had_are_one_error(
-    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    import huggingface_hub.constants
-
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path_factory.mktemp("hub")))
-    with pytest.raises(UserError, match="pretrained weights of 'test_resnet' could not be had") as raised:
-        built(pretrained=True)
-    assert len(str(raised.value).splitlines()) == 2
-    assert "pretrained: false" in str(raised.value)
-
-
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         ({"model": "resnet81"}, "no model 'resnet81'; did you mean 'resnet18'?"),
-        ({"model": "resnet18.a1_in1kk", "pretrained": True}, "cannot be used here: Invalid pretrained tag"),
+        ({"model": "resnet18.a1_in1kk"}, "cannot be used here: Invalid pretrained tag"),
         ({"model": "deit_tiny_distilled_patch16_224"}, "cannot be used here: The distilled head"),
     ],
 )
