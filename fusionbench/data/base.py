@@ -49,6 +49,8 @@ class MultimodalData(LightningDataModule):
         self.arrays: dict[str, Array] = {}
         self.tensors: dict[str, Tensor] = {}
         self.parts: Split | None = None
+        self.whole: Split | None = None
+        """The parts before `data.halves` cut the training rows in two; None: they are whole."""
         self.fingerprint = ""
         self.ranks = ALONE
         self.augments = True

@@ -13,10 +13,11 @@ from rich.text import Text
 
 from fusionbench.plan.names import track_label
 from fusionbench.plan.tracks import head_times
-from fusionbench.report.captions import caption, note, problems, short_caption, title
+from fusionbench.report.captions import caption, note, problems, short_caption
 from fusionbench.report.latency import Scope
 from fusionbench.report.numbers import count, milliseconds, score
 from fusionbench.report.tables import Table, TableRow
+from fusionbench.report.titles import title
 
 MARK = "●"
 """On the front."""
