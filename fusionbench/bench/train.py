@@ -13,6 +13,7 @@ import torch
 
 from fusionbench.bench.artefacts import load_pretrained
 from fusionbench.bench.build import Unsuitable, build, data_facts, fixed_for, seeded, training_data
+from fusionbench.bench.encodings import encoded_data
 from fusionbench.bench.jobs import Message, Report, TrainJob
 from fusionbench.bench.session import store_measures
 from fusionbench.bench.tuning import Chosen, chosen_learning_rate
@@ -77,10 +78,11 @@ def _trained(job: TrainJob, report: Report, store: Store, started: datetime, ran
     data.share_out(ranks)
     if ranks.is_first:
         store_measures(store, job, module, data)
+    seen = encoded_data(run, module, data) if job.place.stores(run) else data
     with join():
         with seeded(run.seed, "training"):
-            fitted = fit(module, data, run.budget, _teller(report, run.budget.epochs, ranks))
-        tested = evaluate(module, data, run.budget) if run.role == "final" else None  # A trial never sees a test row.
+            fitted = fit(module, seen, run.budget, _teller(report, run.budget.epochs, ranks))
+        tested = evaluate(module, seen, run.budget) if run.role == "final" else None  # A trial never sees a test row.
     if ranks.is_first and tested:
         _publish_tested(store, run, tested, data)
     return replace(
