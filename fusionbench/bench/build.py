@@ -5,23 +5,23 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from fusionbench.bench.matching import Match, by_head, default_target, matched
+from fusionbench.bench.matching import Match, by_head, by_option, default_target, matched, matched_own
 from fusionbench.core.canonical import derived_seed
 from fusionbench.core.catalogue import PluginKind, describe, load, with_later
 from fusionbench.core.contents import refuse_other_content
-from fusionbench.core.errors import UserError
+from fusionbench.core.errors import UserError, unknown
 from fusionbench.core.task import TaskSpec
 from fusionbench.data.base import MultimodalData
-from fusionbench.data.halves import FUSION, keep_half
 from fusionbench.fusion.base import FusionModule, Optimiser, Setting
 from fusionbench.plan.suite import MATCHED_PARAMETERS, Choice, RunSpec
+from fusionbench.plan.tracks import solves_own
 from fusionbench.records.record import DataFacts
 
 
@@ -30,21 +30,6 @@ def dataset_of(run: RunSpec, root: Path | None) -> MultimodalData:
     name, options = run.dataset.name, with_later("dataset", run.dataset.name, run.dataset.options)
     made: MultimodalData = load("dataset", name)(root, run.seed, run.budget.batch_size, **options)
     return made
-
-
-def training_data(run: RunSpec, root: Path | None) -> MultimodalData:
-    """The run's dataset, ready to train on: with the rows that are the fusion's, not augmented if no encoder learns.
-
-    Raises:
-        UserError: the data are missing or wrong, or cannot be cut into halves where encoders have one.
-    """
-    data = dataset_of(run, root)
-    data.prepare_data()
-    data.setup()
-    if run.trains_on_other_half:
-        keep_half(data, FUSION)
-    data.augments = not run.is_frozen
-    return data
 
 
 def refuse_changed(runs: Iterable[RunSpec]) -> None:
@@ -71,7 +56,7 @@ class Unsuitable(Exception):
 
 @dataclass(frozen=True)
 class Fixed:
-    """What the runner fixes for a run, and how it came to the width of the head."""
+    """What the runner fixes for a run, and how it came to the width of the head, or of the strategy itself."""
 
     setting: Setting
     match: Match | None = None
@@ -85,14 +70,16 @@ class Fixed:
             found["target_parameters"] = self.match.target
             found["fusion_parameters"] = self.match.parameters
             found["reachable_parameters"] = list(self.match.reachable)
+        if self.setting.solved:
+            found["solved"] = dict(self.setting.solved)
         return found
 
 
 def fixed_for(run: RunSpec, task: TaskSpec) -> Fixed:
-    """What the runner fixes for a run: heads are as wide as the encodings, or as the track's target asks.
+    """What the runner fixes for a run: heads are as wide as the encodings, or they or it as the track's target asks.
 
     Raises:
-        Unsuitable: the strategy cannot be used here, or not reach the target.
+        Unsuitable: the strategy cannot be used here, not reach the target, or has no width that the track solves for.
     """
     setting = _setting(run, task)
     reason = load("strategy", run.strategy.name).unsuitable(setting)
@@ -100,11 +87,10 @@ def fixed_for(run: RunSpec, task: TaskSpec) -> Fixed:
         raise Unsuitable(reason)
     if run.track.name != MATCHED_PARAMETERS or _has_no_head(run):
         return Fixed(setting)
-    count = by_head(lambda other: build(run, other), setting)
-    found = matched(count, run.track.options["target"] or default_target(setting))
+    found = _matched(run, setting, run.track.options["target"] or default_target(setting))
     if found.problem:
         raise Unsuitable(found.problem)
-    return Fixed(replace(setting, head_width=found.head_width), found)
+    return Fixed(found.applied(setting), found)
 
 
 def setting_for(run: RunSpec, task: TaskSpec) -> Setting:
@@ -122,6 +108,40 @@ def _setting(run: RunSpec, task: TaskSpec) -> Setting:
     )
 
 
+def _matched(run: RunSpec, setting: Setting, target: int) -> Match:
+    def make(other: Setting) -> FusionModule:
+        return build(run, other)
+
+    if not solves_own(run.track):
+        return matched(by_head(make, setting), target)
+    own = own_width(run.strategy)
+    if own is None:
+        text = (
+            "it has no option for a width of its own: its head alone could grow, which is as wide as the encodings here"
+        )
+        raise Unsuitable(text)
+    return matched_own(by_option(make, setting, *own), target, *own)
+
+
+def own_width(strategy: Choice) -> tuple[str, int] | None:
+    """The option that makes a strategy itself wider, and of what it is a multiple; None: it has none.
+
+    Raises:
+        UserError: its class names an option that it does not have.
+    """
+    plugin = describe("strategy", strategy.name)
+    option, unit = plugin.facts.get("own_width", ""), plugin.facts.get("own_unit", 1)
+    if not option:
+        return None
+    for name in {option, unit} - {1}:
+        if isinstance(name, str) and name not in plugin.options:
+            raise unknown(
+                "option called", name, plugin.options, f"strategy '{strategy.name}': its own_width or own_unit"
+            )
+    options = with_later("strategy", strategy.name, strategy.options)
+    return option, int(options[unit] if isinstance(unit, str) else unit)
+
+
 def _has_no_head(run: RunSpec) -> bool:
     """Whether there is nothing to match: it looks at no input (`chance`)."""
     return describe("strategy", run.strategy.name).facts.get("uses") == "none"
@@ -129,7 +149,7 @@ def _has_no_head(run: RunSpec) -> bool:
 
 def build(run: RunSpec, setting: Setting) -> FusionModule:
     """The untrained model of a run; its initial weights depend on the seed alone."""
-    options = with_later("strategy", run.strategy.name, run.strategy.options)
+    options = {**with_later("strategy", run.strategy.name, run.strategy.options), **setting.solved}
     with seeded(run.seed, "fusion"):
         module: FusionModule = load("strategy", run.strategy.name)(setting, **options)
     return module
@@ -154,5 +174,4 @@ def seeded(seed: int, purpose: str) -> Iterator[None]:
 def data_facts(run: RunSpec, data: MultimodalData) -> DataFacts:
     """What a record says of the data that a run saw; after `setup`."""
     assert data.parts is not None
-    split = data.whole or data.parts
-    return DataFacts(run.dataset.name, data.fingerprint, split.sha256, data.parts.counts)
+    return DataFacts(run.dataset.name, data.fingerprint, data.parts.sha256, data.parts.counts)

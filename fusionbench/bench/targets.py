@@ -10,9 +10,20 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fusionbench.bench.build import Unsuitable, build, dataset_of, fixed_for
-from fusionbench.bench.matching import TOLERANCE, WIDEST, by_head, default_target, matched
+from fusionbench.bench.build import Unsuitable, build, dataset_of, fixed_for, own_width
+from fusionbench.bench.matching import (
+    TOLERANCE,
+    WIDEST,
+    Count,
+    Match,
+    by_head,
+    by_option,
+    default_target,
+    matched,
+    matched_own,
+)
 from fusionbench.core.catalogue import describe
+from fusionbench.fusion.base import Setting
 from fusionbench.plan.names import slug
 from fusionbench.plan.suite import SAME_ENCODERS, Choice, RunSpec
 from fusionbench.plan.tracks import head_times
@@ -36,8 +47,10 @@ class Reach:
     """Parameters with heads of WIDEST units."""
     default: int
     """What `concat` has here at the default width."""
-    count: Callable[[int], int]
+    count: Count
     """Parameters by the width that is solved for."""
+    own: Callable[[int], Match] | None = None
+    """What is found for a target by a width of the strategy's own (`solve: own`); None: it has none."""
 
     def fits(self, target: int) -> bool:
         """Whether it has heads at least as wide as the encodings there."""
@@ -46,7 +59,7 @@ class Reach:
     def head_at(self, target: int) -> int | None:
         """How wide its heads are there, in units; None: out of reach."""
         found = matched(self.count, target)
-        return None if found.problem else self.times * found.head_width
+        return None if found.problem else self.times * found.width
 
 
 @dataclass(frozen=True)
@@ -108,4 +121,12 @@ def _reach(run: RunSpec, names: tuple[str, str], root: Path | None) -> Reach | U
         return Unusable(*names, str(problem))
     count, times = by_head(lambda other: build(run, other), setting), head_times(run.strategy)
     counts = count(1), count(-(-setting.width // times)), count(WIDEST)
-    return Reach(*names, setting.width, times, *counts, default_target(setting), count)
+    return Reach(*names, setting.width, times, *counts, default_target(setting), count, _own(run, setting))
+
+
+def _own(run: RunSpec, setting: Setting) -> Callable[[int], Match] | None:
+    own = own_width(run.strategy)
+    if own is None:
+        return None
+    count = by_option(lambda other: build(run, other), setting, *own)
+    return lambda target: matched_own(count, target, *own)

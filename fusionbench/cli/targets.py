@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fusionbench.cli.listing import aligned
+from fusionbench.plan.tracks import solves_own
 
 if TYPE_CHECKING:
+    from fusionbench.bench.matching import Match
     from fusionbench.bench.targets import Reach, Rung, Unusable
     from fusionbench.plan.suite import RunSpec, Suite
 
@@ -35,6 +37,9 @@ def targets_page(options: argparse.Namespace, suite: Suite, runs: Sequence[RunSp
     rungs = ladder(rows)
     asked = sorted({*options.target, *_of_tracks(suite, rows)}) or [rung.target for rung in rungs[-SHOWN:]]
     parts = [_table(dataset, list(found), asked) for dataset, found in groupby(rows, lambda row: row.dataset)]
+    own = [track.options["target"] for track in suite.tracks if solves_own(track)]
+    for dataset, found in groupby(rows if own else [], lambda row: row.dataset):
+        parts.append(_own_table(dataset, list(found), own))
     return "\n\n".join([*parts, *_reasons(unusable), *_choices(rungs[-RUNGS:], rows)])
 
 
@@ -55,6 +60,19 @@ def _table(dataset: str, rows: Sequence[Reach], targets: Sequence[int]) -> str:
         f"{dataset}: fusion parameters with heads of 1 unit and as wide as the encodings; units of heads at a target"
     )
     return f"{title}\n\n{aligned(head, cells)}"
+
+
+def _own_table(dataset: str, rows: Sequence[Reach], given: Sequence[int | None]) -> str:
+    targets = sorted(target or rows[0].default for target in given)
+    cells = [(row.strategy, *(_value(row.own(target)) for target in targets)) for row in rows if row.own is not None]
+    head = ["strategy", *(f"at {target:,}" for target in targets)]
+    return (
+        f"{dataset}: widths of a strategy's own at a target, heads as wide as the encodings\n\n{aligned(head, cells)}"
+    )
+
+
+def _value(found: Match) -> str:
+    return "out of reach" if found.problem else f"{found.option} = {found.width:,}"
 
 
 def _units(row: Reach, target: int) -> str:

@@ -173,13 +173,7 @@ class IMDB(MultimodalData):
 
     def batch(self, rows: Rows) -> MultimodalBatch:
         """The reviews of those rows, padded to the longest of them."""
-        return self._assembled({name: self.modality(name, rows) for name in self.task.names}, rows)
-
-    def labels(self, rows: Rows) -> MultimodalBatch:
-        """Without reading a review."""
-        return self._assembled({}, rows)
-
-    def _assembled(self, found: dict[str, tuple[Tensor, Tensor]], rows: Rows) -> MultimodalBatch:
+        found = {name: self.modality(name, rows) for name in self.task.names}
         index, here = torch.from_numpy(rows), torch.ones(len(rows), dtype=torch.bool)
         return MultimodalBatch(
             inputs={name: x for name, (x, _) in found.items()},

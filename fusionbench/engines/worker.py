@@ -20,9 +20,7 @@ import torch
 
 from fusionbench.bench.artefacts import pretrain_one
 from fusionbench.bench.build import refuse_changed
-from fusionbench.bench.encodings import encode_one
 from fusionbench.bench.jobs import (
-    EncodeJob,
     Job,
     LatencyJob,
     MeasureJob,
@@ -80,20 +78,17 @@ def _do(job: Job, report: Report, context: WorkerContext) -> Message:
     refuse_changed(runs_of(job))
     match job:
         case TrainJob():
-            message = train(job, report, context.ranks, partial(_joined_group, context))
+            return train(job, report, context.ranks, partial(_joined_group, context))
         case RendezvousJob():
-            message = rendezvous_only(context)
+            return rendezvous_only(context)
         case MeasureJob():
-            message = measure(job)
+            return measure(job)
         case PrepareJob():
-            message = prepare(job)
+            return prepare(job)
         case PretrainJob():
-            message = pretrain_one(job, report)
-        case EncodeJob():
-            message = encode_one(job, report)
+            return pretrain_one(job, report)
         case LatencyJob():
-            message = time_strategies(job, report)
-    return message
+            return time_strategies(job, report)
 
 
 @contextmanager

@@ -37,6 +37,8 @@ class Setting:
     """Whether what enters an MLP head is normalised; see `_blocks.HeadNorm`."""
     epochs: int = 0
     """How many are trained at most; 0: not known."""
+    solved: Mapping[str, int] = field(default_factory=dict)
+    """Options of the strategy that the runner solved for a number of parameters, in the place of the suite's."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, for a checkpoint."""

@@ -68,6 +68,10 @@ class FusionModule(TrainableModule):
     """An option that names a modality: where a suite leaves it out, the strategy is a row for each modality."""
     widened_by: ClassVar[str] = ""
     """An option that says how many times `setting.head_width` its heads are wide; empty: once."""
+    own_width: ClassVar[str] = ""
+    """An option, a whole number from 1 on, that makes wider what fuses, not the head: `solve: own` solves for it."""
+    own_unit: ClassVar[int | str] = 1
+    """Of which that option has to be a multiple: a number, or the name of another option."""
     training_only: ClassVar[tuple[str, ...]] = ()
     """Submodules, by path such as `heads.own`, that no prediction needs: their parameters are counted apart."""
     version: ClassVar[int] = 1
@@ -108,14 +112,14 @@ class FusionModule(TrainableModule):
             torch.manual_seed(derived_seed(self.setting.seed, f"{purpose}/{spec.name}"))
             options = with_later("encoder", choice.name, choice.options)
             encoder: Encoder = load("encoder", choice.name)(spec, dropout=self.setting.dropout, **options)
-        # Trained beforehand (the runner loads its weights) or for good: it stays as it is, and its dropout stays off.
-        return encoder.requires_grad_(False).eval() if choice.is_frozen else encoder
+        # Trained beforehand (the runner loads its weights): it stays as it is, and its dropout stays off.
+        return encoder.requires_grad_(False).eval() if choice.pretrain else encoder
 
     def train(self, mode: bool = True) -> Self:
-        """As usual, but frozen encoders stay in eval mode."""
+        """As usual, but encoders that were trained beforehand stay in eval mode."""
         super().train(mode)
         for name, choice in self.setting.encoders.items():
-            if choice.is_frozen and name in self.encoders:
+            if choice.pretrain and name in self.encoders:
                 self.encoders[name].eval()
         return self
 

@@ -39,6 +39,7 @@ class BilinearFusion(FusionModule):
         "projections with biases, so that the product is affordable, in place of whole vectors; of more than two "
         "modalities the product of all; any may be missing; our common MLP head in place of its linear classifier"
     )
+    own_width = "hidden"
 
     def __init__(self, setting: Setting, *, hidden: int = 0) -> None:
         """`hidden` is the width of each modality in the product; 0: the largest with at most 4096 entries.

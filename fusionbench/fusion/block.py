@@ -39,6 +39,7 @@ class BlockFusion(FusionModule):
         "without its attention and dropout; our common MLP head in place of its linear classifier; more than two "
         "modalities are multiplied alike"
     )
+    own_width = "inner"
 
     def __init__(self, setting: Setting, *, blocks: int = 8, inner: int = 16, rank: int = 8) -> None:
         at_least("block", "blocks", blocks, 1)

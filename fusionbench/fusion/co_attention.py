@@ -39,6 +39,7 @@ class CoAttentionFusion(FusionModule):
         "at one level, the encoders' steps, in place of words, phrases and the question in turn; more than two "
         "modalities add up; no biases, which the code has; our common MLP head"
     )
+    own_width = "hidden"
 
     def __init__(self, setting: Setting, *, hidden: int = 128, dropout: float = 0.5) -> None:
         at_least("co_attention", "hidden", hidden, 1)

@@ -44,6 +44,7 @@ class CompactBilinearFusion(FusionModule):
     )
     bins: Tensor
     signs: Tensor
+    own_width, own_unit = "sketch", 2
 
     def __init__(self, setting: Setting, *, sketch: int = 1024) -> None:
         at_least("compact_bilinear", "sketch", sketch, 2)

@@ -55,8 +55,8 @@ class EarlyFusion(FusionModule):
     @classmethod
     def unsuitable(cls, setting: Setting) -> str:
         """Token ids go together only with ids of the same vocabulary; no encoder was trained on the joint input."""
-        if any(choice.is_frozen or _comes_trained(choice) for choice in setting.encoders.values()):
-            return "its one encoder reads all modalities at once; those here are trained or frozen for one each"
+        if any(choice.pretrain or _comes_trained(choice) for choice in setting.encoders.values()):
+            return "its one encoder reads all modalities at once; those trained beforehand read one each"
         if _way(setting.task) == "flat":
             ids = [f"'{spec.name}'" for spec in setting.task.modalities if spec.kind in ("tokens", "bag")]
             if ids:

@@ -31,6 +31,7 @@ class EmbraceNet(FusionModule):
     family = "missing"
     paper, stage, interaction, fidelity = "choi2019embracenet", "feature", "full", "adapted"
     departure = "predicts from the expectation over the lots, so that a prediction can be repeated; our common MLP head"
+    own_width = "hidden"
 
     def __init__(self, setting: Setting, *, hidden: int = 256) -> None:
         at_least("embrace", "hidden", hidden, 1)

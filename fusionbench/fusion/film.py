@@ -34,6 +34,7 @@ class FiLMFusion(FusionModule):
         "each modality is modulated by all others, their scales and shifts added, in place of a picture by a question; "
         "one layer on encoder outputs in place of several on feature maps after batch normalisation"
     )
+    own_width = "hidden"
 
     def __init__(self, setting: Setting, *, hidden: int = 128) -> None:
         at_least("film", "hidden", hidden, 1)

@@ -33,6 +33,7 @@ class GatedFusion(FusionModule):
         "the classifier after it is our common MLP head in place of a maxout network; without the batch normalisation "
         "of inputs and of what the classifier reads, which the authors' code has and the paper does not state"
     )
+    own_width = "hidden"
 
     def __init__(self, setting: Setting, *, hidden: int = 128) -> None:
         at_least("gated", "hidden", hidden, 1)

@@ -35,6 +35,7 @@ class GatedByOne(FusionModule):
         "compared with the paper's formula alone, since no code of it is public; of more than two modalities the one "
         "named gates the sum of the others; any may be missing; our common MLP head in place of its linear classifier"
     )
+    own_width = "hidden"
 
     def __init__(self, setting: Setting, *, gate: str, hidden: int = 128) -> None:
         """`gate` is the modality that gates.

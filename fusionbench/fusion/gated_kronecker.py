@@ -46,6 +46,7 @@ class GatedKronecker(FusionModule):
         "gates are linear in the concatenation of all modalities, an option of the code, whose default is a bilinear "
         "form of two; encodings are normalised; any number of modalities, any of them missing; our common MLP head"
     )
+    own_width = "hidden"
 
     def __init__(self, setting: Setting, *, hidden: int = 0, mixed: int = 64, dropout: float = 0.25) -> None:
         """`hidden` is the width of each modality in the product (0: as above), `mixed` that of what is made of it.

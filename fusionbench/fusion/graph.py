@@ -40,6 +40,7 @@ class GraphFusion(FusionModule):
         "the nodes are the modalities of a sample, all joined; the last layer's heads stand side by side and an MLP on "
         "the mean node classifies, in place of one output per node; no biases, which the authors' code has"
     )
+    own_width = "hidden"
 
     def __init__(
         self, setting: Setting, *, layers: int = 2, heads: int = 8, hidden: int = 8, dropout: float = 0.0

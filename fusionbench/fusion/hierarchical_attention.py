@@ -38,6 +38,7 @@ class HierarchicalAttentionFusion(FusionModule):
         "one learned constant (the biases b_m and d) asks in place of a decoder's state at each word it writes; no "
         "sentinel, and no biases of each modality; contexts are normalised; our common MLP head in place of the decoder"
     )
+    own_width = "hidden"
 
     def __init__(self, setting: Setting, *, hidden: int = 128) -> None:
         at_least("hierarchical_attention", "hidden", hidden, 1)

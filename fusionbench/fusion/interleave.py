@@ -34,6 +34,7 @@ class InterleaveFusion(FusionModule):
     family = "sequential"
     stage, flow, interaction, fidelity = "token", "sequential", "full", "inspired"
     departure = "no paper: relative time in place of clock time, which our datasets do not have"
+    own_width = "hidden"
 
     def __init__(self, setting: Setting, *, hidden: int = 128) -> None:
         at_least("interleave", "hidden", hidden, 1)

@@ -34,6 +34,7 @@ class LowRankFusion(FusionModule):
     family = "bilinear"
     paper, stage, interaction, fidelity = "liu2018efficient", "feature", "full", "faithful"
     departure = "our common MLP head follows; starts near the sum over modalities"
+    own_width = "hidden"
 
     def __init__(self, setting: Setting, *, rank: int = 4, hidden: int = 128) -> None:
         at_least("low_rank", "rank", rank, 1)

@@ -42,6 +42,7 @@ class MemoryFusion(FusionModule):
         "on the encoders' steps, averaged to a common number of parts in place of the paper's alignment to words; one "
         "hidden width for all inner networks, softmax over the modalities that are there"
     )
+    own_width = "memory"
 
     def __init__(
         self,

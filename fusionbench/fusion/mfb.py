@@ -35,6 +35,7 @@ class MFBFusion(FusionModule):
         "without its co-attention and dropout; our common MLP head in place of its linear classifier; more than two "
         "modalities are multiplied alike"
     )
+    own_width = "hidden"
 
     def __init__(self, setting: Setting, *, hidden: int = 128, factors: int = 5) -> None:
         at_least("mfb", "hidden", hidden, 1)

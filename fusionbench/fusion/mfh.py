@@ -39,6 +39,7 @@ class MFHFusion(FusionModule):
         "without its co-attention and dropout; our common MLP head in place of its linear classifier; more than two "
         "modalities are multiplied alike"
     )
+    own_width = "hidden"
 
     def __init__(self, setting: Setting, *, hidden: int = 128, factors: int = 5, order: int = 2) -> None:
         at_least("mfh", "hidden", hidden, 1)

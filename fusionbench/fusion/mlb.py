@@ -34,6 +34,7 @@ class MLBFusion(FusionModule):
         "without its attention and dropout; our common MLP head in place of its linear classifier; biases start at 1; "
         "more than two modalities are multiplied alike"
     )
+    own_width = "hidden"
 
     def __init__(self, setting: Setting, *, hidden: int = 128) -> None:
         at_least("mlb", "hidden", hidden, 1)

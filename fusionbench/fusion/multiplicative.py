@@ -34,6 +34,7 @@ class MultiplicativeFusion(FusionModule):
         "compared with the paper's formula alone, since no code of it is public; more than two modalities interact in "
         "pairs; our common MLP head follows"
     )
+    own_width = "hidden"
 
     def __init__(self, setting: Setting, *, hidden: int = 32) -> None:
         at_least("multiplicative", "hidden", hidden, 1)

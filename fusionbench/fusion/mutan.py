@@ -35,6 +35,7 @@ class MutanFusion(FusionModule):
         "without its attention and dropout; our common MLP head in place of its linear classifier; starts near the sum "
         "over modalities; more than two modalities are multiplied alike"
     )
+    own_width = "hidden"
 
     def __init__(self, setting: Setting, *, rank: int = 10, hidden: int = 64) -> None:
         at_least("mutan", "rank", rank, 1)

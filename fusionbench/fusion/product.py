@@ -34,6 +34,7 @@ class ProductFusion(FusionModule):
     departure = (
         "any number of modalities, any of them missing; biases start at 1; our common MLP head, with its dropout"
     )
+    own_width = "hidden"
 
     def __init__(self, setting: Setting, *, hidden: int = 128) -> None:
         at_least("product", "hidden", hidden, 1)

@@ -34,6 +34,7 @@ class SequentialRNNFusion(FusionModule):
         "the paper's cell reads words of a phrase, ours modalities of a sample; reset gate after the product, as in "
         "torch.nn.GRU"
     )
+    own_width = "hidden"
 
     def __init__(self, setting: Setting, *, hidden: int = 128) -> None:
         at_least("sequential_rnn", "hidden", hidden, 1)

@@ -59,6 +59,7 @@ class SharedPrivate(FusionModule):
     )
     training_only = ("decoders",)
     batch_level = "compares moments and directions over the samples of one device's part of the batch"
+    own_width, own_unit = "common", "heads"
 
     def __init__(
         self,

@@ -32,6 +32,7 @@ class SoftmaxAttention(FusionModule):
     departure = (
         "no decoder whose state helps to score; a ReLU on the projected features; a classifier in place of words"
     )
+    own_width = "hidden"
 
     def __init__(self, setting: Setting, *, hidden: int = 128) -> None:
         at_least("softmax_attention", "hidden", hidden, 1)

@@ -29,6 +29,7 @@ class SumFusion(FusionModule):
         "compared with the paper's formula alone, since no code of it is public; any number of modalities, any of them "
         "missing; our common MLP head in place of its linear classifier"
     )
+    own_width = "hidden"
 
     def __init__(self, setting: Setting, *, hidden: int = 128) -> None:
         at_least("sum", "hidden", hidden, 1)

@@ -44,6 +44,8 @@ class TensorFusion(FusionModule):
         count = len(setting.task.names)
         return f"an outer product of {count} modalities has at least {2**count} entries" if 2**count > MOST else ""
 
+    own_width = "hidden"
+
     def __init__(self, setting: Setting, *, hidden: int = 0) -> None:
         """`hidden` is the width of each modality in the product; 0: the largest with at most 4096 entries.
 

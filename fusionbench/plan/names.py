@@ -23,5 +23,5 @@ def slug(kind: PluginKind, choice: Choice) -> str:
 
 def track_label(track: Choice) -> str:
     """The track as files and groups name it: `matched_parameters+target=100000`; one of a kind within a suite."""
-    target = track.options.get("target")
-    return track.name if target is None else f"{track.name}+target={target}"
+    shown = {option: track.options.get(option) for option in ("solve", "target")}
+    return track.name + "".join(f"+{option}={value}" for option, value in shown.items() if value is not None)

@@ -13,7 +13,7 @@ from fusionbench.core.catalogue import names
 from fusionbench.core.errors import UserError, shown, unknown
 from fusionbench.core.options import complaint
 from fusionbench.plan.source import Source
-from fusionbench.plan.suite import SAME_ENCODERS, Budget, Precision, TrainedOn
+from fusionbench.plan.suite import SAME_ENCODERS, Budget, Precision
 
 STRICT = ConfigDict(extra="forbid", strict=True)
 MEASURES = ({"name": "size"},)
@@ -46,18 +46,10 @@ class FileBudget:
 
 
 @dataclass(config=STRICT, kw_only=True)
-class FilePretraining(FileBudget):
-    """The budget under which an encoder is trained beforehand, and on which of the training rows."""
-
-    rows: TrainedOn | None = None
-    """None: as the labels ask; see load.py."""
-
-
-@dataclass(config=STRICT, kw_only=True)
 class FileEncoder(FileChoice):
-    """An encoder, and how it is trained beforehand, if it is."""
+    """An encoder, and the budget under which it is trained beforehand, if it is."""
 
-    pretrain: FilePretraining | None = None
+    pretrain: FileBudget | None = None
 
 
 @dataclass(config=STRICT, kw_only=True)
@@ -81,7 +73,7 @@ class SuiteFile:
     encoders: dict[str, FileEncoder] = Field(default_factory=dict)
 
 
-_OWNERS = {"budget": FileBudget, "pretrain": FilePretraining, "encoders": FileEncoder, "tracks": FileTrack}
+_OWNERS = {"budget": FileBudget, "pretrain": FileBudget, "encoders": FileEncoder, "tracks": FileTrack}
 """Whose keys stand below these words."""
 
 

@@ -2,7 +2,8 @@
 
     same_encoders        encoders and budget are equal; every MLP head is as wide as the encodings
     matched_parameters   the fusion's parameters are equal too, within 5 % of a target, by the width of its MLP heads;
-                         each strategy has the best of a few learning rates, by validation at a seed of its own
+                         each strategy has the best of a few learning rates, by validation at a seed of its own;
+                         with `solve: own` heads are as wide as the encodings, and a width of the strategy's own does it
 
 A trial trains as any run does, but is never tested. Trials come in rounds: while the best learning rate is the last of
 those tried, the next one, FACTOR times as large or small, is tried too, at most `grow` times each way. Which trials a
@@ -15,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass as plain_dataclass
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
@@ -52,6 +53,8 @@ class MatchedParameters:
     """How many learning rates may be added at each end, while the best is the last there."""
     trial_seed: int = Field(default=TRIAL_SEED, ge=0, le=LARGEST_SEED)
     """Of the trials; no seed of the suite."""
+    solve: Literal["head", "own"] = "head"
+    """What is solved for: the width of the heads, or the option that a strategy's `own_width` names."""
 
 
 @plain_dataclass(frozen=True)
@@ -64,6 +67,8 @@ class Trial:
     """Larger is better: the validation score, then less NLL; of one that did not end well (-inf, -inf)."""
 
 
+LATER: Mapping[str, Any] = {"solve": "head"}
+"""Options that came after the first results, with the value that means "as before": left out of keys there."""
 TRACKS = {SAME_ENCODERS: SameEncoders, MATCHED_PARAMETERS: MatchedParameters}
 
 
@@ -96,7 +101,12 @@ def filled_track(
         raise UserError(f"{place('options', *path)}: track '{name}': {complaint(problem)}") from error
     if name == MATCHED_PARAMETERS:
         _complete(options, budget, seeds, place)
-    return Choice(name, options)
+    return Choice(name, {option: value for option, value in options.items() if LATER.get(option, ...) != value})
+
+
+def solves_own(track: Choice) -> bool:
+    """Whether parameters are matched by a width of the strategy's own, not by its head's."""
+    return track.options.get("solve", LATER["solve"]) == "own"
 
 
 def head_times(strategy: Choice) -> int:
@@ -154,7 +164,8 @@ def is_at_limit(run: RunSpec, rates: Sequence[float], chosen: float) -> bool:
 def trial_at(run: RunSpec, rate: float) -> RunSpec:
     """The trial of a final run at a learning rate; all seeds of a row share it."""
     # What decides a trial's result and no more: a grid with another rate in it finds the trials of the others.
-    track = Choice(run.track.name, {"target": run.track.options["target"]})
+    decides = {option: value for option, value in run.track.options.items() if option in ("target", "solve")}
+    track = Choice(run.track.name, decides)
     shared = replace(run, track=track, seed=run.track.options["trial_seed"], role="trial")
     return replace(shared, budget=replace(run.budget, learning_rate=rate))
 

@@ -10,17 +10,28 @@ from fusionbench.core.catalogue import describe
 from fusionbench.core.errors import UserError
 from fusionbench.plan.names import track_label
 from fusionbench.plan.suite import MATCHED_PARAMETERS
-from fusionbench.plan.tracks import FACTOR, head_times, is_at_limit
-from fusionbench.report.collect import Outcome, State
+from fusionbench.plan.tracks import FACTOR, solves_own
 from fusionbench.report.latency import ENOUGH_CALLS, ENOUGH_SECONDS
+from fusionbench.report.notes import BAD, limit
 from fusionbench.report.numbers import score, significant
-from fusionbench.report.pretrained import pretrained
-from fusionbench.report.tables import Table, TableRow
-from fusionbench.report.titles import title
+from fusionbench.report.tables import Table
 from fusionbench.stats.summary import EXPLORATORY_BELOW, standing
 
+TITLES = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro-F1",
+    "nll": "NLL",
+    "gap20": "GAP@20",
+    "hit1": "Hit@1",
+}
+"""Scores as the field writes them."""
 PARTS = ("train", "validation", "test")
-BAD: tuple[State, ...] = ("diverged", "failed", "skipped", "missing")
+
+
+def title(name: str) -> str:
+    """A score as a reader writes it: `GAP@20` for `test/gap20`."""
+    bare = name.rpartition("/")[2]
+    return TITLES.get(bare, bare.replace("_", " ")) or "score"
 
 
 def caption(table: Table) -> tuple[str, ...]:
@@ -36,58 +47,6 @@ def short_caption(table: Table) -> tuple[str, ...]:
     """The sentences that a terminal shows: what the numbers are, what went wrong, where time was taken."""
     columns = "Parameters: of the fusion." + (" ms: end to end, batch 1." if table.latency else "")
     return (columns, *(sentence for part in (_interval, _counts, _latency) for sentence in part(table)))
-
-
-def note(row: TableRow) -> str:
-    """What a reader has to know of a row: what went wrong, what its models say of themselves, a rate at the limit."""
-    return "; ".join(filter(None, (problems(row), *of_models(row), narrow_head(row), limit(row))))
-
-
-def of_models(row: TableRow) -> tuple[str, ...]:
-    """What the models of its done runs say of themselves, each sentence once."""
-    return tuple(dict.fromkeys(text for o in row.outcomes if o.scores and o.record for text in o.record.notes))
-
-
-def narrow_head(row: TableRow) -> str:
-    """Where a match leaves heads that are narrower than the encodings: they, not the fusion, may be what limits it."""
-    fixed = row.fixed
-    if "target_parameters" not in fixed or row.uses == "none":
-        return ""
-    units = head_times(row.outcomes[0].run.strategy) * fixed["head_width"]
-    return f"heads of {units} units, fewer than the {fixed['width']} of an encoding" if units < fixed["width"] else ""
-
-
-def limit(row: TableRow) -> str:
-    """Where the learning rate is the last that its grid may grow to: the validation scores of all; else empty."""
-    for outcome in row.outcomes:
-        options = outcome.record.options if outcome.record and outcome.scores else {}
-        trials = {float(rate): found for rate, found in options.get("trials", {}).items()}
-        if trials and is_at_limit(outcome.run, list(trials), options["learning_rate"]):
-            curve = ", ".join(f"{rate:g}: {_trial(trials[rate])}" for rate in sorted(trials))
-            return f"learning rate {options['learning_rate']:g} is the last of its grid (on validation {curve})"
-    return ""
-
-
-def problems(row: TableRow) -> str:
-    """What went wrong in a row: `1 diverged (seed 2: loss is nan)`; empty if nothing did."""
-    groups: dict[tuple[State, str], list[int]] = {}
-    for outcome in row.outcomes:
-        if outcome.state != "done":
-            groups.setdefault((outcome.state, outcome.reason), []).append(outcome.run.seed)
-    ordered = sorted(groups.items(), key=lambda group: (BAD.index(group[0][0]), group[1]))
-    return "; ".join(_group(state, reason, seeds, row.outcomes) for (state, reason), seeds in ordered)
-
-
-def _group(state: State, reason: str, seeds: list[int], planned: tuple[Outcome, ...]) -> str:
-    words = " ".join(reason.split())
-    if len(seeds) == len(planned):
-        return f"{state}: {words}" if words else state
-    which = f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
-    return f"{len(seeds)} {state} ({which}{': ' + words if words else ''})"
-
-
-def _trial(found: float | None) -> str:
-    return "not done" if found is None else f"{found:.4f}"
 
 
 def _interval(table: Table) -> Iterator[str]:
@@ -181,7 +140,16 @@ def _training(table: Table) -> Iterator[str]:
     if any(not o.run.budget.head_norm for row in table.rows for o in row.outcomes):
         yield "What enters the MLP heads is not normalised here: sizes of first signals are part of what is compared."
     yield from _matching(table)
-    yield from pretrained(table)
+    first = {
+        name: choice.pretrain.epochs
+        for row in table.rows
+        for outcome in row.outcomes
+        for name, choice in outcome.run.encoders.items()
+        if choice.pretrain
+    }
+    if first:
+        stated = ", ".join(f"{name} ({epochs} epochs)" for name, epochs in first.items())
+        yield f"Encoders trained beforehand on their modality's own labels and frozen: {stated}."
 
 
 def _matching(table: Table) -> Iterator[str]:
@@ -192,10 +160,11 @@ def _matching(table: Table) -> Iterator[str]:
     targets = {row.fixed["target_parameters"] for row in table.rows if "target_parameters" in row.fixed}
     given = "" if options["target"] else ", what concat has at the default width"
     for target in sorted(targets):
-        yield (
-            f"Every strategy that looks at its input has {target:,} fusion parameters within 5 %{given}: "
-            "the width of its MLP head is solved for."
-        )
+        has = f"has {target:,} fusion parameters within 5 %{given}:"
+        if solves_own(table.track):
+            yield f"Every strategy with a width of its own {has} it is solved for; heads are as wide as the encodings."
+        else:
+            yield f"Every strategy that looks at its input {has} the width of its MLP head is solved for."
     rates = ", ".join(f"{rate:g}" for rate in options["learning_rates"])
     if len(options["learning_rates"]) > 1:
         grown = f"; while the best was the last, the next ({FACTOR:g} times) was tried too, {options['grow']} each way"
@@ -215,10 +184,7 @@ def _data(table: Table) -> Iterator[str]:
     records = [o.record for row in table.rows for o in row.outcomes if o.record and o.record.data]
     facts = records[0].data if records else None
     if facts:
-        seen = {
-            part: sorted({r.data.counts[part] for r in records if r.data}) for part in PARTS if part in facts.counts
-        }
-        rows = ", ".join(f"{' or '.join(f'{count:,}' for count in counts)} {part}" for part, counts in seen.items())
+        rows = ", ".join(f"{facts.counts[part]:,} {part}" for part in PARTS if part in facts.counts)
         yield f"Data {table.name}: {rows}; fingerprint {facts.fingerprint[:12]}."
     try:
         doc = " ".join(describe("dataset", table.dataset.name).doc.split())

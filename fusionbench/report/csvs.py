@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fusionbench.plan.names import track_label
-from fusionbench.report.captions import BAD, note
+from fusionbench.report.notes import BAD, note, own_width
 from fusionbench.report.tables import Table, TableRow
 
 SIZES = (
@@ -69,6 +69,8 @@ def _row(table: Table, row: TableRow) -> dict[str, Any]:
         found[f"{name}_mean"] = summary.mean if summary else None
         found[f"{name}_half_width"] = summary.half_width if summary else None
     found |= {name: row.size.get(name) for name in SIZES} | {name: row.fixed.get(name) for name in FIXED}
+    if any("solved" in other.fixed for other in table.rows):
+        found["own_width"] = own_width(row)
     for scope, batch_size in TIMES:
         timing = table.latency.timings.get((row.strategy, scope, batch_size)) if table.latency else None
         for what in ("median_ms", "p10_ms", "p90_ms", "spread"):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 from fusionbench.plan.names import track_label
-from fusionbench.report.captions import caption, note
+from fusionbench.report.captions import caption
 from fusionbench.report.layout import Column, columns
+from fusionbench.report.notes import note
 from fusionbench.report.tables import Table, TableRow
 
 ESCAPES = {

@@ -13,11 +13,11 @@ from rich.text import Text
 
 from fusionbench.plan.names import track_label
 from fusionbench.plan.tracks import head_times
-from fusionbench.report.captions import caption, note, problems, short_caption
+from fusionbench.report.captions import caption, short_caption, title
 from fusionbench.report.latency import Scope
+from fusionbench.report.notes import note, own_width, problems
 from fusionbench.report.numbers import count, milliseconds, score
 from fusionbench.report.tables import Table, TableRow
-from fusionbench.report.titles import title
 
 MARK = "●"
 """On the front."""
@@ -51,6 +51,11 @@ def columns(table: Table) -> list[Column]:
             *([Column("in training alone", _training_alone)] if any(map(_has_training_alone, table.rows)) else []),
             Column("encoder parameters", lambda row: count(row.size.get("encoder_parameters"))),
             *([Column("head width", _head_width)] if _is_matched(table) else []),
+            *(
+                [Column("own width", lambda row: own_width(row) or "-")]
+                if any("solved" in row.fixed for row in table.rows)
+                else []
+            ),
             Column("FLOPs a sample", lambda row: count(row.size.get("flops_per_sample"))),
         ]
     if any("learning_rate" in row.fixed for row in table.rows):

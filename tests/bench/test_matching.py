@@ -60,7 +60,7 @@ def test_the_default_target_is_what_concat_has() -> None:
 def test_a_model_with_the_width_found_has_so_many_parameters(target: int) -> None:
     match = matched(by_head(ConcatFusion, SETTING), target)
     assert match.problem == ""
-    assert match.parameters == (2 * 16 + 1 + 7) * match.head_width + 7
+    assert match.parameters == (2 * 16 + 1 + 7) * match.width + 7
     assert abs(match.parameters - target) <= 20
 
 

@@ -56,6 +56,16 @@ def test_what_no_target_helps_has_its_reason_once(capsys: pytest.CaptureFixture[
     ]
 
 
+def test_a_track_of_own_widths_has_them_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    own = "tracks=[{name: matched_parameters, options: {solve: own, target: 60000}}]"
+    words = ["--set", own, "--set", "strategies=[concat, gated, memory]", "--only", "dataset=synthetic_pid"]
+    assert main(["targets", "quickstart", *words]) == 0
+    text = capsys.readouterr().out.partition("widths of a strategy's own at a target")[2]
+    found = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| ")]
+    # 4 * 64 * hidden + (hidden + 1) 64 + 65 * 2 parameters.
+    assert found[2:] == [["gated", "hidden = 187"], ["memory", "out of reach"]]
+
+
 def test_it_needs_no_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["targets", "imdb", "--set", "strategies=[concat]", "--data", str(tmp_path)]) == 0
     assert "| concat " in capsys.readouterr().out

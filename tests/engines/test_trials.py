@@ -46,6 +46,23 @@ def test_trials_come_first_and_finals_take_over_the_best_learning_rate(bench: Be
     assert not [path for path in bench.folder.rglob("*.npz") if path.stem in {trial["key"] for trial in trials}]
 
 
+def test_a_width_of_its_own_is_the_same_in_trials_finals_and_measures(bench: Bench) -> None:
+    track = {"name": "matched_parameters", "options": {**MATCHED["options"], "solve": "own"}}  # type: ignore[dict-item]
+    suite = bench.suite(strategies=["concat", "sum"], seeds=1, tracks=[track], budget={"epochs": 1}, measures=["size"])
+    assert bench.run(suite) == 0
+    records = list(bench.records().values())
+    done = [record for record in records if record["status"] == "done"]
+    assert {record["spec"]["strategy"]["name"] for record in done} == {"sum"}
+    assert sorted(record["spec"]["role"] for record in done) == ["final", "trial", "trial"]
+    (solved,) = {json.dumps(record["options"]["solved"]) for record in done}
+    assert list(json.loads(solved)) == ["hidden"]
+    sizes = [json.loads(path.read_text())["fusion_parameters"] for path in bench.folder.rglob("*.size.json")]
+    assert set(sizes) == {record["options"]["fusion_parameters"] for record in done}
+    assert all(abs(size - 9000) <= 450 for size in sizes)
+    reasons = {record["reason"] for record in records if record["status"] == "skipped"}
+    assert [reason.partition(":")[0] for reason in reasons] == ["it has no option for a width of its own"]
+
+
 def test_a_second_call_repeats_no_trial_and_a_new_seed_needs_none(
     bench: Bench, capsys: pytest.CaptureFixture[str]
 ) -> None:

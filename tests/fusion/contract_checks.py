@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchmetrics import Metric
 
-from fusionbench.bench.matching import matched
+from fusionbench.bench.matching import by_head, matched
 from fusionbench.core.batch import MultimodalBatch
 from fusionbench.core.catalogue import describe, load, names
 from fusionbench.core.task import ModalityKind, ModalitySpec, TaskKind, TaskSpec
@@ -244,14 +244,15 @@ def check_matching(
     letters = letters_of(make(setting)) | dict(options)
     formula = {width: round(evaluated(doc, "Parameters", letters | {"W": width})) for width in (1, 50, 400)}
     assert formula[1] < formula[50] < formula[400], "the width of the head changes nothing"
+    count = by_head(make, setting)
     for target in (round(1.04 * formula[50]), round(0.97 * formula[400])):
-        match = matched(make, setting, target)
+        match = matched(count, target)
         assert not match.problem, match.problem
-        module = make(replace(setting, head_width=match.head_width))
+        module = make(replace(setting, head_width=match.width))
         found = fusion_parameters(module)
         assert found == match.parameters, f"{found} parameters, {match.parameters} were found without memory"
         assert abs(found - target) <= 0.05 * target, f"{found} parameters for a target of {target}"
-    small = matched(make, setting, formula[1] // 2)
+    small = matched(count, formula[1] // 2)
     assert f"{formula[1]:,} to " in small.problem, f"{small.target} is out of reach, yet the range is not named"
 
 

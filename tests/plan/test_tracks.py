@@ -19,6 +19,7 @@ from fusionbench.plan.tracks import (
     chooses_rate,
     is_at_limit,
     learning_rates,
+    solves_own,
     trial_at,
 )
 
@@ -147,6 +148,25 @@ def test_a_grid_that_may_not_grow_stays_and_is_another_key() -> None:
     assert {t.key for t in trials(run)} == {t.key for t in trials(matched()[0])}
 
 
+def test_solving_for_the_head_is_as_before_and_for_a_width_of_its_own_another_track_with_other_trials() -> None:
+    head, own = matched("solve: head, target: 5000")[0], matched("solve: own, target: 5000")[0]
+    assert head.key == matched("target: 5000")[0].key
+    assert "solve" not in head.track.options
+    assert (solves_own(head.track), solves_own(own.track)) == (False, True)
+    assert own.key != head.key
+    assert not {trial.key for trial in trials(own)} & {trial.key for trial in trials(head)}
+    assert {trial.track.options["solve"] for trial in trials(own)} == {"own"}
+    both = suite(
+        "[{name: matched_parameters, options: {target: 5000}},"
+        " {name: matched_parameters, options: {target: 5000, solve: own}, seeds: 1}]"
+    )
+    assert [track_label(track) for track in both.tracks] == [
+        "matched_parameters+target=5000",
+        "matched_parameters+solve=own+target=5000",
+    ]
+    assert len(list(both.runs())) == 6
+
+
 def test_two_targets_are_two_tracks() -> None:
     found = suite("[matched_parameters, {name: matched_parameters, options: {target: 5000}}]")
     assert [track_label(track) for track in found.tracks] == ["matched_parameters", "matched_parameters+target=5000"]
@@ -168,6 +188,10 @@ def test_two_targets_are_two_tracks() -> None:
         ("[{name: matched_parameters, options: {target: 1.5}}]", r"options.target: .*give a whole number, got 1.5"),
         ("[{name: matched_parameters, options: {learning_rates: [0]}}]", r"learning_rates.0: .*greater than 0, got 0"),
         ("[{name: matched_parameters, options: {learning_rates: [1e-3, 1e-3]}}]", r"one learning rate is named twice"),
+        (
+            "[{name: matched_parameters, options: {solve: width}}]",
+            r"options.solve: .*give 'head' or 'own', got 'width'",
+        ),
         ("[{name: matched_parameters, options: {trial_seed: 1}}]", r"trial_seed: seed 1 is one of the suite's"),
         ("[matched_parameters, matched_parameters]", r"tracks.1: 'matched_parameters' is named twice"),
     ],

@@ -18,8 +18,10 @@ from fusionbench.plan.suite import Choice
 from fusionbench.records.record import RESULTS_VERSION, DataFacts, to_text
 from fusionbench.records.store import Store
 from fusionbench.report import tables as report_tables
-from fusionbench.report.captions import caption, note
+from fusionbench.report.captions import caption
+from fusionbench.report.csvs import table_csv
 from fusionbench.report.layout import markdown
+from fusionbench.report.notes import note
 from fusionbench.report.tables import Table, TableRow, tables
 
 
@@ -232,6 +234,31 @@ def test_the_heads_of_a_wide_baseline_count_as_they_are_built(
     bench.size(run, 1_000)
     assert (f"heads of {units} units, fewer than the 128 of an encoding" in note(one(bench).rows[0])) == flagged
     assert f"| {units} |" in markdown(one(bench))
+
+
+def test_a_table_of_own_widths_names_the_option_and_its_value(tmp_path: Path) -> None:
+    track = "{name: matched_parameters, options: {solve: own, target: 9, learning_rates: [1e-3]}}"
+    text = f"name: mine\ndatasets: [digits]\nstrategies: [gated, concat]\nseeds: 1\ntracks: [{track}]\n"
+    suite = suite_of(parse_source(text, "mine.yaml"))
+    bench = Bench(suite, Store(tmp_path, suite.name))
+    first, second = bench.runs()
+    options = {"target_parameters": 9, "head_width": 64, "width": 64, "solved": {"hidden": 12}}
+    bench.done(first, 0.9, options=options)
+    bench.size(first, 9)
+    bench.ended(second, "skipped", "it has no option for a width of its own")
+    table = one(bench)
+    assert note(table.rows[0]) == ""
+    assert "| own width |" in markdown(table)
+    assert "| hidden=12 |" in markdown(table)
+    assert "own_width" in table_csv(table).splitlines()[0]
+    words = (
+        "Every strategy with a width of its own has 9 fusion parameters within 5 %: it is solved for; heads are as wide"
+    )
+    assert words in " ".join(caption(table))
+    plain = make(tmp_path / "plain", "concat", seeds=1)
+    plain.fill({"concat": 0.9})
+    assert "own width" not in markdown(one(plain))
+    assert "own_width" not in table_csv(one(plain))
 
 
 def test_parameters_that_only_training_needs_have_a_column_where_there_are_any(tmp_path: Path) -> None:
