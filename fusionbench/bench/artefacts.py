@@ -3,7 +3,8 @@
     <data folder>/pretrained/<dataset>-<modality>-<12 hex>.pt
 
 The hex digits are the hash of all that decides the weights: the data and the rows they are trained on, the encoder with
-its budget, the seed. The file holds the encoder's state_dict, its validation scores, and that description as JSON.
+its budget, the seed. The file holds the encoder's state_dict, its scores on the rows it was trained on and on
+validation, and that description as JSON.
 """
 
 from __future__ import annotations
@@ -27,12 +28,14 @@ from fusionbench.core.locks import locked
 from fusionbench.data.base import MultimodalData
 from fusionbench.fusion.base import FusionModule
 from fusionbench.plan.names import slug
-from fusionbench.plan.suite import RunSpec
+from fusionbench.plan.suite import Choice, RunSpec
 from fusionbench.records.record import RESULTS_VERSION
 from fusionbench.training.fit import OnEpoch
 from fusionbench.training.pretrain import pretrain
 
 FOLDER = "pretrained"
+FORM = 2
+"""Raised when a file holds more than before: older ones are left alone and made anew under other names."""
 BROKEN = (OSError, EOFError, RuntimeError, UnpicklingError, LookupError, TypeError, ValueError)
 """What torch raises for a file that is cut short, damaged, or holds more than tensors and plain values."""
 
@@ -43,9 +46,18 @@ class Artefact:
 
     path: Path
     weights: dict[str, Tensor]
-    validation: dict[str, float]
+    scores: dict[str, float]
+    """As `Pretrained` has them."""
+    metric: str
+    rows: int
+    """How many it was trained on."""
     made: bool
     """Whether it was made just now."""
+
+    def facts(self, choice: Choice) -> dict[str, Any]:
+        """What a record says of it."""
+        assert choice.pretrain is not None
+        return {"rows": choice.pretrain.rows, "count": self.rows, "metric": self.metric, "scores": self.scores}
 
 
 def pretrain_one(job: PretrainJob, report: Report) -> Message:
@@ -60,21 +72,25 @@ def pretrain_one(job: PretrainJob, report: Report) -> Message:
     )
     if not found.made:
         return Message("finished", "there already")
-    score = found.validation["validation/accuracy"]
-    facts = {"score": score, "seconds": time.perf_counter() - started}
-    return Message("finished", "validation accuracy", facts=facts)
+    facts = {"score": found.scores[f"validation/{found.metric}"], "seconds": time.perf_counter() - started}
+    return Message("finished", f"validation {found.metric}", facts=facts)
 
 
-def load_pretrained(module: FusionModule, run: RunSpec, data: MultimodalData, root: Path | None) -> None:
+def load_pretrained(
+    module: FusionModule, run: RunSpec, data: MultimodalData, root: Path | None
+) -> dict[str, dict[str, Any]]:
     """Put the weights of encoders that are trained beforehand into a model; what is not there yet is made.
+
+    Returns:
+        By modality, what a record says of its encoder.
 
     Raises:
         UserError: a file is damaged, or pretraining diverged.
     """
-    for modality in run.pretrained:
-        if modality in module.encoders:
-            weights = artefact(run, modality, data, root).weights
-            module.encoders[modality].load_state_dict(weights)
+    found = {name: artefact(run, name, data, root) for name in run.pretrained if name in module.encoders}
+    for name, one in found.items():
+        module.encoders[name].load_state_dict(one.weights)
+    return {name: one.facts(run.encoders[name]) for name, one in found.items()}
 
 
 def artefact(
@@ -105,11 +121,13 @@ def artefact(
 
 
 def _facts(run: RunSpec, modality: str, data: MultimodalData) -> dict[str, Any]:
-    assert data.parts is not None
+    whole = data.whole or data.parts  # A run may have its own half already; the encoder says which rows it has.
+    assert whole is not None
     return {
+        "form": FORM,
         "dataset": run.dataset.decisive(),
         "data": data.fingerprint,
-        "split": data.parts.sha256,
+        "split": whole.sha256,
         "modality": modality,
         "encoder": run.encoders[modality].decisive(),
         "seed": run.seed,
@@ -136,9 +154,8 @@ def _make(
         raise UserError(
             f"pretraining of '{modality}' ({choice.name}) diverged: {error}; lower the learning_rate under its pretrain"
         ) from error
-    content = {"weights": found.weights, "validation": found.validation, "spec": canonical_json(facts)}
     buffer = io.BytesIO()
-    torch.save(content, buffer)
+    torch.save({**vars(found), "spec": canonical_json(facts)}, buffer)
     write_over(path, buffer.getvalue())
 
 
@@ -146,7 +163,7 @@ def _read(path: Path, *, made: bool) -> Artefact:
     try:
         # Tensors and plain values alone: a file that holds code is refused, not run.
         found = torch.load(path, map_location="cpu", weights_only=True)
-        return Artefact(path, dict(found["weights"]), dict(found["validation"]), made)
+        return Artefact(path, dict(found["weights"]), dict(found["scores"]), found["metric"], found["rows"], made)
     except BROKEN as error:
         reason = str(error).partition("\n")[0][:120]
         raise UserError(f"{path}: damaged ({reason}); remove the file, it is made again") from error

@@ -19,6 +19,7 @@ from fusionbench.core.contents import refuse_other_content
 from fusionbench.core.errors import UserError, unknown
 from fusionbench.core.task import TaskSpec
 from fusionbench.data.base import MultimodalData
+from fusionbench.data.halves import FUSION, keep_half
 from fusionbench.fusion.base import FusionModule, Optimiser, Setting
 from fusionbench.plan.suite import MATCHED_PARAMETERS, Choice, RunSpec
 from fusionbench.plan.tracks import solves_own
@@ -30,6 +31,21 @@ def dataset_of(run: RunSpec, root: Path | None) -> MultimodalData:
     name, options = run.dataset.name, with_later("dataset", run.dataset.name, run.dataset.options)
     made: MultimodalData = load("dataset", name)(root, run.seed, run.budget.batch_size, **options)
     return made
+
+
+def training_data(run: RunSpec, root: Path | None) -> MultimodalData:
+    """The run's dataset, ready to train on: with the rows that are the fusion's, not augmented if no encoder learns.
+
+    Raises:
+        UserError: the data are missing or wrong, or cannot be cut into halves where encoders have one.
+    """
+    data = dataset_of(run, root)
+    data.prepare_data()
+    data.setup()
+    if run.trains_on_other_half:
+        keep_half(data, FUSION)
+    data.augments = not run.is_frozen
+    return data
 
 
 def refuse_changed(runs: Iterable[RunSpec]) -> None:
@@ -174,4 +190,5 @@ def seeded(seed: int, purpose: str) -> Iterator[None]:
 def data_facts(run: RunSpec, data: MultimodalData) -> DataFacts:
     """What a record says of the data that a run saw; after `setup`."""
     assert data.parts is not None
-    return DataFacts(run.dataset.name, data.fingerprint, data.parts.sha256, data.parts.counts)
+    split = data.whole or data.parts
+    return DataFacts(run.dataset.name, data.fingerprint, split.sha256, data.parts.counts)

@@ -9,6 +9,7 @@ from pathlib import Path
 from socket import socket
 from typing import Any, Literal, NoReturn
 
+from fusionbench.core.catalogue import describe
 from fusionbench.core.errors import Interrupted
 from fusionbench.core.ranks import ALONE, Ranks
 from fusionbench.plan.suite import Choice, RunSpec
@@ -29,6 +30,13 @@ class Place:
     """torch threads per worker."""
     environment: dict[str, Any]
     debug: bool = False
+    stored_encodings: bool = True
+    """Whether frozen encoders run once and what they give is stored; decides no result."""
+
+    def stores(self, run: RunSpec) -> bool:
+        """Whether a run reads stored encodings: all its encoders are frozen, and its strategy can do without inputs."""
+        cacheable = describe("strategy", run.strategy.name).facts.get("cacheable", True)
+        return self.stored_encodings and bool(run.encoders) and run.is_frozen and bool(cacheable)
 
 
 @dataclass(frozen=True)
@@ -68,11 +76,23 @@ class PrepareJob:
     """One run per strategy, all of the same dataset."""
     devices: int = 1
     """What is to be shared out among so many devices."""
+    seeds: int = 1
+    """Of how many seeds encodings will be stored at a time."""
 
 
 @dataclass(frozen=True)
 class PretrainJob:
     """Train one encoder on its modality's own labels, unless an earlier call has; all runs of its seed share it."""
+
+    place: Place
+    run: RunSpec
+    """One of those that use it."""
+    modality: str
+
+
+@dataclass(frozen=True)
+class EncodeJob:
+    """Store what one frozen encoder makes of all rows, unless an earlier call has; all runs of its seed share it."""
 
     place: Place
     run: RunSpec
@@ -90,7 +110,7 @@ class LatencyJob:
     options: dict[str, Any]
 
 
-Job = TrainJob | MeasureJob | PrepareJob | PretrainJob | LatencyJob | RendezvousJob
+Job = TrainJob | MeasureJob | PrepareJob | PretrainJob | EncodeJob | LatencyJob | RendezvousJob
 
 
 def devices_of(job: Job) -> int:

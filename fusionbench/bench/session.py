@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from fusionbench.bench.build import Unsuitable, build, data_facts, dataset_of, setting_for
+from fusionbench.bench.encodings import size_told
 from fusionbench.bench.jobs import SESSION_MEASURES, LatencyJob, MeasureJob, Message, PrepareJob, Report, TrainJob
 from fusionbench.core.catalogue import load, with_later
 from fusionbench.core.errors import Interrupted, UserError, reason_of
@@ -52,7 +53,9 @@ def prepare(job: PrepareJob) -> Message:
     data.share_out(Ranks(0, job.devices))
     for run in job.runs:
         _try(run, data)
-    return Message("finished", "prepared", facts=asdict(data_facts(job.runs[0], data)))
+    facts = asdict(data_facts(job.runs[0], data))
+    size = size_told(job.runs, data, job.place, job.seeds)
+    return Message("finished", "prepared", facts={**facts, "encodings": size})
 
 
 def _ready(job: PrepareJob) -> MultimodalData:

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from fusionbench.bench.artefacts import load_pretrained
-from fusionbench.bench.build import Unsuitable, build, data_facts, dataset_of, fixed_for, seeded
+from fusionbench.bench.build import Unsuitable, build, data_facts, fixed_for, seeded, training_data
+from fusionbench.bench.encodings import encoded_data
 from fusionbench.bench.jobs import Message, Report, TrainJob
 from fusionbench.bench.session import store_measures
 from fusionbench.bench.tuning import Chosen, chosen_learning_rate
@@ -61,7 +61,7 @@ def train(job: TrainJob, report: Report, ranks: Ranks = ALONE, join: Join = null
 
 def _trained(job: TrainJob, report: Report, store: Store, started: datetime, ranks: Ranks, join: Join) -> Record:
     run = job.run
-    data = _data_for(run, job.place.data)
+    data = training_data(run, job.place.data)
     facts = data_facts(run, data)
     try:
         fixed = fixed_for(run, data.task)
@@ -70,7 +70,7 @@ def _trained(job: TrainJob, report: Report, store: Store, started: datetime, ran
     chosen = chosen_learning_rate(run, store)
     optimiser = replace(fixed.setting.optimiser, learning_rate=chosen.learning_rate)
     module = build(run, replace(fixed.setting, optimiser=optimiser))
-    load_pretrained(module, run, data, job.place.data)
+    pretrained = load_pretrained(module, run, data, job.place.data)
     if ranks.world_size > 1 and not can_be_shared(module):
         if not ranks.is_first:
             return _ended(job, "done", "", started)
@@ -78,16 +78,17 @@ def _trained(job: TrainJob, report: Report, store: Store, started: datetime, ran
     data.share_out(ranks)
     if ranks.is_first:
         store_measures(store, job, module, data)
+    seen = encoded_data(run, module, data) if job.place.stores(run) else data
     with join():
         with seeded(run.seed, "training"):
-            fitted = fit(module, data, run.budget, _teller(report, run.budget.epochs, ranks))
-        tested = evaluate(module, data, run.budget) if run.role == "final" else None  # A trial never sees a test row.
+            fitted = fit(module, seen, run.budget, _teller(report, run.budget.epochs, ranks))
+        tested = evaluate(module, seen, run.budget) if run.role == "final" else None  # A trial never sees a test row.
     if ranks.is_first and tested:
         _publish_tested(store, run, tested, data)
     return replace(
         _ended(job, "done", "", started),
         devices=ranks.world_size,
-        options=fixed.options | _tuned(chosen),
+        options=fixed.options | _tuned(chosen) | ({"pretrained": pretrained} if pretrained else {}),
         task=_task_facts(data),
         scores=tested.scores if tested else {},
         validation=fitted.validation,
@@ -98,15 +99,6 @@ def _trained(job: TrainJob, report: Report, store: Store, started: datetime, ran
         notes=list(module.notes()),
         data=facts,
     )
-
-
-def _data_for(run: RunSpec, root: Path | None) -> MultimodalData:
-    """Ready to train on; not augmented where no encoder learns."""
-    data = dataset_of(run, root)
-    data.prepare_data()
-    data.setup()
-    data.augments = not run.is_frozen
-    return data
 
 
 def _publish_tested(store: Store, run: RunSpec, tested: Tested, data: MultimodalData) -> None:

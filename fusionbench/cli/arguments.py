@@ -57,6 +57,11 @@ def _add_own_arguments(entry: argparse.ArgumentParser, verb: str) -> None:
             type=int,
             help="GPUs (or processes) that train a run together (default: 1)",
         )
+        entry.add_argument(
+            "--keep-encodings",
+            action="store_true",
+            help="leave what frozen encoders gave in the data folder when its runs are done",
+        )
         entry.add_argument("--again", metavar="STATUS", help="do runs with these statuses again: failed,diverged")
     if verb in ("run", "push"):
         _add_wandb_arguments(entry, default="online" if verb == "push" else None)
@@ -79,7 +84,12 @@ def _add_suite_arguments(entry: argparse.ArgumentParser) -> None:
     entry.add_argument(
         "--workers", metavar="N", type=int, help="runs at a time (default: as many as the GPUs, or else cores, allow)"
     )
-    entry.set_defaults(devices=None)
+    entry.set_defaults(devices=None, keep_encodings=False)
+    entry.add_argument(
+        "--no-stored-encodings",
+        action="store_true",
+        help="run frozen encoders in every step, not once; scores are the same but for roundings",
+    )
     entry.add_argument("--threads", metavar="N", type=int, default=1, help="torch threads per run (default: 1)")
     entry.add_argument("--debug", action="store_true", help="show tracebacks and workers' output")
 

@@ -81,10 +81,10 @@ def plan(options: argparse.Namespace) -> int:
 
 
 def prepare(options: argparse.Namespace) -> int:
-    """Download, verify, convert; no training."""
+    """Download, verify, convert, train encoders beforehand, store encodings; no training of the suite."""
     suite, _, runs = selected(options)
     with watcher_for(options, 0, 0) as watcher:
-        runner_for(options, suite, watcher).prepare(runs)
+        runner_for(options, suite, watcher).prepare_all(runs)
     print(f"{suite.name}: data ready")
     return DONE
 

@@ -17,7 +17,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from fusionbench.bench.jobs import Job, MeasureJob, Message, PrepareJob, PretrainJob, TrainJob
+from fusionbench.bench.jobs import EncodeJob, Job, MeasureJob, Message, PrepareJob, PretrainJob, TrainJob
 from fusionbench.engines.titles import title
 
 
@@ -58,11 +58,13 @@ class LineWatcher:
         """Too often for a line."""
 
     def ended(self, job: Job, message: Message) -> None:
-        """The run and how it ended."""
+        """The run and how it ended; of preparing, how much room encodings will take."""
+        if isinstance(job, PrepareJob) and message.facts.get("encodings"):
+            self.write(message.facts["encodings"])
         if isinstance(job, TrainJob):
             self.count += 1
             self.write(f"[{self.count}/{self.total}] {title(job)}: {outcome(message)}")
-        if isinstance(job, PretrainJob):
+        if isinstance(job, PretrainJob | EncodeJob):
             self.write(f"{title(job)}: {outcome(message)}")
 
     def waiting(self, count: int, holder: str) -> None:
@@ -119,10 +121,12 @@ class LiveWatcher:
     def ended(self, job: Job, message: Message) -> None:
         """The row goes; a run that did not end well stays as a line above."""
         if isinstance(job, PrepareJob):
+            if message.facts.get("encodings"):
+                self.console.print(message.facts["encodings"], highlight=False, markup=False)
             self.bars.start()
             return
         self.bars.remove_task(self.rows.pop(id(job)))
-        if isinstance(job, PretrainJob):
+        if isinstance(job, PretrainJob | EncodeJob):
             self.console.print(f"{title(job)}: {outcome(message)}", highlight=False, markup=False)
         if not isinstance(job, TrainJob):
             return

@@ -46,7 +46,8 @@ def place_of(options: argparse.Namespace, suite: Suite) -> Place:
         raise UserError(
             f"--data {data}: no such folder; create it (mkdir -p {data}) or name the one that holds the data"
         )
-    return Place(Path(options.results), suite.name, data, options.threads, environment(), options.debug)
+    stored = not options.no_stored_encodings
+    return Place(Path(options.results), suite.name, data, options.threads, environment(), options.debug, stored)
 
 
 def runner_for(options: argparse.Namespace, suite: Suite, watcher: Watcher) -> Runner:
@@ -63,7 +64,7 @@ def runner_for(options: argparse.Namespace, suite: Suite, watcher: Watcher) -> R
         text = "this processor does not compute in bfloat16, torch emulates it, many times slower; faster here:"
         print(f"precision bf16-mixed: {text} --set budget.precision=32-true", file=sys.stderr)
     workers = options.workers or workers_by_default(devices, gpus, cores())
-    return Runner(suite, place, workers, watcher, devices, gpus)
+    return Runner(suite, place, workers, watcher, devices, gpus, options.keep_encodings)
 
 
 def cores() -> int:

@@ -35,7 +35,7 @@ def train_under_torchrun(
     from fusionbench.engines.torchrun import TorchrunProcess
 
     watcher = LineWatcher(len(runs), 0, lambda line: print(line, flush=True) if ranks.is_first else None)
-    problem = TorchrunProcess(suite, place, ranks, watcher).run(runs, again)
+    problem = TorchrunProcess(suite, place, ranks, watcher, keep_encodings=options.keep_encodings).run(runs, again)
     if problem:
         print(
             f"fusionbench, device {ranks.rank} of {ranks.world_size}: {problem}; the same command goes on",

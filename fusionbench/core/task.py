@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-ModalityKind = Literal["image", "tokens", "bag", "sequence", "vector", "audio"]
+ModalityKind = Literal["image", "tokens", "bag", "sequence", "vector", "audio", "text"]
 TaskKind = Literal["multiclass", "multilabel"]
 MetricName = Literal["accuracy", "gap20"]
 
@@ -24,12 +24,13 @@ class ModalitySpec:
 
     name: str
     kind: ModalityKind
-    """image (C, H, W); tokens (T,) ids; bag (T, 2) ids and weights; sequence (T, F); vector (F,); audio (S,).
+    """image (C, H, W); tokens (T,) ids; bag (T, 2) ids and weights; sequence (T, F); vector (F,); audio (S,);
+    text (T,) bytes of UTF-8.
 
-    Ids are int64 in tokens and float32 in a bag, whose order says nothing; 0 is padding.
+    Ids are int64 in tokens and float32 in a bag, whose order says nothing; bytes are uint8; 0 is padding in all three.
     """
     shape: tuple[int, ...]
-    """The shape of one sample; for tokens, bag and sequence, T is the longest that occurs."""
+    """The shape of one sample; for tokens, bag, sequence and text, T is the longest that occurs."""
     vocabulary: int | None = None
     """How many ids there are, the padding's 0 among them; tokens and bag only."""
     colours: Colours | None = None

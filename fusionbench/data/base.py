@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence, Sized
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -49,6 +50,8 @@ class MultimodalData(LightningDataModule):
         self.arrays: dict[str, Array] = {}
         self.tensors: dict[str, Tensor] = {}
         self.parts: Split | None = None
+        self.whole: Split | None = None
+        """The parts before `data.halves` cut the training rows in two; None: they are whole."""
         self.fingerprint = ""
         self.ranks = ALONE
         self.augments = True
@@ -100,8 +103,8 @@ class MultimodalData(LightningDataModule):
         refuse_arrays(self.name, self.task, self.arrays)
         for name in self.task.names:
             values = self.preprocess(name, self.arrays[name], self.parts.train)
-            kind = np.int64 if self.task.modality(name).kind == "tokens" else np.float32
-            self.tensors[name] = torch.from_numpy(np.array(values, dtype=kind))
+            dtype = {"tokens": np.int64, "text": np.uint8}.get(self.task.modality(name).kind, np.float32)
+            self.tensors[name] = torch.from_numpy(np.array(values, dtype=dtype))
         self.tensors["targets"] = torch.from_numpy(np.array(self.arrays["targets"]))
 
     def batch(self, rows: Rows) -> MultimodalBatch:
@@ -115,6 +118,13 @@ class MultimodalData(LightningDataModule):
             targets=self.tensors["targets"][index],
             ids=index,
         )
+
+    def labels(self, rows: Rows) -> MultimodalBatch:
+        """The batch of those rows but for its inputs: for models that read stored encodings.
+
+        A dataset whose inputs take time to read overrides it.
+        """
+        return replace(self.batch(rows), inputs={}, masks={})
 
     def train_batch(self, rows: Rows, epoch: int) -> MultimodalBatch:
         """The samples of those rows for training in an epoch, from 0: a dataset that augments overrides it.

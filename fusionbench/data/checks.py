@@ -28,8 +28,10 @@ AT_ONCE = 512
 """So many rows that may hold values that are not finite."""
 METRICS = {"multiclass": ("accuracy",), "multilabel": ("gap20",)}
 """What may rank, by kind of task."""
-STEPS = ("tokens", "bag", "sequence")
+STEPS = ("tokens", "bag", "sequence", "text")
 """Kinds whose samples may be shorter than the longest."""
+TYPES = {"tokens": torch.int64, "text": torch.uint8}
+"""Of the inputs of a kind, where it is not float32."""
 
 
 def refuse_names(where: str, names: Sequence[str]) -> None:
@@ -172,7 +174,7 @@ def _refuse_batch(where: str, task: TaskSpec, batch: MultimodalBatch, rows: Rows
 
 def _refuse_inputs(where: str, spec: ModalitySpec, batch: MultimodalBatch, count: int) -> None:
     x, mask, present = batch.inputs[spec.name], batch.masks.get(spec.name), batch.present[spec.name]
-    wanted = torch.int64 if spec.kind == "tokens" else torch.float32
+    wanted = TYPES.get(spec.kind, torch.float32)
     if x.dtype != wanted:
         raise UserError(f"{where} is {_type(x)}; {spec.kind} inputs are {str(wanted).removeprefix('torch.')}")
     fits = x.shape[1:] == spec.shape

@@ -156,13 +156,18 @@ class CIFAR10(MultimodalData):
 
     def batch(self, rows: Rows) -> MultimodalBatch:
         """The pictures of those rows as they are."""
-        return self._assembled(self.arrays["pictures"].take(rows, axis=0), rows)
+        return self._assembled(self._views(self.arrays["pictures"].take(rows, axis=0)), rows)
+
+    def labels(self, rows: Rows) -> MultimodalBatch:
+        """Without reading a picture."""
+        return self._assembled({}, rows)
 
     def train_batch(self, rows: Rows, epoch: int) -> MultimodalBatch:
         """The pictures of those rows, cropped and mirrored as (seed, epoch, row) say."""
         pictures = self.arrays["pictures"].take(rows, axis=0)
         fill = BLACK if self.view == "lab" else np.zeros(SHAPE[0])
-        return self._assembled(crop_and_flip(pictures, self.draws(epoch).of(rows), self.crop, fill), rows)
+        changed = crop_and_flip(pictures, self.draws(epoch).of(rows), self.crop, fill)
+        return self._assembled(self._views(changed), rows)
 
     def draws(self, epoch: int) -> Draws:
         """What the epoch does to every row."""
@@ -171,18 +176,19 @@ class CIFAR10(MultimodalData):
             self._drawn = epoch, draw(count, self.crop, self.flip, self.seed, epoch)
         return self._drawn[1]
 
-    def _assembled(self, pictures: Pictures, rows: Rows) -> MultimodalBatch:
+    def _assembled(self, inputs: dict[str, Tensor], rows: Rows) -> MultimodalBatch:
         index, here = torch.from_numpy(rows), torch.ones(len(rows), dtype=torch.bool)
         return MultimodalBatch(
-            inputs=self._views(torch.from_numpy(pictures)),
+            inputs=inputs,
             masks={},
             present=dict.fromkeys(self.task.names, here),
             targets=self.tensors["targets"][index],
             ids=index,
         )
 
-    def _views(self, pictures: Tensor) -> dict[str, Tensor]:
+    def _views(self, found: Pictures) -> dict[str, Tensor]:
         """Bytes (B, 3, 32, 32) taken apart and normalised, float32."""
+        pictures = torch.from_numpy(found)
         if self.view == "whole":
             return {"picture": _normalised(pictures, self.mean, self.std)}
         if self.view == "halves":

@@ -2,6 +2,7 @@
 
 Multi-view data: one text read twice, not two sources. `sequence_ngrams` is the text as a sequence of subword pieces and
 as a bag of words and pairs of words, weighted by naive Bayes. `halves` is the first and the second half of its pieces.
+`text_ngrams` is the text itself, whole, for pretrained models that cut it their own way, with that bag.
 The test rows are the official 25,000. Validation is about a tenth of the films of the other 25,000, the same for every
 seed: a random tenth of the reviews would share films with training, whose names alone tell much.
 
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fusionbench.core.batch import MultimodalBatch
+from fusionbench.core.canonical import sha256_of
 from fusionbench.core.errors import UserError
 from fusionbench.core.task import ModalitySpec, TaskSpec
 from fusionbench.data.base import MultimodalData
@@ -37,12 +39,23 @@ from fusionbench.data.imdb_features import (
     pieces_of,
     strongest,
 )
-from fusionbench.data.imdb_files import FOLDER, LABELS, PARTS, bring, cleaned, is_here, read_reviews, told_missing
+from fusionbench.data.imdb_files import (
+    FOLDER,
+    LABELS,
+    LARGEST_BYTES,
+    PARTS,
+    bring,
+    cleaned,
+    is_here,
+    read_reviews,
+    told_missing,
+)
+from fusionbench.data.imdb_text import bytes_of, is_stored, longest, opened, stored
 from fusionbench.data.orders import EpochOrder
 from fusionbench.data.progress import progress
 from fusionbench.data.ragged import padded
 from fusionbench.data.splits import Rows, Split
-from fusionbench.data.store import is_prepared
+from fusionbench.data.store import Array, is_prepared
 
 HELD_OUT = 10
 """One in so many films of the training part is for validation."""
@@ -50,11 +63,12 @@ MODEL = "pieces.model"
 
 
 class IMDB(MultimodalData):
-    """Pieces and weighted n-grams, or two halves, of film reviews; 2 classes."""
+    """Pieces or the text and weighted n-grams, or two halves, of film reviews; 2 classes."""
 
     views = {
         "sequence_ngrams": {"sequence": "tokens", "ngrams": "bag"},
         "halves": {"first": "tokens", "second": "tokens"},
+        "text_ngrams": {"text": "text", "ngrams": "bag"},
     }
     default_encoders = {"tokens": {"name": "lstm"}, "bag": {"name": "bag"}}
     paper, licence, home = "maas2011learning", "none stated", "https://ai.stanford.edu/~amaas/data/sentiment"
@@ -65,7 +79,7 @@ class IMDB(MultimodalData):
         seed: int = 0,
         batch_size: int = 128,
         *,
-        view: Literal["sequence_ngrams", "halves"] = "sequence_ngrams",
+        view: Literal["sequence_ngrams", "halves", "text_ngrams"] = "sequence_ngrams",
         length: int = 256,
         features: int = 50_000,
         entries: int = 512,
@@ -75,14 +89,19 @@ class IMDB(MultimodalData):
             if value < 1:
                 raise UserError(f"{self.name}: option {name}: {value} is not at least 1")
         self.view, self.length, self.features, self.entries = view, length, features, entries
+        self.text: dict[str, Array] = {}
+        """The bytes of all reviews; open after `setup`, where the view has the text."""
 
     @property
     def task(self) -> TaskSpec:
-        """`sequence_ngrams`: (length,) ids and (entries, 2) pairs of id and weight; `halves`: twice (length,)."""
-        ngrams = ModalitySpec("ngrams", "bag", (self.entries, 2), self.features + 1)
-        names = ("sequence",) if self.view == "sequence_ngrams" else ("first", "second")
-        tokens = tuple(ModalitySpec(name, "tokens", (self.length,), PIECES) for name in names)
-        return TaskSpec((*tokens, ngrams) if self.view == "sequence_ngrams" else tokens, classes=len(LABELS))
+        """Tokens are (length,) ids, n-grams (entries, 2) pairs of id and weight; the text is whole."""
+        most = longest(self.text) if self.text else LARGEST_BYTES
+        specs = {
+            "tokens": lambda name: ModalitySpec(name, "tokens", (self.length,), PIECES),
+            "bag": lambda name: ModalitySpec(name, "bag", (self.entries, 2), self.features + 1),
+            "text": lambda name: ModalitySpec(name, "text", (most,)),
+        }
+        return TaskSpec(tuple(specs[kind](name) for name, kind in self.views[self.view].items()), classes=len(LABELS))
 
     @property
     def folder(self) -> Path:
@@ -90,7 +109,7 @@ class IMDB(MultimodalData):
         return self.root / FOLDER
 
     def identity(self) -> dict[str, int]:
-        """What the bag is made of; both views share the arrays."""
+        """What the bag is made of; all views share the arrays."""
         return {"features": self.features, "entries": self.entries}
 
     def origin(self) -> list[list[Any]] | None:
@@ -107,9 +126,22 @@ class IMDB(MultimodalData):
 
     def prepare_data(self) -> None:
         """Download and unpack what is missing, then convert; neither if it is converted already."""
-        if not is_prepared(self.root, self.name, self.identity(), self.origin()):
+        has_text = "text" in self.views[self.view]
+        here = is_prepared(self.root, self.name, self.identity(), self.origin())
+        if not here or (has_text and not is_stored(self.root, self.origin())):
             bring(self.folder)
         super().prepare_data()
+        if has_text:
+            stored(self.root, self.origin(), self.folder)
+
+    def setup(self, stage: str | None = None) -> None:
+        """As usual; the text is an array of its own, and part of the fingerprint of the view that has it."""
+        if self.parts is not None or "text" not in self.views[self.view]:
+            super().setup(stage)
+            return
+        self.text, fingerprint = opened(stored(self.root, self.origin(), self.folder))
+        super().setup(stage)
+        self.fingerprint = sha256_of([self.fingerprint, fingerprint])
 
     def convert(self, folder: Path) -> None:
         """Pieces and the bag of every review, each one after the other with offsets; targets, films, and whose part."""
@@ -159,7 +191,9 @@ class IMDB(MultimodalData):
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """(n,): how many pieces each review has, cut where no modality reads more."""
+        """(n,): how many pieces each review has, cut where no modality reads more; of a text, how many bytes."""
+        if self.text:
+            return np.diff(self.text["text_offsets"])
         return np.minimum(np.diff(self.arrays["piece_offsets"]), self.length * len(self.views[self.view]))
 
     def train_order(self) -> EpochOrder:
@@ -173,7 +207,13 @@ class IMDB(MultimodalData):
 
     def batch(self, rows: Rows) -> MultimodalBatch:
         """The reviews of those rows, padded to the longest of them."""
-        found = {name: self.modality(name, rows) for name in self.task.names}
+        return self._assembled({name: self.modality(name, rows) for name in self.task.names}, rows)
+
+    def labels(self, rows: Rows) -> MultimodalBatch:
+        """Without reading a review."""
+        return self._assembled({}, rows)
+
+    def _assembled(self, found: dict[str, tuple[Tensor, Tensor]], rows: Rows) -> MultimodalBatch:
         index, here = torch.from_numpy(rows), torch.ones(len(rows), dtype=torch.bool)
         return MultimodalBatch(
             inputs={name: x for name, (x, _) in found.items()},
@@ -184,7 +224,9 @@ class IMDB(MultimodalData):
         )
 
     def modality(self, name: str, rows: Rows) -> tuple[Tensor, Tensor]:
-        """Ids int64 (B, T), or for n-grams ids and weights float32 (B, T, 2); and the mask, bool (B, T)."""
+        """Ids int64 (B, T), n-grams' ids and weights float32 (B, T, 2), or bytes uint8 (B, T); and the mask."""
+        if name == "text":
+            return bytes_of(self.text, rows)
         offsets = self.arrays["bag_offsets" if name == "ngrams" else "piece_offsets"]
         first, last = offsets[rows], offsets[rows + 1]
         if name == "ngrams":

@@ -24,6 +24,7 @@ Source: Maas et al. 2011, "Learning Word Vectors for Sentiment Analysis", ACL; t
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -156,18 +157,23 @@ class IMDBWithCIFAR10(MultimodalData):
         """The pairs of those rows, reviews padded to the longest of them."""
         return self._assembled(rows, self.pictures.batch(self.pairs.second[rows]).inputs)
 
+    def labels(self, rows: Rows) -> MultimodalBatch:
+        """Without reading a review or a picture."""
+        index, here = torch.from_numpy(rows), torch.ones(len(rows), dtype=torch.bool)
+        return MultimodalBatch(
+            inputs={},
+            masks={},
+            present=dict.fromkeys(self.task.names, here),
+            targets=self.tensors["targets"][index],
+            ids=index,
+            auxiliary={name: self.tensors[name][index] for name in self.task.names},
+        )
+
     def train_batch(self, rows: Rows, epoch: int) -> MultimodalBatch:
         """The same, pictures cropped and mirrored as (seed, epoch, their row in cifar10) say."""
         return self._assembled(rows, self.pictures.train_batch(self.pairs.second[rows], epoch).inputs)
 
     def _assembled(self, rows: Rows, halves: dict[str, Tensor]) -> MultimodalBatch:
         ids, mask = self.reviews.modality("sequence", self.pairs.first[rows])
-        index, here = torch.from_numpy(rows), torch.ones(len(rows), dtype=torch.bool)
-        return MultimodalBatch(
-            inputs={"text": ids, "image": torch.cat([halves["left"], halves["right"]], 3)},  # (B, T), (B, 3, 32, 32)
-            masks={"text": mask},
-            present=dict.fromkeys(self.task.names, here),
-            targets=self.tensors["targets"][index],
-            ids=index,
-            auxiliary={name: self.tensors[name][index] for name in self.task.names},
-        )
+        pictures = torch.cat([halves["left"], halves["right"]], 3)  # (B, 3, 32, 32)
+        return replace(self.labels(rows), inputs={"text": ids, "image": pictures}, masks={"text": mask})

@@ -59,3 +59,41 @@ def stratified(labels: NDArray[Any], fraction: float, rng: np.random.Generator) 
     chosen = np.sort(np.concatenate(second)) if second else np.zeros(0, dtype=np.int64)
     rest = np.setdiff1d(np.arange(len(labels)), chosen)
     return rest.astype(np.int64), chosen.astype(np.int64)
+
+
+def halves(labels: NDArray[Any], rng: np.random.Generator, groups: NDArray[Any] | None = None) -> tuple[Rows, Rows]:
+    """Two halves of the rows 0 .. n-1, both sorted: every class cut in two, groups kept whole.
+
+    Without groups, the halves differ by one row at most, in all and in every class. With them, the largest are given
+    away first, each to the half that has less of its classes.
+
+    Args:
+        labels: (n,) one class per row; all alike where there are none.
+        rng: which rows they are.
+        groups: (n,) the same number where rows belong together; None: every row is for itself.
+    """
+    kinds = np.unique(labels, return_inverse=True)[1]
+    if groups is None:
+        order = rng.permutation(len(kinds))
+        in_second = np.zeros(len(kinds), dtype=bool)
+        in_second[order[np.argsort(kinds[order], kind="stable")][1::2]] = True  # Class by class, dealt in turn.
+    else:
+        in_second = _dealt(kinds, np.unique(groups, return_inverse=True)[1], rng)
+    if rng.integers(2):  # Else the odd row, or the largest group, would be in the first half whatever the seed.
+        in_second = ~in_second
+    return np.flatnonzero(~in_second).astype(np.int64), np.flatnonzero(in_second).astype(np.int64)
+
+
+def _dealt(labels: Rows, groups: Rows, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """(n,): whether a row's group is in the second half; both are numbered from 0."""
+    sizes = np.bincount(groups)
+    members = np.split(np.argsort(groups, kind="stable"), np.cumsum(sizes)[:-1])
+    order = rng.permutation(len(sizes))
+    order = order[np.argsort(-sizes[order], kind="stable")]
+    in_second = np.zeros(len(labels), dtype=bool)
+    ahead = np.zeros(len(np.unique(labels)), dtype=np.int64)  # By class: how many rows more the first half has.
+    for rows in (members[group] for group in order):
+        own = labels[rows]
+        in_second[rows] = goes_second = (ahead[own].sum(), ahead.sum()) > (0, 0)
+        np.add.at(ahead, own, -1 if goes_second else 1)
+    return in_second

@@ -29,7 +29,7 @@ from fusionbench.core.files import REFUSED, flush, is_hidden, move_folder, open_
 from fusionbench.core.locks import locked
 
 Array = NDArray[Any]
-MANIFEST = "manifest.json"
+MANIFEST, PREPARED = "manifest.json", "prepared"
 PATIENCE_S = 6 * 3600
 """How long one runner waits for another that converts the same data."""
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, None)
@@ -53,7 +53,9 @@ def data_root(root: Path | str | None = None) -> Path:
         raise UserError(f"{given}: no home folder is known here; name the data folder with --data") from error
 
 
-def prepared(root: Path, name: str, identity: Any, origin: Any, convert: Callable[[Path], None]) -> Path:
+def prepared(
+    root: Path, name: str, identity: Any, origin: Any, convert: Callable[[Path], None], kind: str = PREPARED
+) -> Path:
     """The folder of converted arrays; converts when it is not there or was made from other files.
 
     Args:
@@ -62,11 +64,12 @@ def prepared(root: Path, name: str, identity: Any, origin: Any, convert: Callabl
         identity: what decides the arrays (options): JSON, hashed into the folder's name.
         origin: what they are made from (names, sizes and times of files): a change converts anew. None: keep.
         convert: writes .npy files into the folder it is given.
+        kind: the folder below the data folder that they stand in.
 
     Raises:
         UserError: the folder cannot be written, the disk is full, or convert says so.
     """
-    folder = prepared_folder(root, name, identity)
+    folder = prepared_folder(root, name, identity, kind)
     try:
         if _is_current(folder, origin):
             return folder
@@ -85,7 +88,7 @@ def _told(error: OSError, root: Path, folder: Path, name: str) -> Exception:
     """A fault of the disk in the user's words; any other fault as it is."""
     place, reason = error.filename or folder, error.strerror or str(error)
     if error.errno in FULL:
-        free = shutil.disk_usage(_existing(root)).free // 2**20
+        free = shutil.disk_usage(existing(root)).free // 2**20
         way = f"({free} MiB free); make room or name another data folder with --data"
         return UserError(f"{place}: {reason} while converting {name} {way}")
     if error.errno in CLOSED:
@@ -93,14 +96,21 @@ def _told(error: OSError, root: Path, folder: Path, name: str) -> Exception:
     return error
 
 
-def prepared_folder(root: Path, name: str, identity: Any) -> Path:
+def prepared_folder(root: Path, name: str, identity: Any, kind: str = PREPARED) -> Path:
     """Where the converted arrays are, or will be."""
-    return root / "prepared" / f"{name}-{short_key(identity)}"
+    return root / kind / f"{name}-{short_key(identity)}"
 
 
 def is_prepared(root: Path, name: str, identity: Any, origin: Any) -> bool:
     """Whether `prepared` would find them as they should be, and convert nothing."""
     return _is_current(prepared_folder(root, name, identity), origin)
+
+
+def remove(folder: Path) -> None:
+    """Take a prepared folder away; what is open stays readable to those who have it open."""
+    with suppress(OSError), locked(f"{folder}.lock", PATIENCE_S):
+        (folder / MANIFEST).unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -228,5 +238,6 @@ def _as_text(manifest: dict[str, Any]) -> str:
     return json.dumps(manifest, indent=1, sort_keys=True) + "\n"
 
 
-def _existing(path: Path) -> Path:
+def existing(path: Path) -> Path:
+    """The folder itself, or the nearest above it that is there."""
     return next(parent for parent in (path, *path.absolute().parents) if parent.exists())

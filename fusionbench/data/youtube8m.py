@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal
@@ -191,9 +192,14 @@ class YouTube8M(MultimodalData):
 
     def batch(self, rows: Rows) -> MultimodalBatch:
         """The videos of those rows, gathered at once; targets are float (B, 3862)."""
+        inputs = {name: torch.from_numpy(self.arrays[name].take(rows, axis=0)) for name in self.task.names}
+        return replace(self.labels(rows), inputs=inputs)
+
+    def labels(self, rows: Rows) -> MultimodalBatch:
+        """Without reading a video's features."""
         here = torch.ones(len(rows), dtype=torch.bool)
         return MultimodalBatch(
-            inputs={name: torch.from_numpy(self.arrays[name].take(rows, axis=0)) for name in self.task.names},
+            inputs={},
             masks={},
             present=dict.fromkeys(self.task.names, here),
             targets=self.targets(rows),

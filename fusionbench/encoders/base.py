@@ -80,6 +80,8 @@ class Encoder(nn.Module):
     paper: ClassVar[str] = ""
     steps: int = 0
     """How many steps it gives at most, averages of neighbours; 0: as many as the sample has."""
+    frozen: ClassVar[bool] = False
+    """Whether there is nothing to train in it: no run trains it then, nor is it trained beforehand; literal."""
 
     def __init__(self, spec: ModalitySpec, width: int) -> None:
         super().__init__()

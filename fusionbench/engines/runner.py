@@ -17,9 +17,9 @@ from fusionbench.bench.jobs import (
     PretrainJob,
     TrainJob,
 )
-from fusionbench.core.canonical import canonical_json
 from fusionbench.core.errors import UserError
 from fusionbench.core.files import try_out
+from fusionbench.engines.encodings import Encodings, shared_encoder
 from fusionbench.engines.job_files import JobFiles, session_lock
 from fusionbench.engines.local import Pool, Watcher
 from fusionbench.plan.names import slug, track_label
@@ -41,12 +41,16 @@ class Runner:
     """So many processes train each run together."""
     gpus: tuple[str, ...] = ()
     """Those to share out among workers; see gpus.py."""
+    keep_encodings: bool = False
+    """Whether stored encodings stay when the runs that read them are done."""
     store: Store = field(init=False)
     pool: Pool = field(init=False)
+    encodings: Encodings = field(init=False)
 
     def __post_init__(self) -> None:
         self.store = Store(self.place.results, self.suite.name)
         self.pool = Pool(self.workers, self.watcher, self.gpus)
+        self.encodings = Encodings(self.place, self.pool, JobFiles(self.store), self.keep_encodings)
 
     # --- verbs ---------------------------------------------------------------------------------------------------
 
@@ -71,8 +75,13 @@ class Runner:
             files = JobFiles(self.store, again)
             try:
                 for several in self.rounds(trials, pending, again):
+                    self.encodings.make(several)
                     self.pool.run([self.training(run) for run in several], files)
-                self.pool.run([self.training(run) for run in pending], files)
+                self.encodings.forget()  # Not before: rounds of trials have one seed.
+                for several in _grouped(pending, lambda run: run.seed):
+                    self.encodings.make(several)
+                    self.pool.run([self.training(run) for run in several], files)
+                    self.encodings.forget()
                 self.pool.run([MeasureJob(self.place, run, self.suite.measures) for run in unmeasured], files)
             finally:
                 self.store.sweep()  # Of workers that were ended in the middle of writing.
@@ -108,29 +117,42 @@ class Runner:
         measures = self.suite.measures if run.role == "final" else ()
         return TrainJob(self.place, run, measures, self.devices)
 
-    def prepare(self, runs: Iterable[RunSpec]) -> None:
+    def prepare_all(self, runs: Sequence[RunSpec]) -> None:
+        """What `prepare` does, and the encodings of all seeds; raises as it does."""
+        self.prepare(runs, all_seeds=True)
+        self.encodings.make(runs)
+
+    def prepare(self, runs: Iterable[RunSpec], *, all_seeds: bool = False) -> None:
         """Every dataset converted, every model built once, then encoders that are trained beforehand.
+
+        Args:
+            runs: for which.
+            all_seeds: whether encodings of all seeds will be stored at a time.
 
         Raises:
             UserError: something is missing or wrong, before any run of the suite trains.
         """
         runs = list(runs)
         # One at a time: each shows its own progress.
-        for job, message in Pool(1, self.watcher, self.gpus).run(self.preparing(runs), JobFiles(self.store)):
+        for job, message in Pool(1, self.watcher, self.gpus).run(
+            self.preparing(runs, all_seeds=all_seeds), JobFiles(self.store)
+        ):
             assert isinstance(job, PrepareJob)
             self.same_data(job, message)
         self.pool.run(self.pretraining(runs), JobFiles(self.store))
 
-    def preparing(self, runs: Iterable[RunSpec]) -> list[PrepareJob]:
+    def preparing(self, runs: Iterable[RunSpec], *, all_seeds: bool = False) -> list[PrepareJob]:
         """What `prepare` does first, a job per dataset."""
+        runs = list(runs)
+        seeds = len({run.seed for run in runs}) if all_seeds or self.keep_encodings else 1
         datasets = _grouped(runs, lambda run: slug("dataset", run.dataset))
         models = (_grouped(found, lambda run: (_row_name(run), track_label(run.track))) for found in datasets)
-        return [PrepareJob(self.place, tuple(first for first, *_ in found), self.devices) for found in models]
+        return [PrepareJob(self.place, tuple(first for first, *_ in found), self.devices, seeds) for found in models]
 
     def pretraining(self, runs: Iterable[RunSpec]) -> list[PretrainJob]:
         """What `prepare` does then, a job per encoder that several runs share."""
         jobs = (PretrainJob(self.place, run, name) for run in runs for name in run.pretrained)
-        return list({_shared_encoder(job.run, job.modality): job for job in jobs}.values())
+        return list({shared_encoder(job.run, job.modality): job for job in jobs}.values())
 
     def latency(self, runs: Iterable[RunSpec], options: dict[str, object], *, anew: bool) -> list[Path]:
         """A latency session per table; unless `anew`, only where no session covers these strategies already."""
@@ -205,8 +227,3 @@ def _rows_of(runs: Iterable[RunSpec]) -> dict[str, RunSpec]:
 
 def _row_name(run: RunSpec) -> str:
     return slug("strategy", run.strategy)
-
-
-def _shared_encoder(run: RunSpec, modality: str) -> str:
-    """What decides an encoder that is trained beforehand, as text."""
-    return canonical_json([run.dataset.decisive(), modality, run.encoders[modality].decisive(), run.seed])

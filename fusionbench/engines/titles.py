@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from fusionbench.bench.jobs import Job, LatencyJob, MeasureJob, PrepareJob, PretrainJob, RendezvousJob, TrainJob
+from fusionbench.bench.jobs import (
+    EncodeJob,
+    Job,
+    LatencyJob,
+    MeasureJob,
+    PrepareJob,
+    PretrainJob,
+    RendezvousJob,
+    TrainJob,
+)
 from fusionbench.plan.names import slug
 
 
@@ -16,9 +25,9 @@ def title(job: Job) -> str:
             return f"measuring {slug('dataset', job.run.dataset)} / {slug('strategy', job.run.strategy)}"
         case PrepareJob():
             return f"preparing {slug('dataset', job.runs[0].dataset)}"
-        case PretrainJob():
-            seed = f"seed {job.run.seed}"
-            return f"pretraining {slug('dataset', job.run.dataset)} / {job.modality}, {seed}"
+        case PretrainJob() | EncodeJob():
+            what = "pretraining" if isinstance(job, PretrainJob) else "encoding"
+            return f"{what} {slug('dataset', job.run.dataset)} / {job.modality}, seed {job.run.seed}"
         case RendezvousJob():
             return f"starting {job.devices} {'process' if job.devices == 1 else 'processes'}"
         case LatencyJob():

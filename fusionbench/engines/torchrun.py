@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from functools import partial
 from itertools import count
+from pathlib import Path
 
 import torch
 from torch.distributed import DistNetworkError
@@ -19,6 +20,7 @@ from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
 from fusionbench.bench.artefacts import pretrain_one
+from fusionbench.bench.encodings import encode_one
 from fusionbench.bench.jobs import Job, Message, Place, Report
 from fusionbench.bench.session import prepare
 from fusionbench.bench.train import train
@@ -41,9 +43,11 @@ WAIT = timedelta(days=7)
 class TorchrunProcess:
     """One process of a group that trains a suite's runs one after the other."""
 
-    def __init__(self, suite: Suite, place: Place, ranks: Ranks, watcher: Watcher) -> None:
+    def __init__(
+        self, suite: Suite, place: Place, ranks: Ranks, watcher: Watcher, *, keep_encodings: bool = False
+    ) -> None:
         self.suite, self.place, self.ranks, self.watcher = suite, place, ranks, watcher
-        self.runner = Runner(suite, place, 1, watcher, ranks.world_size)
+        self.runner = Runner(suite, place, 1, watcher, ranks.world_size, keep_encodings=keep_encodings)
         self.claims = Claims()
         self.store = _store_of_torchrun()
         self.numbers = count()
@@ -63,6 +67,8 @@ class TorchrunProcess:
             problem = ""
             while not problem and (several := self._agreed(rounds)):
                 problem = next(filter(None, (self._done(run, again) for run in several)), "")  # Up to the first.
+            if not problem:
+                self.runner.encodings.forget()
             return problem
         except (Interrupted, DistNetworkError):
             return "another process of the group, or torchrun, is gone"
@@ -96,10 +102,17 @@ class TorchrunProcess:
         if self.ranks.local_rank == 0:
             for job in self.runner.preparing(runs):
                 self.watcher.started(job)
-                self.runner.same_data(job, prepare(job))
+                message = prepare(job)
+                self.runner.same_data(job, message)
+                self.watcher.ended(job, message)
             for first in self.runner.pretraining(runs):
                 self.watcher.started(first)
                 self.watcher.ended(first, pretrain_one(first, _Told(first, self.watcher, self.claims, self.store)))
+            for one in self.runner.encodings.jobs(runs):
+                self.watcher.started(one)
+                message = encode_one(one, _Told(one, self.watcher, self.claims, self.store))
+                self.runner.encodings.folders.add(Path(message.facts["path"]))
+                self.watcher.ended(one, message)
             self.store.set(ready, "")
         self._word(ready)
 

@@ -20,7 +20,9 @@ import torch
 
 from fusionbench.bench.artefacts import pretrain_one
 from fusionbench.bench.build import refuse_changed
+from fusionbench.bench.encodings import encode_one
 from fusionbench.bench.jobs import (
+    EncodeJob,
     Job,
     LatencyJob,
     MeasureJob,
@@ -78,17 +80,20 @@ def _do(job: Job, report: Report, context: WorkerContext) -> Message:
     refuse_changed(runs_of(job))
     match job:
         case TrainJob():
-            return train(job, report, context.ranks, partial(_joined_group, context))
+            message = train(job, report, context.ranks, partial(_joined_group, context))
         case RendezvousJob():
-            return rendezvous_only(context)
+            message = rendezvous_only(context)
         case MeasureJob():
-            return measure(job)
+            message = measure(job)
         case PrepareJob():
-            return prepare(job)
+            message = prepare(job)
         case PretrainJob():
-            return pretrain_one(job, report)
+            message = pretrain_one(job, report)
+        case EncodeJob():
+            message = encode_one(job, report)
         case LatencyJob():
-            return time_strategies(job, report)
+            message = time_strategies(job, report)
+    return message
 
 
 @contextmanager

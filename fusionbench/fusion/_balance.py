@@ -15,8 +15,9 @@ from fusionbench.fusion.base import Setting
 
 def frozen_encoders(setting: Setting, what: str) -> str:
     """Why a strategy that trains encoders otherwise is of no use where they are not trained; empty if they are."""
-    if any(choice.pretrain for choice in setting.encoders.values()):
-        return f"{what}, and here encoders are trained beforehand and stay as they are"
+    if any(choice.is_frozen for choice in setting.encoders.values()):
+        return f"{what}, and here encoders are frozen: they stay as they are"
+    return ""
     return ""
 
 

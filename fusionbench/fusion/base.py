@@ -112,14 +112,14 @@ class FusionModule(TrainableModule):
             torch.manual_seed(derived_seed(self.setting.seed, f"{purpose}/{spec.name}"))
             options = with_later("encoder", choice.name, choice.options)
             encoder: Encoder = load("encoder", choice.name)(spec, dropout=self.setting.dropout, **options)
-        # Trained beforehand (the runner loads its weights): it stays as it is, and its dropout stays off.
-        return encoder.requires_grad_(False).eval() if choice.pretrain else encoder
+        # Trained beforehand (the runner loads its weights) or for good: it stays as it is, and its dropout stays off.
+        return encoder.requires_grad_(False).eval() if choice.is_frozen else encoder
 
     def train(self, mode: bool = True) -> Self:
-        """As usual, but encoders that were trained beforehand stay in eval mode."""
+        """As usual, but frozen encoders stay in eval mode."""
         super().train(mode)
         for name, choice in self.setting.encoders.items():
-            if choice.pretrain and name in self.encoders:
+            if choice.is_frozen and name in self.encoders:
                 self.encoders[name].eval()
         return self
 

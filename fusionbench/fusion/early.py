@@ -54,13 +54,16 @@ class EarlyFusion(FusionModule):
 
     @classmethod
     def unsuitable(cls, setting: Setting) -> str:
-        """Token ids go together only with ids of the same vocabulary; no encoder was trained on the joint input."""
-        if any(choice.pretrain or _comes_trained(choice) for choice in setting.encoders.values()):
-            return "its one encoder reads all modalities at once; those trained beforehand read one each"
+        """Token ids go together only with ids of one vocabulary, texts not at all; trained encoders read one each."""
+        if any(choice.is_frozen or _comes_trained(choice) for choice in setting.encoders.values()):
+            return "its one encoder reads all modalities at once; those here are trained or frozen for one each"
         if _way(setting.task) == "flat":
             ids = [f"'{spec.name}'" for spec in setting.task.modalities if spec.kind in ("tokens", "bag")]
             if ids:
                 return f"{' and '.join(ids)}: token ids cannot be joined with another vocabulary, kind or weights"
+            texts = [f"'{spec.name}'" for spec in setting.task.modalities if spec.kind == "text"]
+            if texts:
+                return f"{' and '.join(texts)}: a text cannot be joined with anything before it is read"
         return ""
 
     def build_encoders(self) -> dict[str, Encoder]:

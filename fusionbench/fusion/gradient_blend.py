@@ -102,10 +102,8 @@ class GradientBlend(FusionModule):
         """A training of one epoch; no encoder that learns, so that the losses have nothing in common."""
         if setting.epochs == 1:
             return "it estimates its weights between epochs, and training ends after the first one here"
-        if all(choice.pretrain for choice in setting.encoders.values()):
-            return (
-                "it weighs what losses do to encoders; all encoders here were trained beforehand and stay as they are"
-            )
+        if all(choice.is_frozen for choice in setting.encoders.values()):
+            return "it weighs what losses do to encoders, and all encoders here are frozen: they stay as they are"
         return ""
 
     def notes(self) -> tuple[str, ...]:

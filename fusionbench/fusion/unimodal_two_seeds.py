@@ -8,8 +8,7 @@ one. Each is trained by its own loss, and nothing of one enters the gradient of 
 dropout stays, as what `unimodal` of the same seed is; the second starts from other weights in its encoder and its head.
 Both meet the same batches in the same order, and the epoch that is kept is chosen for the two together.
 
-An encoder that was trained beforehand is one and the same for both: then they differ in their heads alone, and the
-row says so.
+A frozen encoder is one and the same for both: then they differ in their heads alone, and the row says so.
 
 Parameters: 2*((D+1)*W + (W+1)*C)
 FLOPs: 2*2*(D*W + W*C)
@@ -50,9 +49,9 @@ class TwoSeedsOfOneModality(FusionModule):
         return (self.modality,)
 
     def build_encoders(self) -> dict[str, Encoder]:
-        """That of every strategy, and one more from another seed; none more if it was trained beforehand."""
+        """That of every strategy, and one more from another seed; none more if it is frozen."""
         found, choice = super().build_encoders(), self.setting.encoders[self.modality]
-        if not choice.pretrain:
+        if not choice.is_frozen:
             found[self.second] = self._encoder(self.task.modality(self.modality), choice, "second encoder")
         return found
 
@@ -60,7 +59,7 @@ class TwoSeedsOfOneModality(FusionModule):
         """That there is one encoder, where there is."""
         if self.second in self.encoders:
             return ()
-        return ("its two models share the encoder, which was trained beforehand, and differ in their heads alone",)
+        return ("its two models share the encoder, which is frozen, and differ in their heads alone",)
 
     def encode(self, batch: MultimodalBatch) -> dict[str, Encoded]:
         """The modality by each encoder; by one, it may be stored."""

@@ -14,9 +14,9 @@ from fusionbench.core.contents import named_content
 from fusionbench.core.errors import UserError, shown, unknown
 from fusionbench.core.task import ModalityKind
 from fusionbench.plan.names import track_label
-from fusionbench.plan.schema import FileBudget, FileChoice, FileEncoder, validated
+from fusionbench.plan.schema import FileBudget, FileChoice, FileEncoder, SuiteFile, validated
 from fusionbench.plan.source import Source, TreePath, read_source, with_settings
-from fusionbench.plan.suite import Budget, Choice, Row, Suite
+from fusionbench.plan.suite import Budget, Choice, Pretraining, Row, Suite
 from fusionbench.plan.tracks import filled_track
 
 NAME = r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*"
@@ -33,7 +33,8 @@ def load_suite(suite: str, settings: Sequence[str] = ()) -> Suite:
 
 def suite_of(source: Source) -> Suite:
     """The suite that a source describes; raises UserError as `load_suite` does."""
-    file, resolve = validated(source), _Resolver(source)
+    file = validated(source)
+    resolve = _Resolver(source, file)
     datasets = resolve.choices("dataset", file.datasets, ("datasets",))
     encoders = {name: resolve.encoder(given, ("encoders", name)) for name, given in file.encoders.items()}
     resolve.check_encoder_keys(encoders, datasets)
@@ -68,6 +69,11 @@ def modality_kinds(dataset: Choice) -> dict[str, ModalityKind]:
     return views[view]
 
 
+def has_own_labels(dataset: Choice, modality: str) -> bool:
+    """Whether a modality has labels that are not the task's, as the dataset's literal `auxiliary_classes` says."""
+    return modality in describe("dataset", dataset.name).facts.get("auxiliary_classes", {})
+
+
 _VIEWS = TypeAdapter(dict[str, dict[str, ModalityKind]])
 
 
@@ -76,6 +82,7 @@ class _Resolver:
     """Looks names up in the catalogue; every error carries its place in the file."""
 
     source: Source
+    file: SuiteFile
 
     def choices(self, kind: PluginKind, given: list[FileChoice], at: TreePath) -> tuple[Choice, ...]:
         """Each name with its options, no two alike."""
@@ -88,9 +95,12 @@ class _Resolver:
         return self.filled(self.plugin(kind, given.name, at), given.options, at)
 
     def encoder(self, given: FileEncoder, at: TreePath) -> Choice:
-        """The same, with the budget of pretraining where there is one."""
-        first = _budget(given.pretrain) if given.pretrain else None
-        return replace(self.choice("encoder", given, at), pretrain=first)
+        """The same, with the budget of pretraining where there is one; which rows, `pretrained` says."""
+        choice = self.choice("encoder", given, at)
+        if given.pretrain and choice.is_frozen:
+            place = self.source.place((*at, "pretrain"))
+            raise UserError(f"{place}: encoder '{choice.name}' has nothing to train; leave pretrain out")
+        return replace(choice, pretrain=Pretraining(**vars(_budget(given.pretrain))) if given.pretrain else None)
 
     def plugin(self, kind: PluginKind, name: str, at: TreePath) -> Plugin:
         """The plug-in of that name."""
@@ -164,16 +174,9 @@ class _Resolver:
             if kind not in reads:
                 what = f"'{name}' of {dataset.name} is of kind {kind}"
                 raise UserError(f"{place}: encoder '{choice.name}' reads {' or '.join(reads)}; {what}")
-            own = describe("dataset", dataset.name).facts.get("auxiliary_classes", {})
-            if choice.pretrain and name not in own:
-                has = f"only for {', '.join(own)}" if own else "for none of its modalities"
-                raise UserError(
-                    f"{place}.pretrain: dataset '{dataset.name}' has labels of their own {has}, not for '{name}'; "
-                    "leave pretrain out"
-                )
             if "width" not in choice.options:
                 raise UserError(f"{place}: encoder '{choice.name}' needs a keyword-only option `width: int`")
-            chosen[name] = choice
+            chosen[name] = self.pretrained(choice, key, has_own_labels(dataset, name))
         if len({choice.options["width"] for choice in chosen.values()}) > 1:
             stated = ", ".join(
                 f"{name}: {choice.name} width {choice.options['width']}" for name, choice in chosen.items()
@@ -181,6 +184,14 @@ class _Resolver:
             place = self.source.place(("encoders",))
             raise UserError(f"{place}: the encoders of {dataset.name} must share one width; got {stated}")
         return chosen
+
+    def pretrained(self, choice: Choice, key: str, own: bool) -> Choice:
+        """With the rows that pretraining is on: as stated, or all for labels of its own and half for the task's."""
+        stated = self.file.encoders[key].pretrain if key else None
+        if not (choice.pretrain and stated):
+            return choice
+        rows = stated.rows or ("all" if own else "half")
+        return replace(choice, pretrain=replace(choice.pretrain, rows=rows))
 
 
 def _budget(given: FileBudget) -> Budget:

@@ -13,7 +13,7 @@ from fusionbench.core.catalogue import names
 from fusionbench.core.errors import UserError, shown, unknown
 from fusionbench.core.options import complaint
 from fusionbench.plan.source import Source
-from fusionbench.plan.suite import SAME_ENCODERS, Budget, Precision
+from fusionbench.plan.suite import SAME_ENCODERS, Budget, Precision, TrainedOn
 
 STRICT = ConfigDict(extra="forbid", strict=True)
 MEASURES = ({"name": "size"},)
@@ -46,10 +46,18 @@ class FileBudget:
 
 
 @dataclass(config=STRICT, kw_only=True)
-class FileEncoder(FileChoice):
-    """An encoder, and the budget under which it is trained beforehand, if it is."""
+class FilePretraining(FileBudget):
+    """The budget under which an encoder is trained beforehand, and on which of the training rows."""
 
-    pretrain: FileBudget | None = None
+    rows: TrainedOn | None = None
+    """None: as the labels ask; see load.py."""
+
+
+@dataclass(config=STRICT, kw_only=True)
+class FileEncoder(FileChoice):
+    """An encoder, and how it is trained beforehand, if it is."""
+
+    pretrain: FilePretraining | None = None
 
 
 @dataclass(config=STRICT, kw_only=True)
@@ -73,7 +81,7 @@ class SuiteFile:
     encoders: dict[str, FileEncoder] = Field(default_factory=dict)
 
 
-_OWNERS = {"budget": FileBudget, "pretrain": FileBudget, "encoders": FileEncoder, "tracks": FileTrack}
+_OWNERS = {"budget": FileBudget, "pretrain": FilePretraining, "encoders": FileEncoder, "tracks": FileTrack}
 """Whose keys stand below these words."""
 
 

@@ -15,9 +15,11 @@ from itertools import product
 from typing import Any, ClassVar, Literal
 
 from fusionbench.core.canonical import short_key
+from fusionbench.core.catalogue import describe
 
 Precision = Literal["32-true", "bf16-mixed"]
 Role = Literal["final", "trial"]
+TrainedOn = Literal["half", "all"]
 SAME_ENCODERS, MATCHED_PARAMETERS = "same_encoders", "matched_parameters"
 """The tracks; see tracks.py."""
 
@@ -50,6 +52,17 @@ class Budget:
 
 
 @dataclass(frozen=True)
+class Pretraining(Budget):
+    """What training an encoder beforehand may cost, and on which of the training rows it is trained."""
+
+    rows: TrainedOn = "all"
+    """On a half of them, the fusion is trained on the other: encodings of rows that trained the encoder are
+    over-confident, and a fusion that meets them trusts most what fits best to what it has seen."""
+
+    LATER: ClassVar[dict[str, Any]] = {**Budget.LATER, "rows": "all"}
+
+
+@dataclass(frozen=True)
 class Choice:
     """A plug-in and its options; in a planned run all of its options, defaults filled in."""
 
@@ -57,8 +70,9 @@ class Choice:
     options: dict[str, Any] = field(default_factory=dict)
     source: str = ""
     """SHA-256 of the file of a user's own plug-in; empty for a shipped one, whose version is in the record."""
-    pretrain: Budget | None = None
-    """Of an encoder: it is trained first under this budget, on its modality's own labels, and frozen."""
+    pretrain: Pretraining | None = None
+    """Of an encoder: it is trained first under this budget, on its modality's own labels or else the task's, and
+    frozen."""
     version: int = 1
     """The plug-in's own: raised when its file alone changes its numbers, so that only its runs are made anew."""
     files: dict[str, str] = field(default_factory=dict)
@@ -82,8 +96,13 @@ class Choice:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Choice:
         """The inverse of `to_json`."""
-        first = {"pretrain": Budget(**value["pretrain"])} if "pretrain" in value else {}
+        first = {"pretrain": Pretraining(**value["pretrain"])} if "pretrain" in value else {}
         return cls(**{**value, **first})
+
+    @property
+    def is_frozen(self) -> bool:
+        """Of an encoder: whether no run trains it, as it was trained beforehand or has nothing to train."""
+        return self.pretrain is not None or describe("encoder", self.name).facts.get("frozen", False) is True
 
 
 @dataclass(frozen=True)
@@ -139,7 +158,12 @@ class RunSpec:
     @property
     def is_frozen(self) -> bool:
         """Whether no encoder is trained in it: training rows are then seen as validation rows are."""
-        return len(self.pretrained) == len(self.encoders)
+        return all(choice.is_frozen for choice in self.encoders.values())
+
+    @property
+    def trains_on_other_half(self) -> bool:
+        """Whether an encoder was trained on a half of the training rows, so that the run has the other half."""
+        return any(choice.pretrain and choice.pretrain.rows == "half" for choice in self.encoders.values())
 
     @property
     def key(self) -> str:

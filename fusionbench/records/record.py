@@ -37,9 +37,10 @@ class DataFacts:
     fingerprint: str
     """SHA-256 of the contents: arrays, ids, labels."""
     split_sha256: str
-    """SHA-256 of the rows of train, validation and test."""
+    """SHA-256 of the rows of train, validation and test, before training rows are cut into halves."""
     counts: dict[str, int]
-    """Rows in train, validation and test."""
+    """Rows in train, validation and test; train is what the run itself was trained on, so a half where its encoders
+    were trained on the other."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ class Record:
     options: dict[str, Any] = field(default_factory=dict)
     """What the runner fixed for the model: width, head_width; in a track that matches parameters also
     target_parameters, fusion_parameters, reachable_parameters (lowest, highest); where the learning rate was chosen,
-    learning_rate and trials (validation scores by learning rate)."""
+    learning_rate and trials (validation scores by learning rate); where encoders were trained beforehand, pretrained:
+    by modality rows ("half" or "all"), count (how many), metric, and scores (train/..., validation/..., epoch)."""
     task: dict[str, Any] = field(default_factory=dict)
     """kind, classes, metric, modalities (name, kind, shape)."""
     scores: dict[str, float] = field(default_factory=dict)

@@ -14,24 +14,12 @@ from fusionbench.plan.tracks import FACTOR, solves_own
 from fusionbench.report.latency import ENOUGH_CALLS, ENOUGH_SECONDS
 from fusionbench.report.notes import BAD, limit
 from fusionbench.report.numbers import score, significant
+from fusionbench.report.pretrained import pretrained
 from fusionbench.report.tables import Table
+from fusionbench.report.titles import title
 from fusionbench.stats.summary import EXPLORATORY_BELOW, standing
 
-TITLES = {
-    "accuracy": "accuracy",
-    "macro_f1": "macro-F1",
-    "nll": "NLL",
-    "gap20": "GAP@20",
-    "hit1": "Hit@1",
-}
-"""Scores as the field writes them."""
 PARTS = ("train", "validation", "test")
-
-
-def title(name: str) -> str:
-    """A score as a reader writes it: `GAP@20` for `test/gap20`."""
-    bare = name.rpartition("/")[2]
-    return TITLES.get(bare, bare.replace("_", " ")) or "score"
 
 
 def caption(table: Table) -> tuple[str, ...]:
@@ -140,16 +128,7 @@ def _training(table: Table) -> Iterator[str]:
     if any(not o.run.budget.head_norm for row in table.rows for o in row.outcomes):
         yield "What enters the MLP heads is not normalised here: sizes of first signals are part of what is compared."
     yield from _matching(table)
-    first = {
-        name: choice.pretrain.epochs
-        for row in table.rows
-        for outcome in row.outcomes
-        for name, choice in outcome.run.encoders.items()
-        if choice.pretrain
-    }
-    if first:
-        stated = ", ".join(f"{name} ({epochs} epochs)" for name, epochs in first.items())
-        yield f"Encoders trained beforehand on their modality's own labels and frozen: {stated}."
+    yield from pretrained(table)
 
 
 def _matching(table: Table) -> Iterator[str]:
@@ -184,7 +163,10 @@ def _data(table: Table) -> Iterator[str]:
     records = [o.record for row in table.rows for o in row.outcomes if o.record and o.record.data]
     facts = records[0].data if records else None
     if facts:
-        rows = ", ".join(f"{facts.counts[part]:,} {part}" for part in PARTS if part in facts.counts)
+        seen = {
+            part: sorted({r.data.counts[part] for r in records if r.data}) for part in PARTS if part in facts.counts
+        }
+        rows = ", ".join(f"{' or '.join(f'{count:,}' for count in counts)} {part}" for part, counts in seen.items())
         yield f"Data {table.name}: {rows}; fingerprint {facts.fingerprint[:12]}."
     try:
         doc = " ".join(describe("dataset", table.dataset.name).doc.split())

@@ -13,11 +13,12 @@ from rich.text import Text
 
 from fusionbench.plan.names import track_label
 from fusionbench.plan.tracks import head_times
-from fusionbench.report.captions import caption, short_caption, title
+from fusionbench.report.captions import caption, short_caption
 from fusionbench.report.latency import Scope
 from fusionbench.report.notes import note, own_width, problems
 from fusionbench.report.numbers import count, milliseconds, score
 from fusionbench.report.tables import Table, TableRow
+from fusionbench.report.titles import title
 
 MARK = "●"
 """On the front."""

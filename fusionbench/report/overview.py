@@ -10,11 +10,11 @@ import io
 from collections.abc import Iterator, Sequence
 
 from fusionbench.plan.names import track_label
-from fusionbench.report.captions import title
 from fusionbench.report.layout import ESCAPED
 from fusionbench.report.notes import BAD
 from fusionbench.report.numbers import score
 from fusionbench.report.tables import Table, TableRow
+from fusionbench.report.titles import title
 
 Names = dict[str, TableRow]
 

@@ -21,10 +21,10 @@ from matplotlib.lines import Line2D
 
 from fusionbench.plan.names import track_label
 from fusionbench.report.axes import scale_cost, scale_score
-from fusionbench.report.captions import title
 from fusionbench.report.labels import Box, Spot, place
 from fusionbench.report.marks import MANY, Mark, is_named, marks_of, shown_ends
 from fusionbench.report.tables import Table, TableRow
+from fusionbench.report.titles import title
 from fusionbench.stats.pareto import Point, staircase
 
 SIZE_INCHES = (7.2, 4.8)

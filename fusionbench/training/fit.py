@@ -87,6 +87,12 @@ def evaluate(module: FusionModule, data: MultimodalData, budget: Budget) -> Test
     return Tested(scores, joined)
 
 
+def validate(module: FusionModule, data: MultimodalData, budget: Budget) -> dict[str, float]:
+    """The validation scores of a module as it is; they may not be finite."""
+    (found,) = _trainer(budget, [], data.ranks).validate(module, datamodule=data, verbose=False)
+    return {name: float(value) for name, value in found.items()}
+
+
 def quiet() -> None:
     """Silence what Lightning prints for someone who trains one model by hand."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)

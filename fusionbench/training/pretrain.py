@@ -1,64 +1,92 @@
-"""Pretraining: one encoder trained beforehand, alone, on its modality's own labels.
+"""Pretraining: one encoder trained beforehand, alone, on its modality's own labels, or on the task's where it has none.
 
-    y_m = MLP(encoder(x_m))      the strategy `unimodal` on the labels of modality m; the MLP is thrown away
+    y_m = MLP(encoder(x_m))      the strategy `unimodal` on those labels; the MLP is thrown away
 
 From raw inputs, neither modality of a synergy has a gradient to start from: each alone says nothing of the label. What
-an encoder has learned about its own modality gives fusion something to work on.
+an encoder has learned about its own modality gives fusion something to work on. And encoders that stay as they are are
+run once for all fusions.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 
 from fusionbench.core.batch import MultimodalBatch
 from fusionbench.core.catalogue import load
+from fusionbench.core.errors import Diverged
 from fusionbench.core.task import TaskSpec
 from fusionbench.data.base import MultimodalData
+from fusionbench.data.halves import ENCODERS, keep_half
 from fusionbench.data.orders import EpochOrder
 from fusionbench.data.splits import Rows
 from fusionbench.fusion.base import FusionModule, Optimiser, Setting
 from fusionbench.plan.suite import Choice
-from fusionbench.training.fit import OnEpoch, fit
+from fusionbench.training.fit import OnEpoch, fit, validate
 
 
 @dataclass
 class Pretrained:
-    """An encoder's weights after its best epoch."""
+    """An encoder's weights after its best epoch, and how well it does there with the head it was trained with."""
 
     weights: dict[str, Tensor]
-    validation: dict[str, float]
-    """That epoch's validation scores on the modality's own labels, and its number."""
+    scores: dict[str, float]
+    """On the rows it was trained on, seen without augmentation, and on validation: "train/accuracy",
+    "validation/accuracy", nll likewise; `epoch`, its number from 1."""
+    metric: str
+    """The one of them by which the epoch was chosen."""
+    rows: int
+    """How many it was trained on."""
 
 
 def pretrain(choice: Choice, modality: str, data: MultimodalData, seed: int, on_epoch: OnEpoch) -> Pretrained:
     """Train an encoder under the budget that its choice names.
 
     Args:
-        choice: the encoder; its `pretrain` is the budget.
-        modality: one of those in the dataset's `auxiliary_classes`.
-        data: set up, with the budget's batch size.
+        choice: the encoder; its `pretrain` is the budget, and says whether it has all training rows or half of them.
+        modality: whose encoder it is.
+        data: set up, with the budget's batch size; has the encoders' half of its training rows afterwards, if that is
+            what is asked for.
         seed: decides the encoder's initial weights, as in any run; other draws come from the global generators.
         on_epoch: told of every epoch.
 
     Raises:
         Diverged: as `fit`.
+        UserError: the training rows cannot be cut into halves.
     """
     assert choice.pretrain is not None
-    budget, own = choice.pretrain, OwnLabels(data, modality)
+    budget = choice.pretrain
+    if budget.rows == "half":
+        keep_half(data, ENCODERS)
+    one = OneModality(data, modality)
     width = int(choice.options["width"])
     optimiser = Optimiser(budget.learning_rate, budget.weight_decay)
     encoders = {modality: replace(choice, pretrain=None)}  # Here it is not frozen.
-    setting = Setting(own.task, encoders, width, width, budget.dropout, optimiser, seed, budget.head_norm)
+    setting = Setting(one.task, encoders, width, width, budget.dropout, optimiser, seed, budget.head_norm)
     module: FusionModule = load("strategy", "unimodal")(setting, modality=modality)
-    fitted = fit(module, own, budget, on_epoch)
+    fitted = fit(module, one, budget, on_epoch)
     encoder: nn.Module = module.encoders[modality]
-    return Pretrained(encoder.state_dict(), fitted.validation)
+    assert one.parts is not None
+    scores = {**_on_training_rows(module, one, choice), **fitted.validation}
+    return Pretrained(encoder.state_dict(), scores, one.task.metric, len(one.parts.train))
 
 
-class OwnLabels(MultimodalData):
-    """A dataset's rows with one modality's own labels as targets; never asked for its test rows."""
+def _on_training_rows(module: FusionModule, data: OneModality, choice: Choice) -> dict[str, float]:
+    """The scores of validation on what the model was trained on."""
+    assert data.parts is not None
+    assert choice.pretrain is not None
+    seen = OneModality(data.data, data.modality)
+    seen.parts = replace(data.parts, validation=data.parts.train)
+    found = validate(module, seen, choice.pretrain)
+    if not all(map(math.isfinite, found.values())):
+        raise Diverged("a score on its training rows was not finite")
+    return {name.replace("validation/", "train/"): value for name, value in found.items()}
+
+
+class OneModality(MultimodalData):
+    """A dataset as one modality's: its own labels are the targets if it has any; never asked for its test rows."""
 
     def __init__(self, data: MultimodalData, modality: str) -> None:
         super().__init__(data.root, data.seed, data.batch_size)
@@ -66,20 +94,27 @@ class OwnLabels(MultimodalData):
         self.parts, self.fingerprint = data.parts, data.fingerprint  # Set up already: `setup` has nothing to do.
 
     @property
+    def has_own_labels(self) -> bool:
+        """Whether the targets are the modality's own, not the task's."""
+        return self.modality in self.data.auxiliary_classes
+
+    @property
     def task(self) -> TaskSpec:
-        """The one modality; as many classes as it has labels."""
-        classes = self.data.auxiliary_classes[self.modality]
-        return TaskSpec((self.data.task.modality(self.modality),), classes)
+        """The one modality; as many classes as it has labels, or the task's."""
+        modality = self.data.task.modality(self.modality)
+        if not self.has_own_labels:
+            return replace(self.data.task, modalities=(modality,))
+        return TaskSpec((modality,), self.data.auxiliary_classes[self.modality])
 
     def prepare_data(self) -> None:
         """Done by the dataset."""
 
     def batch(self, rows: Rows) -> MultimodalBatch:
-        """The dataset's, with other targets."""
+        """The dataset's, with the targets of the modality."""
         return self._own(self.data.batch(rows))
 
     def train_batch(self, rows: Rows, epoch: int) -> MultimodalBatch:
-        """The dataset's, with other targets."""
+        """The dataset's, with the targets of the modality."""
         return self._own(self.data.train_batch(rows, epoch))
 
     def train_order(self) -> EpochOrder:
@@ -87,4 +122,4 @@ class OwnLabels(MultimodalData):
         return self.data.train_order()
 
     def _own(self, batch: MultimodalBatch) -> MultimodalBatch:
-        return replace(batch, targets=batch.auxiliary[self.modality])
+        return replace(batch, targets=batch.auxiliary[self.modality]) if self.has_own_labels else batch

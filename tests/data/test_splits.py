@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusionbench.data.splits import Split, stratified
+from fusionbench.data.splits import Split, halves, stratified
 
 labels_of_any_kind = st.lists(st.integers(-2, 4), max_size=200).map(lambda found: np.array(found, dtype=np.int64))
 
@@ -65,3 +65,56 @@ def test_the_hash_of_the_test_rows_is_theirs_alone_or_of_what_they_stand_for() -
     drawn = [np.stack([found, 10 * found]) for found in (rows, other, rows[::-1])]
     hashes = [Split(rows[:2], rows[2:3], rows[3:], pairs).test_sha256 for pairs in drawn]
     assert hashes[0] == hashes[1] != hashes[2]
+
+
+@given(labels_of_any_kind, st.integers(0, 1000))
+def test_halves_hold_every_row_once_and_every_class_evenly(labels: np.ndarray, seed: int) -> None:
+    first, second = halves(labels, np.random.default_rng(seed))
+    assert sorted([*first, *second]) == list(range(len(labels)))
+    assert first.tolist() == sorted(first)
+    assert second.tolist() == sorted(second)
+    assert first.dtype == second.dtype == np.int64
+    assert abs(len(first) - len(second)) <= 1
+    for label in set(labels.tolist()):
+        assert abs(int((labels[first] == label).sum()) - int((labels[second] == label).sum())) <= 1
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(-3, 12)), max_size=120), st.integers(0, 1000))
+def test_halves_keep_groups_whole(rows: list[tuple[int, int]], seed: int) -> None:
+    labels, groups = (np.array([row[i] for row in rows], dtype=np.int64) for i in (0, 1))
+    first, second = halves(labels, np.random.default_rng(seed), groups)
+    assert sorted([*first, *second]) == list(range(len(rows)))
+    assert first.tolist() == sorted(first)
+    assert second.tolist() == sorted(second)
+    assert not set(groups[first].tolist()) & set(groups[second].tolist())
+    if rows:  # Each group goes to where less is, so that the last one that tips it is the most they differ by.
+        assert abs(len(first) - len(second)) <= 2 * np.bincount(groups - groups.min()).max()
+
+
+def test_groups_of_one_class_each_are_dealt_by_hand() -> None:
+    # Of class 0 groups of 4, 3 and 1 rows, of class 1 two of 2: 4 | 3 + 1 and 2 | 2 is the one even cut.
+    labels = np.array([0] * 8 + [1] * 4)
+    groups = np.array([7] * 4 + [5] * 3 + [9] + [1, 1, 2, 2])
+    cuts = {tuple(map(tuple, halves(labels, np.random.default_rng(seed), groups))) for seed in range(40)}
+    big, rest = (0, 1, 2, 3), (4, 5, 6, 7)
+    one, two = (8, 9), (10, 11)
+    assert cuts == {(big + one, rest + two), (big + two, rest + one), (rest + one, big + two), (rest + two, big + one)}
+
+
+def test_many_small_groups_are_cut_nearly_evenly_in_every_class() -> None:
+    rng = np.random.default_rng(0)
+    groups, labels = rng.integers(0, 800, 6000), rng.integers(0, 2, 6000)
+    first, second = halves(labels, np.random.default_rng(1), groups)
+    assert abs(len(first) - len(second)) <= 8
+    assert abs(int(labels[first].sum()) - int(labels[second].sum())) <= 8
+
+
+def test_the_generator_alone_decides_the_halves_and_every_row_is_as_likely_in_each() -> None:
+    labels, groups = np.array([0] * 9 + [1] * 5), np.array([0] * 3 + [1] * 2 + [*range(2, 11)])
+    for given_groups in (None, groups):
+        found = [halves(labels, np.random.default_rng(seed), given_groups)[0].tolist() for seed in (3, 3, 4)]
+        assert found[0] == found[1] != found[2]
+        counts, rng = np.zeros(14), np.random.default_rng(0)
+        for _ in range(2000):
+            counts[halves(labels, rng, given_groups)[0]] += 1
+        assert np.abs(counts - 1000).max() < 5 * 22.4

@@ -5,15 +5,16 @@ from __future__ import annotations
 import io
 import os
 import re
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from small_suites import Bench
+from small_suites import Bench, kill_tree
 
 from fusionbench.bench.artefacts import FOLDER, artefact, load_pretrained
-from fusionbench.bench.build import build, dataset_of, setting_for
+from fusionbench.bench.build import build, dataset_of, setting_for, training_data
 from fusionbench.cli.main import main
 from fusionbench.core.errors import UserError
 from fusionbench.plan.load import load_suite
@@ -157,7 +158,7 @@ def test_a_file_that_holds_code_is_refused_and_nothing_of_it_runs(bench: Bench, 
     run = first_run(suite)
     path = artefact(run, "a", ready(run, bench.data), bench.data).path
     buffer = io.BytesIO()
-    torch.save({"weights": Hostile(bench.folder / "pwned"), "validation": {}, "spec": ""}, buffer)
+    torch.save({"weights": Hostile(bench.folder / "pwned"), "scores": {}, "metric": "", "rows": 0}, buffer)
     path.write_bytes(buffer.getvalue())
     with pytest.raises(UserError, match="damaged"):
         artefact(run, "a", ready(run, bench.data), bench.data)
@@ -173,3 +174,142 @@ def test_pretraining_that_diverges_is_one_line_and_leaves_nothing(
     assert re.search(r"pretraining of '[ab]' \(mlp\) diverged.*lower the learning_rate", capsys.readouterr().err)
     assert not files(bench)
     assert not bench.records()
+
+
+HALF = {**FIRST, "rows": "half"}
+MLP = {"name": "mlp", "options": {"width": 16}}
+SEEN = """
+    def train_batch(self, rows, epoch):
+        with open({path!r}, "a") as file:
+            print(*rows, file=file)
+        return self.batch(rows)
+
+    def share_out(self, ranks):
+        with open({other!r}, "a") as file:
+            print(*self.parts.train, file=file)
+        super().share_out(ranks)
+"""
+
+
+def numbers(path: Path) -> list[set[int]]:
+    return [set(map(int, line.split())) for line in path.read_text().splitlines()]
+
+
+def test_encoders_have_one_half_and_every_strategy_the_other_and_records_say_so(bench: Bench, suite: str) -> None:
+    trained, fused = bench.folder / "trained.txt", bench.folder / "fused.txt"
+    module = bench.folder / bench.package / "bits.py"
+    module.write_text(BITS.read_text() + SEEN.format(path=str(trained), other=str(fused)))
+    encoders = {"vector": {**MLP, "pretrain": HALF}}
+    names = ["concat", "late", "unimodal", "chance"]
+    suite = bench.suite(datasets=[f"{bench.package}.bits"], encoders=encoders, strategies=names, seeds=1)
+    assert bench.run(suite, "--workers", "1") == 0
+    encoders_half = set().union(*numbers(trained))
+    others = [rows for rows in numbers(fused) if len(rows) < 320]
+    assert len(encoders_half) > 128  # The last rows of an epoch are dropped, other ones in every epoch.
+    assert len(others) == 4
+    assert all(rows == others[0] and len(rows) == 160 and not rows & encoders_half for rows in others)
+    records = {record["spec"]["strategy"]["name"]: record for record in bench.records().values()}
+    assert {name: record["data"]["counts"]["train"] for name, record in records.items()} == {
+        "concat": 160,
+        "late": 160,
+        "unimodal": 160,
+        "chance": 320,
+    }
+    assert len({record["data"]["split_sha256"] for record in records.values()}) == 1
+    said = records["concat"]["options"]["pretrained"]
+    assert said == records["late"]["options"]["pretrained"]
+    assert {name: (one["rows"], one["count"], one["metric"]) for name, one in said.items()} == {
+        "a": ("half", 160, "accuracy"),
+        "b": ("half", 160, "accuracy"),
+    }
+    assert set(said["a"]["scores"]) == {f"{p}/{s}" for p in ("train", "validation") for s in ("accuracy", "nll")} | {
+        "epoch"
+    }
+    assert "pretrained" not in records["chance"]["options"]
+    assert len(files(bench)) == 2
+
+
+def test_half_and_all_are_one_suite_away_from_each_other(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    suite = bench.suite(strategies=["concat"], seeds=1, encoders={"image": {**MLP, "pretrain": FIRST}})
+    counts = {}
+    for name, words in {"halves": (), "whole": ("--set", "encoders.image.pretrain.rows=all")}.items():
+        assert bench.run(suite, *words, results=name) == 0
+        (record,) = bench.records(name).values()
+        counts[name] = (record["data"]["counts"]["train"], record["options"]["pretrained"]["left"]["count"])
+        assert record["options"]["pretrained"]["left"]["scores"]["train/accuracy"] > 0.2
+    whole = counts["whole"][0]
+    assert counts["whole"] == (whole, whole)
+    assert sum(counts["halves"]) == whole
+    assert abs(counts["halves"][0] - counts["halves"][1]) <= 1
+    capsys.readouterr()
+    assert bench.run(suite, "--set", "encoders.image.pretrain.rows=none") == 2
+    assert "encoders.image.pretrain.rows: give 'half' or 'all', got 'none'" in capsys.readouterr().err
+
+
+def test_an_artefact_has_one_name_whichever_half_the_asking_data_have(bench: Bench, suite: str) -> None:
+    run = next(iter(load_suite(suite, ["encoders.vector.pretrain.rows=half"]).runs()))
+    whole = ready(run, bench.data)
+    made = artefact(run, "a", whole, bench.data)
+    assert made.made
+    assert made.rows == 160
+    halved = training_data(run, bench.data)
+    assert halved.parts
+    assert len(halved.parts.train) == 160
+    again = artefact(run, "a", halved, bench.data)
+    assert (again.path, again.made, again.scores) == (made.path, False, made.scores)
+    assert artefact(first_run(suite), "a", whole, bench.data).path != made.path
+
+
+def test_a_file_without_training_scores_is_damaged_where_one_with_them_should_be(bench: Bench, suite: str) -> None:
+    run = first_run(suite)
+    data = ready(run, bench.data)
+    found = artefact(run, "a", data, bench.data)
+    old = found.path.with_name("old.pt")
+    torch.save({"weights": found.weights, "validation": {}, "spec": ""}, old)
+    found.path.unlink()
+    old.replace(found.path)
+    with pytest.raises(UserError, match=r"damaged.*remove the file"):
+        artefact(run, "a", data, bench.data)
+
+
+def test_two_runners_make_each_encoder_once(bench: Bench) -> None:
+    (bench.folder / "data").mkdir()
+    bench.data = bench.folder / "data"  # Where nothing is yet.
+    encoders = {"image": {**MLP, "pretrain": {"epochs": 4}}}
+    suite = bench.suite(encoders=encoders, seeds=2)
+    both = [bench.start(suite, "--workers", "1") for _ in range(2)]
+    outputs = [process.communicate(timeout=300)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], outputs
+    assert sum(output.count("validation accuracy") for output in outputs) == 4
+    assert len(list((bench.data / FOLDER).glob("digits-*.pt"))) == 4
+    assert {record["status"] for record in bench.records().values()} == {"done"}
+
+
+def test_killed_while_encoders_are_trained_the_same_command_goes_on(bench: Bench) -> None:
+    (bench.folder / "data").mkdir()
+    bench.data = bench.folder / "data"
+    encoders = {"image": {**MLP, "pretrain": {"epochs": 40}}}
+    suite = bench.suite(encoders=encoders, seeds=1, strategies=["concat"])
+    process = bench.start(suite, "--workers", "1")
+    while not list((bench.data / FOLDER).glob("digits-left-*.lock")):
+        assert process.poll() is None
+        time.sleep(0.02)
+    time.sleep(0.3)
+    kill_tree(process)
+    assert not bench.records()
+    assert len(list((bench.data / FOLDER).glob("digits-*.pt"))) < 2
+    assert bench.run(suite) == 0
+    assert len(bench.records()) == 1
+    assert bench.run(suite, results="undisturbed") == 0
+    assert bench.scores() == bench.scores("undisturbed")
+
+
+def test_two_devices_train_on_the_other_half_as_one_does(bench: Bench) -> None:
+    suite = bench.suite(strategies=["concat"], seeds=1, encoders={"image": {**MLP, "pretrain": FIRST}})
+    for name, count in (("one", "1"), ("two", "2")):
+        assert bench.run(suite, "--workers", "1", "--devices", count, results=name) == 0
+    (one,), (two,) = (list(bench.records(name).values()) for name in ("one", "two"))
+    assert two["devices"] == 2
+    assert one["data"] == two["data"]
+    assert one["options"] == two["options"]
+    assert two["scores"] == pytest.approx(one["scores"], abs=1e-6)

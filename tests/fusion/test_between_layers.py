@@ -37,7 +37,7 @@ from fusionbench.fusion.channel_attention import ChannelAttention
 from fusionbench.fusion.early import EarlyFusion
 from fusionbench.measure.latency import measure as measure_latency
 from fusionbench.measure.size import measure as measure_size
-from fusionbench.plan.suite import Budget, Choice
+from fusionbench.plan.suite import Choice, Pretraining
 
 Array = NDArray[Any]
 BETWEEN = ("central", "channel_attention")
@@ -246,7 +246,7 @@ def test_fusion_between_layers_has_no_time_of_its_own_but_what_only_reads_them_h
 def test_what_is_the_fusions_own_is_trained_around_frozen_encoders(strategy: str) -> None:
     setting = deep_setting()
     frozen = {
-        name: replace(choice, pretrain=Budget(epochs=1, batch_size=8)) for name, choice in setting.encoders.items()
+        name: replace(choice, pretrain=Pretraining(epochs=1, batch_size=8)) for name, choice in setting.encoders.items()
     }
     module = load("strategy", strategy)(replace(setting, encoders=frozen)).train()
     batch = batch_of(setting.task, 32)

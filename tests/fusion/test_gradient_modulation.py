@@ -27,7 +27,7 @@ from fusionbench.data.synthetic_pid import SyntheticPID
 from fusionbench.fusion import agm, ogm_ge, pmr
 from fusionbench.fusion._balance import ModulatedSteps, true_probability
 from fusionbench.fusion.base import FusionModule, Optimiser, Setting
-from fusionbench.plan.suite import Budget, Choice
+from fusionbench.plan.suite import Choice, Pretraining
 
 Array = NDArray[Any]
 VECTORS: tuple[ModalityKind, ...] = ("vector",) * 5
@@ -93,7 +93,8 @@ def assert_same(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
 @pytest.mark.parametrize("strategy", BALANCING)
 def test_frozen_encoders_leave_nothing_to_balance(strategy: str) -> None:
     setting = setting_of(task_of(("vector", "vector")))
-    frozen = replace(setting, encoders={name: replace(c, pretrain=Budget()) for name, c in setting.encoders.items()})
+    still = {name: replace(choice, pretrain=Pretraining()) for name, choice in setting.encoders.items()}
+    frozen = replace(setting, encoders=still)
     assert load("strategy", strategy).unsuitable(setting) == ""
     assert "stay as they are" in load("strategy", strategy).unsuitable(frozen)
 

@@ -183,6 +183,12 @@ def test_early_refuses_token_ids_beside_numbers_and_says_which() -> None:
         early(*specs, encoders=("mlp", "mlp"))
 
 
+def test_early_refuses_a_text_and_says_which() -> None:
+    specs = ModalitySpec("review", "text", (90,)), ModalitySpec("x", "vector", (4,))
+    with pytest.raises(UserError, match="'review': a text cannot be joined with anything before it is read"):
+        early(*specs, encoders=("sentence_transformer", "mlp"))
+
+
 def test_early_refuses_an_input_of_another_shape_than_declared() -> None:
     task = task_of(("vector", "sequence"))
     module, batch = built("early", task), batch_of(task)

@@ -31,7 +31,7 @@ from fusionbench.fusion.alternating import entropy, recursive_projection
 from fusionbench.fusion.base import FusionModule, Optimiser, Setting, learning_rate_factor, task_loss
 from fusionbench.fusion.gradient_blend import blend_weights
 from fusionbench.fusion.mmpareto import integrated, pareto_weights
-from fusionbench.plan.suite import Budget, Choice
+from fusionbench.plan.suite import Budget, Choice, Pretraining
 from fusionbench.training.fit import fit, quiet
 
 Array = NDArray[Any]
@@ -611,9 +611,9 @@ def test_training_in_bfloat16_keeps_parameters_and_states_in_float32(name: str) 
 @pytest.mark.parametrize("name", NAMES)
 def test_encoders_that_stay_as_they_are_leave_nothing_to_change(name: str) -> None:
     setting = setting_of(task_of(("vector", "vector")))
-    frozen = {key: replace(choice, pretrain=Budget(1, 8, 1e-3)) for key, choice in setting.encoders.items()}
+    frozen = {key: replace(choice, pretrain=Pretraining(1, 8, 1e-3)) for key, choice in setting.encoders.items()}
     strategy = load("strategy", name)
-    assert "trained beforehand" in strategy.unsuitable(replace(setting, encoders=frozen))
+    assert "frozen" in strategy.unsuitable(replace(setting, encoders=frozen))
     one = {**setting.encoders, "m0": frozen["m0"]}
     assert bool(strategy.unsuitable(replace(setting, encoders=one))) == (name != "gradient_blend")
     assert strategy.unsuitable(setting) == ""

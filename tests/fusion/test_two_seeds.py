@@ -17,7 +17,7 @@ from fusionbench.core.errors import UserError
 from fusionbench.core.task import TaskKind, TaskSpec
 from fusionbench.fusion.base import FusionModule, Prediction
 from fusionbench.fusion.unimodal_two_seeds import TwoSeedsOfOneModality
-from fusionbench.plan.suite import Budget
+from fusionbench.plan.suite import Pretraining
 
 TASK = task_of(("sequence", "sequence"))
 
@@ -89,7 +89,7 @@ def test_probabilities_are_averaged(kind: TaskKind) -> None:
 
 def test_an_encoder_that_was_trained_beforehand_is_one_for_both_and_the_row_says_so() -> None:
     setting = setting_of(TASK)
-    frozen = {name: replace(choice, pretrain=Budget(1, 8, 1e-3)) for name, choice in setting.encoders.items()}
+    frozen = {name: replace(choice, pretrain=Pretraining(1, 8, 1e-3)) for name, choice in setting.encoders.items()}
     module, batch = TwoSeedsOfOneModality(replace(setting, encoders=frozen), modality="m1"), batch_of(TASK)
     assert set(module.encoders) == {"m1"}
     (note,) = module.notes()

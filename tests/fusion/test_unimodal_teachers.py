@@ -20,7 +20,7 @@ from fusionbench.fusion.base import FusionModule, Setting
 from fusionbench.fusion.concat import ConcatFusion
 from fusionbench.fusion.unimodal_ensemble import UnimodalEnsemble
 from fusionbench.fusion.unimodal_teachers import UnimodalTeachers
-from fusionbench.plan.suite import Budget, Choice
+from fusionbench.plan.suite import Budget, Choice, Pretraining
 from fusionbench.training.fit import fit, quiet
 
 TASK = task_of(("sequence", "sequence"))
@@ -155,7 +155,7 @@ def test_training_without_an_end_is_refused_in_a_sentence() -> None:
 
 def test_encoders_that_stay_as_they_are_cannot_be_taught() -> None:
     setting = setting_of(TASK)
-    frozen = {name: replace(choice, pretrain=Budget(1, 8, 1e-3)) for name, choice in setting.encoders.items()}
+    frozen = {name: replace(choice, pretrain=Pretraining(1, 8, 1e-3)) for name, choice in setting.encoders.items()}
     assert "stay as they are" in UnimodalTeachers.unsuitable(replace(setting, encoders=frozen))
 
 

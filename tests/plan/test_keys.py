@@ -15,7 +15,7 @@ from fusionbench.core.catalogue import describe, with_later
 from fusionbench.plan.load import suite_of
 from fusionbench.plan.names import slug
 from fusionbench.plan.source import parse_source
-from fusionbench.plan.suite import Budget, Choice, RunSpec
+from fusionbench.plan.suite import Budget, Choice, Pretraining, RunSpec
 
 SPEC = RunSpec(
     dataset=Choice("synthetic_pid", {"relation": "synergy", "noise": 1.0, "train": 4096}),
@@ -50,11 +50,15 @@ BUDGETS = st.builds(
     patience=st.integers(0, 100),
     head_norm=st.booleans(),
 )
+FIRSTS = BUDGETS.flatmap(
+    lambda b: st.builds(lambda rows: Pretraining(**vars(b), rows=rows), st.sampled_from(["half", "all"]))
+)
+ENCODERS = st.builds(lambda choice, first: replace(choice, pretrain=first), CHOICES, st.none() | FIRSTS)
 SPECS = st.builds(
     RunSpec,
     dataset=CHOICES,
     strategy=CHOICES,
-    encoders=st.dictionaries(NAMES, CHOICES, max_size=3),
+    encoders=st.dictionaries(NAMES, ENCODERS, max_size=3),
     seed=st.integers(0, 2**32 - 1),
     track=CHOICES,
     budget=BUDGETS,
@@ -65,10 +69,13 @@ SPECS = st.builds(
 PLAIN = replace(SPEC, encoders={"a": SPEC.encoders["a"]})
 TARGET = {"target": 100_000}
 MATCHED = Choice("matched_parameters", {**TARGET, "learning_rates": [3e-4, 1e-3], "grow": 2, "trial_seed": 10**6})
+FIRST = replace(SPEC.encoders["a"], pretrain=Pretraining(epochs=3))
+HALF = replace(SPEC.encoders["a"], pretrain=Pretraining(epochs=3, rows="half"))
 PINNED = {
     "plain": (PLAIN, "39d348c27348"),
     "own source": (SPEC, "3bf5aba756dd"),
-    "pretrain": (replace(SPEC, encoders={"a": replace(SPEC.encoders["a"], pretrain=Budget(epochs=3))}), "e73095666e40"),
+    "pretrain": (replace(SPEC, encoders={"a": FIRST}), "e73095666e40"),
+    "pretrain on half": (replace(SPEC, encoders={"a": HALF}), "3e177f51f2f5"),
     "trial": (replace(PLAIN, track=Choice("matched_parameters", TARGET), seed=10**6, role="trial"), "4c560b09b52d"),
     "matched": (replace(PLAIN, track=MATCHED), "a8059c7cb87b"),
 }

@@ -1,16 +1,17 @@
-"""Encoders that are trained beforehand, as a suite file asks for them."""
+"""Encoders that are trained beforehand, as a suite file asks for them: under which budget, and on which rows."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from fusionbench.core.errors import UserError
 from fusionbench.plan.load import suite_of
 from fusionbench.plan.source import parse_source, with_settings
-from fusionbench.plan.suite import Budget, RunSpec, Suite
+from fusionbench.plan.suite import Choice, Pretraining, RunSpec, Suite
 
 BASE = """name: x
 datasets: [{name: imdb_cifar10, options: {relation: synergy}}]
@@ -29,7 +30,7 @@ def first(suite: Suite) -> RunSpec:
 
 def test_pretraining_has_the_budget_of_the_suite_but_for_what_it_sets() -> None:
     run = first(suite("{image: {name: small_cnn, pretrain: {epochs: 3, batch_size: 64}}}"))
-    expected = Budget(epochs=3, learning_rate=1e-2, dropout=0.3, batch_size=64)
+    expected = Pretraining(epochs=3, learning_rate=1e-2, dropout=0.3, batch_size=64)
     assert run.encoders["image"].pretrain == expected
     assert run.encoders["text"].pretrain is None
     assert run.pretrained == ("image",)
@@ -38,7 +39,7 @@ def test_pretraining_has_the_budget_of_the_suite_but_for_what_it_sets() -> None:
 @pytest.mark.parametrize(("given", "is_there"), [("true", True), ("{}", True), ("false", False), ("null", False)])
 def test_true_is_the_suites_budget_and_false_is_none(given: str, is_there: bool) -> None:
     run = first(suite(f"{{image: {{name: small_cnn, pretrain: {given}}}}}"))
-    assert run.encoders["image"].pretrain == (run.budget if is_there else None)
+    assert run.encoders["image"].pretrain == (Pretraining(**vars(run.budget)) if is_there else None)
 
 
 def test_the_command_line_can_turn_it_off() -> None:
@@ -66,11 +67,11 @@ def test_a_run_with_it_survives_the_way_through_json() -> None:
     ("encoders", "base", "said"),
     [
         (
-            "{image: {name: small_cnn, pretrain: true}}",
-            "name: x\ndatasets: [digits]\nstrategies: [concat]\n",
-            r"encoders.image.pretrain: dataset 'digits' has labels of their own for none of its modalities, "
-            r"not for 'left'; leave pretrain out",
+            "{image: {name: small_cnn, pretrain: {rows: halve}}}",
+            BASE,
+            r"line 5: encoders.image.pretrain.rows: give 'half' or 'all', got 'halve'; did you mean 'half'\?",
         ),
+        ("{image: {name: small_cnn, pretrain: {rows: 0.5}}}", BASE, r"pretrain.rows: give 'half' or 'all', got 0.5"),
         (
             "{image: {name: small_cnn, pretrain: {epoch: 3}}}",
             BASE,
@@ -89,3 +90,69 @@ def test_a_mistake_is_one_line_in_its_place(encoders: str, base: str, said: str)
     with pytest.raises(UserError, match=said) as caught:
         suite(encoders, base=base)
     assert "\n" not in str(caught.value)
+
+
+DIGITS = "name: x\ndatasets: [digits]\nstrategies: [concat, unimodal, chance]\n"
+
+
+def test_labels_of_its_own_are_learned_on_all_rows_and_the_tasks_on_half_of_them() -> None:
+    own = first(suite("{image: {name: small_cnn, pretrain: true}}"))
+    assert own.encoders["image"].pretrain == replace(Pretraining(**vars(own.budget)), rows="all")
+    assert not own.trains_on_other_half
+    of_task = first(suite("{image: {name: small_cnn, pretrain: true}}", base=DIGITS))
+    assert {choice.pretrain and choice.pretrain.rows for choice in of_task.encoders.values()} == {"half"}
+    assert of_task.trains_on_other_half
+
+
+def test_each_is_stated_or_set_where_the_other_is_wanted() -> None:
+    own = first(suite("{image: {name: small_cnn, pretrain: {rows: half}}}"))
+    assert own.encoders["image"].pretrain == replace(Pretraining(**vars(own.budget)), rows="half")
+    assert own.trains_on_other_half
+    words = "{image: {name: small_cnn, pretrain: {epochs: 2}}}"
+    whole = first(suite(words, "encoders.image.pretrain.rows=all", base=DIGITS))
+    assert not whole.trains_on_other_half
+    assert whole.key != first(suite(words, base=DIGITS)).key
+    with pytest.raises(UserError, match=r"--set encoders.image.pretrain.rows=al: .*give 'half' or 'all', got 'al'"):
+        suite(words, "encoders.image.pretrain.rows=al", base=DIGITS)
+
+
+def test_the_half_is_in_the_key_and_all_rows_are_what_keys_had_before() -> None:
+    run = first(suite("{image: {name: small_cnn, pretrain: true}}"))
+    assert "rows" not in json.dumps(run.to_json())
+    half = first(suite("{image: {name: small_cnn, pretrain: {rows: half}}}"))
+    assert half.to_json()["encoders"]["image"]["pretrain"]["rows"] == "half"
+    assert RunSpec.from_json(json.loads(json.dumps(half.to_json()))) == half
+    assert half.key != run.key
+
+
+def test_a_run_has_the_other_half_where_its_own_encoders_had_one() -> None:
+    text = "{left: {name: small_cnn, pretrain: {epochs: 1}}, right: small_cnn}"
+    runs = {run.strategy.options.get("modality", run.strategy.name): run for run in suite(text, base=DIGITS).runs()}
+    other = {name for name, run in runs.items() if run.trains_on_other_half}
+    assert other == {"concat", "left"}
+
+
+STILL = """from fusionbench.encoders.base import Encoder
+
+
+class Still(Encoder):
+    kinds, frozen = ("image",), True
+
+    def __init__(self, spec, dropout=0.0, *, width: int = 16) -> None:
+        super().__init__(spec, width)
+"""
+
+
+def test_an_encoder_that_has_nothing_to_train_is_frozen_and_never_trained_beforehand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "still_lab").mkdir()
+    (tmp_path / "still_lab" / "still.py").write_text(STILL)
+    monkeypatch.syspath_prepend(tmp_path)
+    run = first(suite("{image: still_lab.still}", base=DIGITS))
+    assert run.is_frozen
+    assert not run.pretrained
+    assert not run.trains_on_other_half
+    assert not Choice("mlp").is_frozen
+    with pytest.raises(UserError, match=r"pretrain: encoder 'still_lab.still' has nothing to train; leave pretrain"):
+        suite("{image: {name: still_lab.still, pretrain: true}}", base=DIGITS)

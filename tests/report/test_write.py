@@ -265,7 +265,46 @@ def test_the_caption_names_encoders_that_were_trained_beforehand(tmp_path: Path)
     encoders = "encoders: {image: {name: small_cnn, pretrain: {epochs: 8}}}"
     text = f"name: mine\ndatasets: [{dataset}]\nstrategies: [concat]\nseeds: 1\n{encoders}\n"
     first = Bench(suite_of(parse_source(text, "mine.yaml")), bench.store)
-    assert any("frozen: image (8 epochs)." in words for words in caption(one(first)))
+    said = "Encoders trained beforehand on their modality's own labels and frozen: image (8 epochs)."
+    assert said in caption(one(first))
+
+
+HALVES = """name: mine
+datasets: [digits]
+strategies: [chance, concat, late]
+seeds: 2
+encoders: {image: {name: small_cnn, pretrain: {epochs: 8}}, left: {name: small_cnn, pretrain: {epochs: 1, rows: all}}}
+"""
+
+
+def told(rows: str, count: int, train: float, validation: float) -> dict[str, Any]:
+    scores = {"train/accuracy": train, "validation/accuracy": validation, "epoch": 3.0}
+    return {"rows": rows, "count": count, "metric": "accuracy", "scores": scores}
+
+
+def test_the_caption_says_how_well_encoders_do_on_their_own_rows_and_who_has_the_others(tmp_path: Path) -> None:
+    bench = Bench(suite_of(parse_source(HALVES, "mine.yaml")), Store(tmp_path, "mine"))
+    before = " ".join(caption(one(bench)))
+    assert "on the task's labels, on one half of the training rows, and frozen: right (8 epochs)." in before
+    assert "on the task's labels, on all training rows, and frozen: left (1 epoch)." in before
+    for run in bench.suite.runs():
+        right, left = (told("half", 646, 0.97, 0.91), told("all", 1293, 1.0, 0.902))
+        if run.seed:
+            right = told("half", 647, 0.99, 0.93)
+        train = 1293 if run.strategy.name == "chance" else 647
+        facts = DataFacts("digits", "f1" * 32, "5" * 64, {"train": train, "validation": 144, "test": 360})
+        options = {} if run.strategy.name == "chance" else {"pretrained": {"left": left, "right": right}}
+        bench.done(run, 0.9, data=facts, options=options)
+    text = " ".join(caption(one(bench)))
+    # (.97 + .99) / 2 and (.91 + .93) / 2: two strategies of a seed are one encoder.
+    stated = "accuracy 0.980 on the 646 to 647 rows it was trained on, 0.920 on validation, mean over 2 seeds"
+    assert f"right (8 epochs; {stated})" in text
+    assert "left (1 epoch; accuracy 1.000 on the 1,293 rows it was trained on, 0.902 on validation, mean over" in text
+    assert (
+        "The fusion is trained on the other half of the training rows, but for rows without such an encoder (chance), "
+        "on all; a seed draws the halves."
+    ) in text
+    assert "Data digits: 647 or 1,293 train, 144 validation, 360 test;" in text
 
 
 def test_the_caption_names_reference_data_track_device_and_threads(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from fusionbench.fusion.alternating import AlternatingFusion
 from fusionbench.fusion.base import FusionModule, Setting
 from fusionbench.fusion.concat import ConcatFusion
 from fusionbench.fusion.gated import GatedFusion
-from fusionbench.plan.suite import Budget, Choice
+from fusionbench.plan.suite import Choice, Pretraining
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*:UserWarning:lightning"),
@@ -99,7 +99,7 @@ def test_predictions_are_of_all_test_rows_in_their_order(data: Digits) -> None:
 def test_options_of_a_strategy_and_pretrained_encoders_come_back_from_a_checkpoint(
     data: Digits, tmp_path: Path
 ) -> None:
-    frozen = Choice("mlp", {"width": 16, "depth": 1}, pretrain=Budget(epochs=2))
+    frozen = Choice("mlp", {"width": 16, "depth": 1}, pretrain=Pretraining(epochs=2))
     setting = Setting(data.task, {"left": frozen, "right": SMALL[1]}, 16, 12, dropout=0.3, seed=4)
     run = trainer()
     run.fit(GatedFusion(setting, hidden=7), data)

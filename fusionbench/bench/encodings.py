@@ -1,0 +1,190 @@
+"""What frozen encoders make of a dataset: encoded once, kept beside the data, shared by strategies, suites and runners.
+
+    <data folder>/encodings/<dataset>-<modality>-<12 hex>/    as training/encodings.py says
+
+The hex digits are the hash of all that decides the encodings: the data and their rows, the modality, the encoder and
+its weights. Storing them is an optimisation: no key knows of it, and a model is measured with its live encoders.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fusionbench.bench.artefacts import load_pretrained
+from fusionbench.bench.build import Unsuitable, build, setting_for, training_data
+from fusionbench.bench.jobs import EncodeJob, Message, Place, Report
+from fusionbench.core.canonical import canonical_json
+from fusionbench.core.errors import UserError
+from fusionbench.core.locks import locked
+from fusionbench.data.base import MultimodalData
+from fusionbench.data.splits import Rows
+from fusionbench.data.store import MANIFEST, existing, open_arrays, prepared
+from fusionbench.encoders.base import Encoder
+from fusionbench.fusion.base import FusionModule
+from fusionbench.plan.names import slug
+from fusionbench.plan.suite import Choice, RunSpec
+from fusionbench.records.record import RESULTS_VERSION
+from fusionbench.training.encodings import EncodedData, StoredEncoding, pieces_of, rows_of, write_encoding
+from fusionbench.training.fit import OnEpoch
+
+FOLDER = "encodings"
+SAMPLES = 64
+"""So many are encoded to say how much room all of them take."""
+
+
+def encode_one(job: EncodeJob, report: Report) -> Message:
+    """One modality of a seed encoded, unless it is there already; the message says where, and how large it is."""
+    started = time.perf_counter()
+    data = training_data(job.run, job.place.data)
+    encoder = _encoder(job.run, job.modality, data, job.place.data)
+    total = len(rows_of(data))
+    folder, made = _stored(
+        job.run, job.modality, encoder, data, lambda done, _: report.progress(done, total, job.modality)
+    )
+    facts = {"path": str(folder)}
+    if not made:
+        return Message("finished", "there already", facts=facts)
+    size, seconds = as_size(size_of(folder)), time.perf_counter() - started
+    return Message("finished", f"{total:,} rows, {size}, in {seconds:.1f} s", facts=facts)
+
+
+def encoded_data(run: RunSpec, module: FusionModule, data: MultimodalData) -> MultimodalData:
+    """The data with encodings in the place of inputs, encoded now if they are not there.
+
+    Args:
+        run: its encoders are frozen.
+        module: the run's model, with the weights of its encoders.
+        data: the run's, set up and shared out.
+
+    Raises:
+        UserError: they are damaged or cannot be written.
+    """
+    stored = {}
+    for name, encoder in module.encoders.items():
+        assert isinstance(encoder, Encoder)
+        stored[name] = _opened(run, name, encoder, data)
+    return EncodedData(data, stored)
+
+
+def size_told(runs: Iterable[RunSpec], data: MultimodalData, place: Place, seeds: int) -> str:
+    """How much room the encodings take, in words, before anything is computed; empty if none are stored.
+
+    Args:
+        runs: all of the data's dataset; those that do not store encodings are left out.
+        data: set up.
+        place: where the work happens.
+        seeds: of how many seeds there will be encodings at a time.
+
+    Raises:
+        UserError: the disk has less.
+    """
+    several = {(slug("dataset", run.dataset), name): run for run in runs if place.stores(run) for name in run.encoders}
+    if not several:
+        return ""
+    need = seeds * sum(_estimate(run, name, data) for (_, name), run in several.items())
+    folder = data.root / FOLDER
+    there = sum(size_of(path) for of, name in several for path in folder.glob(f"{of}-{name}-*"))
+    names = ", ".join(name for _, name in several)
+    what = f"encodings of {names} ({seeds} seed{'s' if seeds > 1 else ''} at a time)"
+    free = shutil.disk_usage(existing(folder)).free
+    if need > free + there:
+        raise UserError(
+            f"{folder}: {what} take about {as_size(need)}, and {as_size(free)} are free;\n"
+            "make room, name another data folder with --data, or train without them: --no-stored-encodings"
+        )
+    return f"{data.name}: {what} take about {as_size(need)} in {folder}"
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of the files in it."""
+    return sum(path.stat().st_size for path in folder.iterdir()) if folder.is_dir() else 0
+
+
+def as_size(count: int) -> str:
+    """Bytes as people read them: `3.2 MiB`."""
+    value, units = float(count), iter(("B", "KiB", "MiB", "GiB", "TiB"))
+    unit = next(units)
+    while value >= 1024 and unit != "TiB":
+        value, unit = value / 1024, next(units)
+    return f"{value:.1f} {unit}" if unit != "B" else f"{count} B"
+
+
+def _encoder(run: RunSpec, modality: str, data: MultimodalData, root: Path | None) -> Encoder:
+    """The encoder of a run alone, with its weights, on the device that computes fastest."""
+    alone = Choice("unimodal", {"modality": modality})
+    module = build(replace(run, strategy=alone), setting_for(replace(run, strategy=alone), data.task))
+    load_pretrained(module, run, data, root)
+    encoder = module.encoders[modality]
+    assert isinstance(encoder, Encoder)
+    return encoder.to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _estimate(run: RunSpec, modality: str, data: MultimodalData) -> int:
+    """Bytes of all rows, from some of them through an untrained encoder."""
+    alone = replace(run, strategy=Choice("unimodal", {"modality": modality}))
+    with suppress(Unsuitable):
+        encoder = build(alone, setting_for(alone, data.task)).encoders[modality]
+        assert isinstance(encoder, Encoder)
+        rows = rows_of(data)
+        some = rows[np.linspace(0, len(rows) - 1, min(SAMPLES, len(rows)), dtype=np.int64)]
+        pieces = pieces_of(encoder, modality, data, np.unique(some))
+        return sum(array.nbytes for piece in pieces for array in piece.values()) * len(rows) // len(some)
+    return 0
+
+
+def _opened(run: RunSpec, modality: str, encoder: Encoder, data: MultimodalData) -> StoredEncoding:
+    while True:
+        folder, _ = _stored(run, modality, encoder, data, lambda *_: None)
+        # Under its lock: another runner may be done with it and remove it. What is mapped by then stays.
+        with locked(f"{folder}.lock"):
+            if (folder / MANIFEST).exists():
+                return StoredEncoding(open_arrays(folder))
+
+
+def _stored(run: RunSpec, modality: str, encoder: Encoder, data: MultimodalData, tell: OnEpoch) -> tuple[Path, bool]:
+    """The folder of the encodings, and whether they were made just now."""
+    rows = rows_of(data)
+    facts = _facts(run, modality, encoder, data, rows)
+    made: list[Path] = []
+
+    def convert(folder: Path) -> None:
+        made.append(folder)
+        write_encoding(folder, encoder, modality, data, rows, tell)
+
+    name = f"{slug('dataset', run.dataset)}-{modality}"
+    return prepared(data.root, name, facts, None, convert, FOLDER), bool(made)
+
+
+def _facts(run: RunSpec, modality: str, encoder: nn.Module, data: MultimodalData, rows: Rows) -> Mapping[str, Any]:
+    assert data.parts is not None
+    choice = replace(run.encoders[modality], pretrain=None)  # What came of it is in the weights.
+    return {
+        "dataset": run.dataset.decisive(),
+        "data": data.fingerprint,
+        "split": (data.whole or data.parts).sha256,  # What is fitted on training rows before a model sees a row.
+        "rows": hashlib.sha256(np.ascontiguousarray(rows, dtype="<i8").tobytes()).hexdigest(),
+        "modality": modality,
+        "encoder": choice.decisive(),
+        "weights": _hash_of(encoder.state_dict()),
+        "results_version": RESULTS_VERSION,
+    }
+
+
+def _hash_of(weights: Mapping[str, Tensor]) -> str:
+    """SHA-256 of weights: names, types, shapes and bytes."""
+    total = hashlib.sha256()
+    for name, tensor in sorted(weights.items()):
+        total.update(canonical_json([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        total.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return total.hexdigest()

@@ -1,0 +1,53 @@
+"""Stored encodings around the runs that read them: made before these, gone after them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fusionbench.bench.jobs import EncodeJob, Place
+from fusionbench.core.canonical import canonical_json
+from fusionbench.data.store import remove
+from fusionbench.engines.job_files import JobFiles
+from fusionbench.engines.local import Pool
+from fusionbench.plan.suite import RunSpec
+
+
+@dataclass
+class Encodings:
+    """Those of one suite."""
+
+    place: Place
+    pool: Pool
+    files: JobFiles
+    keep: bool
+    """Whether they stay."""
+    folders: set[Path] = field(default_factory=set)
+    """What was made or found for runs, and not forgotten yet."""
+
+    def make(self, runs: Iterable[RunSpec]) -> None:
+        """All that runs read, where it is not there.
+
+        Raises:
+            UserError: the disk is full, or a file is damaged.
+        """
+        done = self.pool.run(self.jobs(runs), self.files)
+        self.folders.update(Path(message.facts["path"]) for _, message in done)
+
+    def jobs(self, runs: Iterable[RunSpec]) -> list[EncodeJob]:
+        """One per modality that several runs share."""
+        jobs = (EncodeJob(self.place, run, name) for run in runs if self.place.stores(run) for name in run.encoders)
+        named = {(shared_encoder(job.run, job.modality), job.run.trains_on_other_half): job for job in jobs}
+        return list(named.values())
+
+    def forget(self) -> None:
+        """Remove them; another runner that still reads them keeps what it has opened, and makes the rest again."""
+        for folder in self.folders if not self.keep else ():
+            remove(folder)
+        self.folders.clear()
+
+
+def shared_encoder(run: RunSpec, modality: str) -> str:
+    """What decides an encoder that is trained beforehand, as text."""
+    return canonical_json([run.dataset.decisive(), modality, run.encoders[modality].decisive(), run.seed])
