@@ -70,7 +70,7 @@ class IMDB(MultimodalData):
         "halves": {"first": "tokens", "second": "tokens"},
         "text_ngrams": {"text": "text", "ngrams": "bag"},
     }
-    default_encoders = {"tokens": {"name": "lstm"}, "bag": {"name": "bag"}}
+    default_encoders = {"tokens": {"name": "lstm"}, "bag": {"name": "bag"}, "text": {"name": "sentence_transformer"}}
     paper, licence, home = "maas2011learning", "none stated", "https://ai.stanford.edu/~amaas/data/sentiment"
 
     def __init__(

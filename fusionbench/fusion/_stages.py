@@ -112,6 +112,8 @@ def most_steps(spec: ModalitySpec, encoder: Encoder) -> int:
     """How many steps an encoder gives of the longest sample."""
     if spec.kind in ("tokens", "sequence", "bag"):
         return min(encoder.steps or spec.shape[0], spec.shape[0])
+    if spec.kind == "text":  # A byte is no step: only the encoder knows how many it makes of a text.
+        return encoder.steps or spec.shape[0]
     training, at = encoder.training, next(encoder.parameters(), torch.empty(0)).device
     with torch.no_grad():
         one = torch.ones(1, dtype=torch.bool, device=at)
