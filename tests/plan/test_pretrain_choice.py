@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fusionbench.core.errors import UserError
-from fusionbench.plan.load import suite_of
+from fusionbench.plan.load import load_suite, suite_of
 from fusionbench.plan.source import parse_source, with_settings
 from fusionbench.plan.suite import Choice, Pretraining, RunSpec, Suite
 
@@ -156,3 +156,17 @@ def test_an_encoder_that_has_nothing_to_train_is_frozen_and_never_trained_before
     assert not Choice("mlp").is_frozen
     with pytest.raises(UserError, match=r"pretrain: encoder 'still_lab.still' has nothing to train; leave pretrain"):
         suite("{image: {name: still_lab.still, pretrain: true}}", base=DIGITS)
+
+
+@pytest.mark.parametrize(("name", "encoders"), [("cifar10_frozen", ("image",)), ("imdb_frozen", ("tokens", "bag"))])
+def test_the_suites_of_frozen_encoders_can_be_had_both_ways_by_settings_alone(
+    name: str, encoders: tuple[str, ...]
+) -> None:
+    runs = list(load_suite(name).runs())
+    assert all(run.is_frozen for run in runs)
+    assert {run.strategy.name for run in runs if not run.trains_on_other_half} == {"chance"}
+    settings = [f"name={name}_all", "tracks=[same_encoders]", "seeds=3"]
+    whole = list(load_suite(name, [*settings, *(f"encoders.{key}.pretrain.rows=all" for key in encoders)]).runs())
+    assert not any(run.trains_on_other_half for run in whole)
+    assert {run.seed for run in whole} == {0, 1, 2}
+    assert not {run.key for run in whole if run.strategy.name != "chance"} & {run.key for run in runs}
