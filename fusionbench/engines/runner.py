@@ -75,11 +75,11 @@ class Runner:
             files = JobFiles(self.store, again)
             try:
                 for several in self.rounds(trials, pending, again):
-                    self.encodings.make(several)
+                    self._ready_encoders(several)
                     self.pool.run([self.training(run) for run in several], files)
                 self.encodings.forget()  # Not before: rounds of trials have one seed.
                 for several in _grouped(pending, lambda run: run.seed):
-                    self.encodings.make(several)
+                    self._ready_encoders(several)
                     self.pool.run([self.training(run) for run in several], files)
                     self.encodings.forget()
                 self.pool.run([MeasureJob(self.place, run, self.suite.measures) for run in unmeasured], files)
@@ -118,12 +118,17 @@ class Runner:
         return TrainJob(self.place, run, measures, self.devices)
 
     def prepare_all(self, runs: Sequence[RunSpec]) -> None:
-        """What `prepare` does, and the encodings of all seeds; raises as it does."""
+        """What `prepare` does, then encoders that are trained beforehand, and encodings, of all seeds."""
         self.prepare(runs, all_seeds=True)
+        self._ready_encoders(runs)
+
+    def _ready_encoders(self, runs: Sequence[RunSpec]) -> None:
+        """Encoders trained beforehand, and what frozen ones give stored: seed by seed, so that first runs come soon."""
+        self.pool.run(self.pretraining(runs), JobFiles(self.store))
         self.encodings.make(runs)
 
     def prepare(self, runs: Iterable[RunSpec], *, all_seeds: bool = False) -> None:
-        """Every dataset converted, every model built once, then encoders that are trained beforehand.
+        """Every dataset converted, every model built once.
 
         Args:
             runs: for which.
@@ -139,7 +144,6 @@ class Runner:
         ):
             assert isinstance(job, PrepareJob)
             self.same_data(job, message)
-        self.pool.run(self.pretraining(runs), JobFiles(self.store))
 
     def preparing(self, runs: Iterable[RunSpec], *, all_seeds: bool = False) -> list[PrepareJob]:
         """What `prepare` does first, a job per dataset."""
@@ -150,7 +154,7 @@ class Runner:
         return [PrepareJob(self.place, tuple(first for first, *_ in found), self.devices, seeds) for found in models]
 
     def pretraining(self, runs: Iterable[RunSpec]) -> list[PretrainJob]:
-        """What `prepare` does then, a job per encoder that several runs share."""
+        """Encoders to be trained beforehand, a job per encoder that several runs share."""
         jobs = (PretrainJob(self.place, run, name) for run in runs for name in run.pretrained)
         return list({shared_encoder(job.run, job.modality): job for job in jobs}.values())
 
