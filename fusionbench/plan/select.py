@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable
 
 from fusionbench.core.errors import UserError, unknown
-from fusionbench.plan.names import slug
+from fusionbench.plan.names import slug, track_label
 from fusionbench.plan.suite import Choice, RunSpec
 
-FIELDS = ("dataset", "strategy", "seed", "key")
+FIELDS = ("dataset", "strategy", "seed", "track", "key")
 
 
 def only(runs: Iterable[RunSpec], filters: Iterable[str]) -> list[RunSpec]:
@@ -52,5 +52,7 @@ def _values(run: RunSpec, name: str) -> tuple[str, str]:
     if name in ("key", "seed"):
         value = str(getattr(run, name))
         return value, value
+    if name == "track":
+        return run.track.name, track_label(run.track)
     choice: Choice = getattr(run, name)
     return choice.name, slug("dataset" if name == "dataset" else "strategy", choice)

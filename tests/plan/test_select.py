@@ -27,6 +27,16 @@ def test_filters_add_up() -> None:
     assert only(RUNS, [f"key={found[0].key}"]) == found
 
 
+def test_a_track_may_be_named_by_its_kind_or_in_full() -> None:
+    tracks = "[same_encoders, {name: matched_parameters, options: {target: 9000}}]"
+    text = f"{{name: t, datasets: [digits], strategies: [concat, late], seeds: 2, tracks: {tracks}}}"
+    runs = list(suite_of(parse_source(text, "t.yaml")).runs())
+    matched = [run for run in runs if run.track.name == "matched_parameters"]
+    assert only(runs, ["track=matched_parameters"]) == matched
+    assert only(runs, ["track=matched_parameters+target=9000"]) == matched
+    assert only(runs, ["track=same_encoders"]) == [run for run in runs if run not in matched]
+
+
 def test_a_row_is_named_as_tables_name_it() -> None:
     found = only(RUNS, ["dataset=digits", "strategy=unimodal+modality=left,late", "seed=0"])
     assert [(run.strategy.name, run.strategy.options) for run in found] == [
