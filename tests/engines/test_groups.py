@@ -198,6 +198,19 @@ def test_torchrun_trains_the_suite_as_one_device_does(bench: Bench) -> None:
     assert left_behind(bench) == []
 
 
+def test_under_torchrun_encoders_are_trained_beforehand_on_their_half_and_the_fusion_on_the_other(bench: Bench) -> None:
+    encoders = {"image": {**SMALL["image"], "pretrain": {"epochs": 1}}}
+    suite = bench.suite(strategies=["concat"], seeds=1, budget=BUDGET, encoders=encoders)
+    assert torchrun(bench, suite).returncode == 0
+    assert bench.run(suite, results="one") == 0
+    assert_equal(scores(bench, "results"), scores(bench, "one"))
+    (found,), (expected,) = (list(bench.records(name).values()) for name in ("results", "one"))
+    assert found["devices"] == 2
+    assert found["options"]["pretrained"] == expected["options"]["pretrained"]
+    assert found["data"]["counts"] == expected["data"]["counts"]
+    assert left_behind(bench) == []
+
+
 def test_under_torchrun_trials_come_before_the_runs_that_take_over_from_them(bench: Bench) -> None:
     track = {"name": "matched_parameters", "options": {"target": 5000, "learning_rates": [1e-4, 1e-2]}}
     suite = bench.suite(strategies=["concat"], seeds=1, tracks=[track], budget=BUDGET, encoders=SMALL)
