@@ -117,6 +117,11 @@ class RunSpec:
     track: Choice
     budget: Budget
     role: Role = "final"
+    other_half: bool = False
+    """Whether it has a half of the training rows although no encoder of its own was trained on the other: some encoder
+    of its neighbours in the table was, and all train on the same rows."""
+
+    LATER: ClassVar[dict[str, Any]] = {"other_half": False}
 
     def to_json(self) -> dict[str, Any]:
         """All of it, as a record states it."""
@@ -135,6 +140,7 @@ class RunSpec:
             "track": of(self.track),
             "budget": self.budget.to_json(),
             "role": self.role,
+            **_without({"other_half": self.other_half}, self.LATER),
         }
 
     @classmethod
@@ -148,6 +154,7 @@ class RunSpec:
             track=Choice.from_json(value["track"]),
             budget=Budget(**value["budget"]),
             role=value["role"],
+            other_half=value.get("other_half", False),
         )
 
     @property
@@ -163,7 +170,7 @@ class RunSpec:
     @property
     def trains_on_other_half(self) -> bool:
         """Whether an encoder was trained on a half of the training rows, so that the run has the other half."""
-        return any(choice.pretrain and choice.pretrain.rows == "half" for choice in self.encoders.values())
+        return self.other_half or on_half(self.encoders)
 
     @property
     def key(self) -> str:
@@ -179,6 +186,8 @@ class Row:
     strategy: Choice
     encoders: dict[str, Choice]
     track: Choice
+    other_half: bool = False
+    """As in RunSpec."""
 
 
 @dataclass(frozen=True)
@@ -205,13 +214,21 @@ class Suite:
         """Seeds outermost, so that a suite stopped early is still comparable."""
         planned = [(row, self.seeds_of(row.track)) for row in self.rows]
         for seed, (row, seeds) in product(self.seeds, planned):
-            if seed not in seeds:
-                continue
-            yield RunSpec(row.dataset, row.strategy, row.encoders, seed, row.track, self.budget)
+            if seed in seeds:
+                yield self.run_of(row, seed)
+
+    def run_of(self, row: Row, seed: int) -> RunSpec:
+        """The run of a row at a seed."""
+        return RunSpec(row.dataset, row.strategy, row.encoders, seed, row.track, self.budget, other_half=row.other_half)
 
     def measure(self, name: str) -> Choice | None:
         """The measure of that name, if the suite asks for it."""
         return next((choice for choice in self.measures if choice.name == name), None)
+
+
+def on_half(encoders: Mapping[str, Choice]) -> bool:
+    """Whether one of them is trained beforehand on a half of the training rows."""
+    return any(choice.pretrain and choice.pretrain.rows == "half" for choice in encoders.values())
 
 
 def _without(values: Mapping[str, Any], neutral: Mapping[str, Any]) -> dict[str, Any]:

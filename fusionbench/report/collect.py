@@ -54,7 +54,7 @@ def facts_of(choice: Choice) -> Mapping[str, Any]:
 def outcomes(suite: Suite, row: Row, store: Store) -> tuple[Outcome, ...]:
     """Every planned seed of a row, in the suite's order."""
     seeds = suite.seeds_of(row.track)
-    specs = (RunSpec(row.dataset, row.strategy, row.encoders, seed, row.track, suite.budget) for seed in seeds)
+    specs = (suite.run_of(row, seed) for seed in seeds)
     return tuple(_outcome(spec, store) for spec in specs)
 
 

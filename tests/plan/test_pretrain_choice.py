@@ -170,3 +170,12 @@ def test_the_suites_of_frozen_encoders_can_be_had_both_ways_by_settings_alone(
     assert not any(run.trains_on_other_half for run in whole)
     assert {run.seed for run in whole} == {0, 1, 2}
     assert not {run.key for run in whole if run.strategy.name != "chance"} & {run.key for run in runs}
+
+
+def test_all_rows_of_a_table_train_on_the_same_half_whether_their_own_encoder_had_the_other_or_not() -> None:
+    made = suite("{image: {name: small_cnn, pretrain: {epochs: 1, rows: half}}}", base=BASE.replace("concat", "chance"))
+    runs = {run.strategy.options.get("modality", run.strategy.name): run for run in made.runs()}
+    assert {name: run.trains_on_other_half for name, run in runs.items()} == dict.fromkeys(runs, True)
+    assert {name: run.other_half for name, run in runs.items()} == {"chance": True, "image": False, "text": True}
+    assert [RunSpec.from_json(json.loads(json.dumps(run.to_json()))) for run in runs.values()] == list(runs.values())
+    assert all("other_half" not in json.dumps(run.to_json()) for run in suite("{}").runs())
