@@ -101,7 +101,7 @@ def fixed_for(run: RunSpec, task: TaskSpec) -> Fixed:
     reason = load("strategy", run.strategy.name).unsuitable(setting)
     if reason:
         raise Unsuitable(reason)
-    if run.track.name != MATCHED_PARAMETERS or _has_no_head(run):
+    if run.track.name != MATCHED_PARAMETERS or has_no_head(run):
         return Fixed(setting)
     found = _matched(run, setting, run.track.options["target"] or default_target(setting))
     if found.problem:
@@ -158,9 +158,10 @@ def own_width(strategy: Choice) -> tuple[str, int] | None:
     return option, int(options[unit] if isinstance(unit, str) else unit)
 
 
-def _has_no_head(run: RunSpec) -> bool:
-    """Whether there is nothing to match: it looks at no input (`chance`)."""
-    return describe("strategy", run.strategy.name).facts.get("uses") == "none"
+def has_no_head(run: RunSpec) -> bool:
+    """Whether there is nothing to match: it looks at no input (`chance`), or is solved for as it is."""
+    facts = describe("strategy", run.strategy.name).facts
+    return facts.get("uses") == "none" or bool(facts.get("fitted"))
 
 
 def build(run: RunSpec, setting: Setting) -> FusionModule:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fusionbench.bench.build import Unsuitable, build, dataset_of, fixed_for, own_width
+from fusionbench.bench.build import Unsuitable, build, dataset_of, fixed_for, has_no_head, own_width
 from fusionbench.bench.matching import (
     TOLERANCE,
     WIDEST,
@@ -22,7 +22,6 @@ from fusionbench.bench.matching import (
     matched,
     matched_own,
 )
-from fusionbench.core.catalogue import describe
 from fusionbench.fusion.base import Setting
 from fusionbench.plan.names import slug
 from fusionbench.plan.suite import SAME_ENCODERS, Choice, RunSpec
@@ -80,7 +79,7 @@ class Rung:
 
 
 def reaches(runs: Iterable[RunSpec], root: Path | None = None) -> tuple[list[Reach], list[Unusable]]:
-    """What each row may have, from models built without memory; `chance`, which has nothing to match, is left out.
+    """What each row may have, from models built without memory; what has no head, such as `chance`, is left out.
 
     Args:
         runs: the first of each row counts.
@@ -89,7 +88,7 @@ def reaches(runs: Iterable[RunSpec], root: Path | None = None) -> tuple[list[Rea
     found: dict[tuple[str, str], Reach | Unusable] = {}
     for run in runs:
         names = slug("dataset", run.dataset), slug("strategy", run.strategy)
-        if names not in found and describe("strategy", run.strategy.name).facts.get("uses") != "none":
+        if names not in found and not has_no_head(run):
             found[names] = _reach(replace(run, track=Choice(SAME_ENCODERS)), names, root)
     rows = list(found.values())
     return [row for row in rows if isinstance(row, Reach)], [row for row in rows if isinstance(row, Unusable)]

@@ -64,6 +64,9 @@ class FusionModule(TrainableModule):
     """Why the loss of a batch is not the mean over its parts, so that several devices do not train what one trains."""
     uses: ClassVar[Literal["all", "one", "none"]] = "all"
     """Which modalities' encoders it builds: all, the one of its option `modality`, or none."""
+    fitted: ClassVar[bool] = False
+    """Whether it is solved for at once on the encodings of the training rows (`_fitted`): encoders have to be frozen;
+    there is no learning rate, and no head whose width a track could solve for."""
     per_modality: ClassVar[str] = ""
     """An option that names a modality: where a suite leaves it out, the strategy is a row for each modality."""
     widened_by: ClassVar[str] = ""

@@ -171,8 +171,9 @@ def trial_at(run: RunSpec, rate: float) -> RunSpec:
 
 
 def _first_round(run: RunSpec) -> tuple[float, ...]:
-    """The rates that a run is tried at first; one that looks at no input has nothing to learn at any rate."""
-    if describe("strategy", run.strategy.name).facts.get("uses") == "none":
+    """The rates that a run is tried at first; what takes no steps of an optimiser learns nothing at any rate."""
+    facts = describe("strategy", run.strategy.name).facts
+    if facts.get("uses") == "none" or facts.get("fitted"):
         return (run.budget.learning_rate,)
     return tuple(run.track.options.get("learning_rates", (run.budget.learning_rate,)))
 

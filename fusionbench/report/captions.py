@@ -144,6 +144,9 @@ def _matching(table: Table) -> Iterator[str]:
             yield f"Every strategy with a width of its own {has} it is solved for; heads are as wide as the encodings."
         else:
             yield f"Every strategy that looks at its input {has} the width of its MLP head is solved for."
+    headless = [r.strategy for r in table.rows if r.uses != "none" and r.fixed and "target_parameters" not in r.fixed]
+    if targets and headless:
+        yield f"Without a head, and as they are: {', '.join(headless)}."
     rates = ", ".join(f"{rate:g}" for rate in options["learning_rates"])
     if len(options["learning_rates"]) > 1:
         grown = f"; while the best was the last, the next ({FACTOR:g} times) was tried too, {options['grow']} each way"

@@ -141,9 +141,13 @@ def _fixed(row: TableRow, name: str) -> str:
 
 
 def _head_width(row: TableRow) -> str:
-    """Units of its MLP heads; those of wide baselines are a multiple of what the runner fixes."""
+    """Units of its MLP heads; those of wide baselines are a multiple of what the runner fixes, some rows have none."""
     width = row.fixed.get("head_width")
-    return "-" if width is None or row.uses == "none" else str(head_times(row.outcomes[0].run.strategy) * width)
+    return (
+        "-"
+        if width is None or "target_parameters" not in row.fixed
+        else str(head_times(row.outcomes[0].run.strategy) * width)
+    )
 
 
 def _score(name: str) -> Column:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ from fusionbench.fusion.base import Setting
 from fusionbench.fusion.concat import ConcatFusion
 from fusionbench.plan.load import suite_of
 from fusionbench.plan.source import parse_source
-from fusionbench.plan.suite import Choice, RunSpec
+from fusionbench.plan.suite import Choice, Pretraining, RunSpec
 
 VECTORS = (ModalitySpec("a", "vector", (3,)), ModalitySpec("b", "vector", (5,)))
 SETTING = Setting(TaskSpec(VECTORS, 7), {name: Choice("mlp", {"width": 16}) for name in "ab"}, 16, 16)
@@ -91,7 +92,7 @@ def test_what_is_out_of_reach_names_the_range(match: Match, problem: str) -> Non
 
 
 SUITE = """{{name: s, seeds: 1, datasets: [{{name: synthetic_pid, options: {{relation: synergy}}}}],
-    strategies: [chance, concat, unimodal, cross_attention],
+    strategies: [chance, concat, unimodal, cross_attention, logistic_regression],
     tracks: [{{name: matched_parameters, options: {{target: {target}}}}}]}}"""
 
 
@@ -110,7 +111,9 @@ def test_a_run_gets_the_head_that_its_target_asks_for() -> None:
         assert fixed.options["fusion_parameters"] == count
         assert abs(count - 30_000) <= 1500
         assert fixed.options["head_width"] == fixed.setting.head_width != fixed.setting.width
-    assert "target_parameters" not in fixed_for(runs["chance"], task).options
+    frozen = {name: replace(choice, pretrain=Pretraining()) for name, choice in runs["concat"].encoders.items()}
+    for run in (runs["chance"], replace(runs["logistic_regression"], encoders=frozen)):  # They have no head.
+        assert "target_parameters" not in fixed_for(run, task).options
 
 
 def test_a_strategy_that_cannot_be_so_small_is_unsuitable_and_says_what_it_can() -> None:

@@ -14,7 +14,7 @@ from fusionbench.plan.load import suite_of
 from fusionbench.plan.source import parse_source
 from fusionbench.plan.suite import RunSpec
 
-STRATEGIES = "[chance, concat, unimodal, concat_wide, unimodal_wide, low_rank, cross_attention, co_attention]"
+STRATEGIES = "[chance, concat, unimodal, concat_wide, unimodal_wide, low_rank, cross_attention, co_attention, stacking]"
 D, C = 64, 2
 """Units of an encoding of synthetic_pid, and its classes."""
 

@@ -20,6 +20,7 @@ from fusionbench.core.ranks import Ranks, ranks_under_torchrun
 from fusionbench.records.store import Store
 
 BUDGET = {"epochs": 2, "dropout": 0.2}
+BITS = Path(__file__).parent.parent / "training" / "bits.py"
 SMALL = {"image": {"name": "mlp", "options": {"width": 16}}}
 
 
@@ -94,6 +95,25 @@ def test_two_devices_find_what_one_finds_and_the_record_says_two(bench: Bench) -
     assert devices(bench, "two") == {"chance": 1, "concat": 2, "late": 2}
     for kind in ("*.npz", "*.size.json"):
         assert len(list((bench.folder / "two").rglob(kind))) == 3
+
+
+def test_what_is_solved_for_takes_one_device_and_ends_after_one_epoch(bench: Bench) -> None:
+    bench.own()
+    (bench.folder / bench.package / "bits.py").write_text(BITS.read_text())
+    encoders = {"vector": {"name": "mlp", "options": {"width": 16}, "pretrain": {"epochs": 3, "learning_rate": 1e-2}}}
+    several = ["logistic_regression", "stacking", "concat"]
+    suite = bench.suite(
+        datasets=[f"{bench.package}.bits"], strategies=several, seeds=1, budget=BUDGET, encoders=encoders
+    )
+    assert bench.run(suite, "--workers", "1", "--devices", "2") == 0
+    assert devices(bench, "results") == {"logistic_regression": 1, "stacking": 1, "concat": 2}
+    assert {r["spec"]["strategy"]["name"]: r["epochs_run"] for r in bench.records().values()} == {
+        "logistic_regression": 1,
+        "stacking": 1,
+        "concat": BUDGET["epochs"],
+    }
+    assert bench.run(suite, "--workers", "1", "--devices", "1", results="one") == 0
+    assert_equal(scores(bench, "results"), scores(bench, "one"))
 
 
 def test_diverged_skipped_and_raising_runs_of_a_group_are_one_record_each(bench: Bench) -> None:

@@ -24,7 +24,7 @@ from fusionbench.core.catalogue import describe, load, names
 from fusionbench.core.task import ModalityKind, ModalitySpec, TaskKind, TaskSpec
 from fusionbench.fusion.base import FusionModule, Optimiser, Setting
 from fusionbench.measure.size import fusion_parameters, measure
-from fusionbench.plan.suite import Choice
+from fusionbench.plan.suite import Choice, Pretraining
 
 STEPS = 4
 """T: steps of the sequences here, and positions of the pictures' last map."""
@@ -62,6 +62,9 @@ TINY = {
 """Options, for those that have them: small, and all different so that a formula cannot mix them up; gates are open."""
 TRAINED = [name for name in names("strategy") if describe("strategy", name).facts.get("uses") != "none"]
 """Strategies that look at something."""
+FITTED = [name for name in TRAINED if describe("strategy", name).facts.get("fitted")]
+"""Those that are solved for at once: their encoders are frozen, and they have no head."""
+WITH_HEAD = [name for name in TRAINED if name not in FITTED]
 
 
 def task_of(kinds: Sequence[ModalityKind], kind: TaskKind = "multiclass") -> TaskSpec:
@@ -71,9 +74,10 @@ def task_of(kinds: Sequence[ModalityKind], kind: TaskKind = "multiclass") -> Tas
     return TaskSpec(specs, CLASSES, kind, "accuracy" if kind == "multiclass" else "gap20")
 
 
-def setting_of(task: TaskSpec, seed: int = 0) -> Setting:
-    """Tiny widths; no weight decay, so that only a gradient moves a parameter."""
-    encoders = {spec.name: ENCODERS[spec.kind] for spec in task.modalities}
+def setting_of(task: TaskSpec, seed: int = 0, strategy: str = "") -> Setting:
+    """Tiny widths; no weight decay, so that only a gradient moves a parameter; frozen encoders for those of FITTED."""
+    frozen = Pretraining(epochs=1) if strategy in FITTED else None
+    encoders = {spec.name: replace(ENCODERS[spec.kind], pretrain=frozen) for spec in task.modalities}
     optimiser = Optimiser(learning_rate=1e-2, weight_decay=0.0)
     return Setting(task, encoders, WIDTH, HEAD_WIDTH, 0.0, optimiser, seed)
 
@@ -88,7 +92,7 @@ def options_of(strategy: str, task: TaskSpec) -> dict[str, Any]:
 def built(strategy: str, task: TaskSpec, seed: int = 0) -> FusionModule:
     """A shipped strategy on a task, in training mode."""
     torch.manual_seed(seed)
-    module: FusionModule = load("strategy", strategy)(setting_of(task, seed), **options_of(strategy, task))
+    module: FusionModule = load("strategy", strategy)(setting_of(task, seed, strategy), **options_of(strategy, task))
     return module
 
 
@@ -161,7 +165,9 @@ def check_learning(module: FusionModule, batch: MultimodalBatch) -> None:
     before = {name: parameter.detach().clone() for name, parameter in module.named_parameters()}
     steps: DataLoader[MultimodalBatch] = DataLoader([batch] * 4, batch_size=None)  # type: ignore[arg-type]
     quiet_trainer(epochs=1, limit_val_batches=0).fit(module, steps, steps)
-    same = [name for name, parameter in module.named_parameters() if torch.equal(parameter, before[name])]
+    frozen = {id(p) for p in module.encoders.parameters() if not p.requires_grad}
+    moved = {name: p for name, p in module.named_parameters() if id(p) not in frozen}
+    same = [name for name, parameter in moved.items() if torch.equal(parameter, before[name])]
     assert not same, f"never changed: {', '.join(same)}"
 
 

@@ -44,6 +44,7 @@ def interaction(module: FusionModule, name: str, batch: MultimodalBatch) -> floa
     return ((said[0] - said[1] - said[2] + said[3]).abs().max() / said.abs().max().clamp(min=1)).item()
 
 
+@pytest.mark.filterwarnings("ignore:.*in eval mode at the start of training:UserWarning")  # frozen encoders
 @pytest.mark.parametrize("count", [2, 3])
 @pytest.mark.parametrize("name", SUMS)
 def test_without_interaction_logits_are_a_sum_over_modalities_before_and_after_training(name: str, count: int) -> None:

@@ -15,6 +15,8 @@ from fusionbench.fusion.layer import layer
 WIDTHS = {"image": 6, "text": 4}
 ONE_TRUE_CLASS = ("conflictive", "evidential", "pmr", "pseudo_view", "quality_aware")
 """They refuse tasks of several labels a sample."""
+FITTED = ("logistic_regression", "stacking")
+"""They are solved for behind encoders that stay; a layer's projections learn."""
 
 
 def options_for(strategy: str) -> dict[str, str]:
@@ -22,7 +24,7 @@ def options_for(strategy: str) -> dict[str, str]:
     return {str(by): "image"} if by else {}
 
 
-@pytest.mark.parametrize("strategy", names("strategy"))
+@pytest.mark.parametrize("strategy", [name for name in names("strategy") if name not in FITTED])
 def test_every_strategy_is_a_layer_over_vectors(strategy: str) -> None:
     fusion = layer(strategy, widths=WIDTHS, classes=5, width=8, head_width=7, options=options_for(strategy))
     logits = fusion({"image": torch.randn(3, 6), "text": torch.randn(3, 4)})
@@ -30,7 +32,7 @@ def test_every_strategy_is_a_layer_over_vectors(strategy: str) -> None:
     assert logits.isfinite().all()
 
 
-@pytest.mark.parametrize("strategy", [name for name in names("strategy") if name != "early"])
+@pytest.mark.parametrize("strategy", [name for name in names("strategy") if name not in ("early", *FITTED)])
 def test_every_strategy_but_early_takes_tokens_with_masks_and_presence(strategy: str) -> None:
     kind: TaskKind = "multiclass" if strategy in ONE_TRUE_CLASS else "multilabel"
     fusion = layer(strategy, widths=WIDTHS, classes=5, kind=kind, width=8, options=options_for(strategy)).eval()
@@ -80,6 +82,7 @@ def test_widths_are_those_asked_for() -> None:
         ("gated", {"image": 0}, {}, "must be positive"),
         ("cross_attention", {"image": 3}, {}, "two modalities"),
         ("low_rank", WIDTHS, {"rank": 0}, "rank is 0"),
+        ("stacking", WIDTHS, {}, "here the encoders of image, text learn"),
     ],
 )
 def test_wrong_use_is_one_readable_error(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from contract_checks import TRAINED
+from contract_checks import WITH_HEAD
 from scale_checks import (
     SAMPLES,
     check_scale,
@@ -59,7 +59,7 @@ def real(dataset: str) -> tuple[TaskSpec, dict[str, Choice], MultimodalBatch]:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("strategy", TRAINED)
+@pytest.mark.parametrize("strategy", WITH_HEAD)
 def test_on_unit_normal_encodings(strategy: str, seed: int) -> None:
     encoders = {name: Choice("linear", {"width": WIDTH}) for name in VECTORS.names}
     module = suited(strategy, Setting(VECTORS, encoders, WIDTH, WIDTH, seed=seed))
@@ -72,7 +72,7 @@ def test_on_unit_normal_encodings(strategy: str, seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("strategy", TRAINED)
+@pytest.mark.parametrize("strategy", WITH_HEAD)
 @pytest.mark.parametrize("dataset", ["digits", "youtube8m"])
 def test_on_what_real_encoders_give(strategy: str, dataset: str, seed: int) -> None:
     if dataset == "youtube8m" and not REAL:

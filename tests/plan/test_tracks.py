@@ -96,8 +96,9 @@ def test_one_learning_rate_alone_needs_no_trials() -> None:
     assert (trials(same), learning_rates(same, nothing)) == ([], (2e-3,))
 
 
-def test_what_looks_at_no_input_has_nothing_to_try() -> None:
-    text = BASE.replace("[concat, late]", "[chance]")
+@pytest.mark.parametrize("strategy", ["chance", "logistic_regression", "stacking"])
+def test_what_takes_no_steps_of_an_optimiser_has_nothing_to_try(strategy: str) -> None:
+    text = BASE.replace("[concat, late]", f"[{strategy}]")
     run = next(iter(suite_of(parse_source(f"{text}tracks: [matched_parameters]", "my.yaml")).runs()))
     assert (chooses_rate(run), learning_rates(run, nothing)) == (False, (2e-3,))
 

@@ -236,6 +236,19 @@ def test_the_heads_of_a_wide_baseline_count_as_they_are_built(
     assert f"| {units} |" in markdown(one(bench))
 
 
+def test_a_matched_table_names_what_has_no_head(tmp_path: Path) -> None:
+    track = "{name: matched_parameters, options: {target: 9, learning_rates: [1e-3]}}"
+    text = f"name: mine\ndatasets: [digits]\nstrategies: [concat, stacking, chance]\nseeds: 1\ntracks: [{track}]\n"
+    suite = suite_of(parse_source(text, "mine.yaml"))
+    bench = Bench(suite, Store(tmp_path, suite.name))
+    for run, options in zip(bench.runs(), ({"target_parameters": 9}, {}, {}), strict=True):
+        bench.done(run, 0.9, options={"head_width": 64, "width": 64, **options})
+    table = one(bench)
+    assert "Without a head, and as they are: stacking." in caption(table)
+    row = next(line for line in markdown(table).splitlines() if line.startswith("| `stacking`"))
+    assert "64" not in row
+
+
 def test_a_table_of_own_widths_names_the_option_and_its_value(tmp_path: Path) -> None:
     track = "{name: matched_parameters, options: {solve: own, target: 9, learning_rates: [1e-3]}}"
     text = f"name: mine\ndatasets: [digits]\nstrategies: [gated, concat]\nseeds: 1\ntracks: [{track}]\n"

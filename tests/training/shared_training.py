@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fusionbench.bench.build import build, dataset_of, seeded, setting_for
 from fusionbench.core.batch import Encoded, MultimodalBatch
-from fusionbench.core.catalogue import load
+from fusionbench.core.catalogue import describe, load
 from fusionbench.core.errors import Diverged
 from fusionbench.core.ranks import Ranks
 from fusionbench.core.task import ModalitySpec, TaskSpec
@@ -99,6 +99,8 @@ def digits_scores(ranks: Ranks, folder: Path, batch_size: int = 128, only: tuple
     """Every strategy of the folder that has something to train, or only some."""
     found = {}
     for run in suite_of(parse_source(SUITE.replace("BATCH", str(batch_size)), "s.yaml")).runs():
+        if describe("strategy", run.strategy.name).facts.get("fitted"):
+            continue  # Solved for, on one device.
         data = dataset_of(run, folder)
         data.prepare_data()
         data.setup()

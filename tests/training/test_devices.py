@@ -15,8 +15,8 @@ from fusionbench.core.ranks import Ranks
 from fusionbench.training.fit import quiet
 
 BOUND = 1e-6
-ALONE = {"chance"}
-"""Nothing to train: one device trains it, whatever the number (tests/engines/test_groups.py)."""
+ALONE = {"chance", "logistic_regression", "stacking"}
+"""No optimiser moves anything: one device does it, whatever the number (tests/engines/test_groups.py)."""
 
 
 @pytest.fixture(autouse=True)

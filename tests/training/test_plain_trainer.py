@@ -33,6 +33,7 @@ pytestmark = [
 SMALL = (
     Choice("small_cnn", {"width": 16, "channels": [8], "groups": 4}),
     Choice("mlp", {"width": 16, "depth": 1}),
+    Choice("mlp", {"width": 16, "depth": 1}, pretrain=Pretraining(epochs=1)),
 )
 HOOKS = ("concat", "agm", "gradient_blend", "mmpareto", "ogm_ge", "pmr", "evidential", "deep_cca", "modality_dropout")
 """One plain strategy, and those that act in the course of training."""
