@@ -35,9 +35,7 @@ def pretrained(table: Table) -> Iterator[str]:
     for kind, encoders in kinds.items():
         yield f"Encoders trained beforehand on {kind} and frozen: {', '.join(encoders)}."
     if any(budget.rows == "half" for budget in budgets.values()):
-        whole = [row.strategy for row in table.rows if not any(o.run.trains_on_other_half for o in row.outcomes)]
-        but = f", but for rows without such an encoder ({', '.join(whole)}), on all" if whole else ""
-        yield f"The fusion is trained on the other half of the training rows{but}; a seed draws the halves."
+        yield "Every row of the table is trained on the other half of the training rows; a seed draws the halves."
 
 
 def _epochs(budget: Pretraining) -> str:

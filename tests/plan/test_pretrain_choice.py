@@ -125,13 +125,6 @@ def test_the_half_is_in_the_key_and_all_rows_are_what_keys_had_before() -> None:
     assert half.key != run.key
 
 
-def test_a_run_has_the_other_half_where_its_own_encoders_had_one() -> None:
-    text = "{left: {name: small_cnn, pretrain: {epochs: 1}}, right: small_cnn}"
-    runs = {run.strategy.options.get("modality", run.strategy.name): run for run in suite(text, base=DIGITS).runs()}
-    other = {name for name, run in runs.items() if run.trains_on_other_half}
-    assert other == {"concat", "left"}
-
-
 STILL = """from fusionbench.encoders.base import Encoder
 
 
@@ -164,12 +157,12 @@ def test_the_suites_of_frozen_encoders_can_be_had_both_ways_by_settings_alone(
 ) -> None:
     runs = list(load_suite(name).runs())
     assert all(run.is_frozen for run in runs)
-    assert {run.strategy.name for run in runs if not run.trains_on_other_half} == {"chance"}
+    assert all(run.trains_on_other_half for run in runs)
     settings = [f"name={name}_all", "tracks=[same_encoders]", "seeds=3"]
     whole = list(load_suite(name, [*settings, *(f"encoders.{key}.pretrain.rows=all" for key in encoders)]).runs())
     assert not any(run.trains_on_other_half for run in whole)
     assert {run.seed for run in whole} == {0, 1, 2}
-    assert not {run.key for run in whole if run.strategy.name != "chance"} & {run.key for run in runs}
+    assert not {run.key for run in whole} & {run.key for run in runs}
 
 
 def test_all_rows_of_a_table_train_on_the_same_half_whether_their_own_encoder_had_the_other_or_not() -> None:
