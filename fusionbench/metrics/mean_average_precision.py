@@ -3,7 +3,7 @@
     AP_c = 1/P_c * sum over the hits i in class c's list of P(i)     P_c: how many samples have class c
 
     map_top20  the list holds class c's entries among the 20 highest classes of every sample
-    map_full   the list holds every sample
+    map_full   the list holds every sample; see map_full.py
 
 Both means are over the classes that some sample has. map_top20 is the MAP that the official code prints since
 2019-05-31; before, a class that no sample has counted as 0, which lowers it where a test set is small, so older
@@ -23,9 +23,6 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from fusionbench.metrics.ranking import average_precision, gathered, top_classes
-
-CHUNK = 256
-"""Classes that are brought into columns at once: bounds the extra memory of `MAPFull.compute`."""
 
 
 class MAPTopK(Metric):
@@ -73,56 +70,6 @@ class MAPTopK(Metric):
         return _mean(found, self.positives)
 
 
-class MAPFull(Metric):
-    """Mean over the classes that occur of the AP over all samples.
-
-    Needs every logit: 5 bytes a sample and class, so 4 GB for 200,000 samples of YouTube-8M.
-
-    >>> metric = MAPFull(classes=3)
-    >>> metric.update(torch.tensor([[3.0, 1.0, 0.0], [0.0, 1.0, 2.0]]), torch.tensor([[0.0, 0, 0], [1.0, 0, 1.0]]))
-    >>> float(metric.compute())  # AP of the classes: 1/2 (found second), none (no sample has it), 1
-    0.75
-    """
-
-    is_differentiable = False
-    higher_is_better = True
-    full_state_update = False
-
-    logits: list[Tensor]
-    hits: list[Tensor]
-    positives: Tensor
-
-    def __init__(self, classes: int) -> None:
-        super().__init__()
-        self.add_state("logits", [], dist_reduce_fx="cat")
-        self.add_state("hits", [], dist_reduce_fx="cat")
-        self.add_state("positives", torch.zeros(classes, dtype=torch.int64), dist_reduce_fx="sum")
-
-    def update(self, logits: Tensor, targets: Tensor) -> None:
-        """Add B samples: logits (B, C), targets (B, C) of zeros and ones."""
-        self.logits.append(logits.to(torch.float32, copy=True))  # The caller may fill the same tensor again.
-        self.hits.append((targets > 0).to(torch.uint8))
-        self.positives += (targets > 0).sum(0)
-
-    def compute(self) -> Tensor:
-        """The mean over the classes that occur, float32; 0 if none does."""
-        positives = self.positives.tolist()
-        found = []
-        for first in range(0, len(positives), CHUNK):
-            logits, hits = _columns(self.logits, first), _columns(self.hits, first)
-            for column, right, count in zip(logits, hits, positives[first : first + CHUNK], strict=True):
-                if count:
-                    found.append(average_precision(column, right, count))
-        return _mean(found, self.positives)
-
-
 def _mean(found: list[float], beside: Tensor) -> Tensor:
     """Of the classes that occur, on the device of another tensor; 0 if there are none."""
     return torch.tensor(np.mean(found) if found else 0.0, dtype=torch.float32, device=beside.device)
-
-
-def _columns(state: list[Tensor] | Tensor, first: int) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
-    """CHUNK classes from `first` on, one row a class: (C', N). The batches are not joined, which would double them."""
-    batches = [state] if isinstance(state, Tensor) else state
-    parts = [batch[:, first : first + CHUNK].t().contiguous().cpu() for batch in batches]
-    return torch.cat(parts, 1).numpy()

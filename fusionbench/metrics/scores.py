@@ -8,7 +8,8 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 from fusionbench.core.task import TaskSpec
 from fusionbench.metrics.gap import GAP
 from fusionbench.metrics.hit import HitAtOne
-from fusionbench.metrics.mean_average_precision import MAPFull, MAPTopK
+from fusionbench.metrics.map_full import MAPFull
+from fusionbench.metrics.mean_average_precision import MAPTopK
 from fusionbench.metrics.nll import NegativeLogLikelihood
 from fusionbench.metrics.perr import PERR
 

@@ -12,10 +12,11 @@ from sklearn.metrics import average_precision_score
 from torch import Tensor
 from torchmetrics import Metric
 
-from fusionbench.metrics import mean_average_precision
+from fusionbench.metrics import map_full
 from fusionbench.metrics.gap import GAP
 from fusionbench.metrics.hit import HitAtOne
-from fusionbench.metrics.mean_average_precision import MAPFull, MAPTopK
+from fusionbench.metrics.map_full import MAPFull
+from fusionbench.metrics.mean_average_precision import MAPTopK
 from fusionbench.metrics.perr import PERR
 from fusionbench.metrics.ranking import top_classes
 
@@ -236,7 +237,7 @@ def test_a_logit_that_is_no_number_is_on_top_even_beside_ties() -> None:
 def test_map_full_takes_classes_in_chunks_of_any_size(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     logits, targets = draw(50, 12)
     expected = score(MAPFull(CLASSES), logits, targets)
-    monkeypatch.setattr(mean_average_precision, "CHUNK", chunk)
+    monkeypatch.setattr(map_full, "CHUNK", chunk)
     assert score(MAPFull(CLASSES), logits, targets, 16) == expected
 
 
