@@ -32,7 +32,8 @@ class Split:
         """SHA-256 of the three lists of rows, and of what was drawn besides."""
         total = hashlib.sha256()
         for rows in (self.train, self.validation, self.test):
-            total.update(np.asarray([len(rows), *rows], dtype="<i8").tobytes())
+            total.update(np.asarray(len(rows), dtype="<i8").tobytes())
+            total.update(np.ascontiguousarray(rows, dtype="<i8").tobytes())
         if self.drawn is not None:
             total.update(np.ascontiguousarray(self.drawn, dtype="<i8").tobytes())
         return total.hexdigest()

@@ -170,8 +170,8 @@ class YouTube8M(MultimodalData):
         names = [name.decode() for name in self.arrays["shard_names"]]
         shard_of = np.asarray(self.arrays["shard"])
         parts = self._parts(names)
-        part_of = np.array([parts[name] for name in names])[shard_of]  # (n,)
-        rows = {part: np.flatnonzero(part_of == part) for part in PARTS}
+        part_of = np.array([PARTS.index(parts[name]) for name in names], dtype=np.int8)[shard_of]  # (n,)
+        rows = {part: np.flatnonzero(part_of == number) for number, part in enumerate(PARTS)}
         empty = [part for part in PARTS if not len(rows[part])]
         if empty:
             raise UserError(f"{self.name}: no video is left for {' and '.join(empty)}; take more shards")

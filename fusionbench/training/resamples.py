@@ -127,17 +127,18 @@ class _Gap:
         """(N, 20), (N, 20) and (N,)."""
         order = np.argsort(-logit, axis=None, kind="stable")  # (N*20,), best first
         ranked = -logit.ravel()[order]
-        self.owner, self.hit = order // logit.shape[1], hit.ravel()[order]
-        self.hits = np.flatnonzero(self.hit)
+        self.owner = order // logit.shape[1]
+        self.hits = np.flatnonzero(hit.ravel()[order])
         # Equal logits are one threshold: precision is that of all of them.
         self.ends = np.searchsorted(ranked, ranked[self.hits], side="right") - 1
+        self.last_hits = np.searchsorted(self.hits, self.ends, side="right") - 1
         self.positives = positives.astype(np.float64)
 
     def __call__(self, counts: Counts) -> NDArray[np.float64]:
         """(R, N) -> (R,); 0 where there is nothing to find."""
-        entries = counts[:, self.owner]  # (R, N*20)
+        entries = counts[:, self.owner]  # (R, N*20), of which hits are few: what is only of them is summed over them.
         own = entries[:, self.hits]  # (R, hits)
-        hits_above = (entries * self.hit).cumsum(1, dtype=np.int64)[:, self.ends]
+        hits_above = own.cumsum(1, dtype=np.int64)[:, self.last_hits]
         entries_above = entries.cumsum(1, dtype=np.int64)[:, self.ends]
         precision = hits_above / np.maximum(entries_above, 1)  # None above: the hit itself is not in the resample.
         return (own * precision).sum(1) / np.maximum(counts @ self.positives, 1.0)
