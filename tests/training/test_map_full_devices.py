@@ -8,6 +8,7 @@ from unittest.mock import patch
 import numpy as np
 import torch
 from torch import Tensor, distributed
+from torchmetrics.utilities.distributed import gather_all_tensors
 from two_processes import together
 
 from fusionbench.core.ranks import Ranks
@@ -32,7 +33,7 @@ def scored(ranks: Ranks, exact: int, first: int = 0) -> tuple[float, tuple[float
     cut = first or SAMPLES // 2
     own = slice(None) if ranks.world_size == 1 else slice(0, cut) if ranks.is_first else slice(cut, None)
     metric, sent = MAPFull(CLASSES, exact), list[int]()
-    for some, hits in zip(logits[own].split(256), targets[own].split(256), strict=True):
+    for some, hits in zip(logits[own].tensor_split(9), targets[own].tensor_split(9), strict=True):
         metric.update(some, hits)
 
     def noting(send: Any) -> Any:
@@ -42,7 +43,7 @@ def scored(ranks: Ranks, exact: int, first: int = 0) -> tuple[float, tuple[float
 
         return sends
 
-    gathers, reduces = noting(map_full.gather_all_tensors), noting(distributed.all_reduce)
+    gathers, reduces = noting(gather_all_tensors), noting(distributed.all_reduce)
     with patch.object(map_full, "gather_all_tensors", gathers), patch.object(distributed, "all_reduce", reduces):
         return float(metric.compute()), metric.bounds, sent
 
