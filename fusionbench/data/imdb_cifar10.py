@@ -64,6 +64,8 @@ class IMDBWithCIFAR10(MultimodalData):
     views = {"pair": {"text": "tokens", "image": "image"}}
     default_encoders = {"tokens": {"name": "lstm"}, "image": {"name": "small_cnn"}}
     auxiliary_classes = {"text": 2, "image": 2}
+    xor_of = {"synergy": ("text", "image")}
+    """Relations whose label is the XOR of two modalities' own labels: a table then states what its encoders allow."""
     paper, licence, home = "maas2011learning, krizhevsky2009learning", "none stated", "imdb and cifar10"
 
     def __init__(

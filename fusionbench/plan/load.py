@@ -15,7 +15,7 @@ from fusionbench.core.errors import UserError, shown, unknown
 from fusionbench.core.task import ModalityKind
 from fusionbench.plan.names import track_label
 from fusionbench.plan.schema import FileBudget, FileChoice, FileEncoder, SuiteFile, validated
-from fusionbench.plan.source import Source, TreePath, read_source, with_settings
+from fusionbench.plan.source import Source, TreePath, named_suites, read_source, with_settings
 from fusionbench.plan.suite import Budget, Choice, Pretraining, Row, Suite, on_half
 from fusionbench.plan.tracks import filled_track
 
@@ -49,7 +49,8 @@ def suite_of(source: Source) -> Suite:
     measures = resolve.choices("measure", file.measures, ("measures",))
     given = zip(tracks, file.tracks, strict=True)
     fewer = tuple((track, tuple(one.seeds)) for track, one in given if one.seeds is not None)
-    return Suite(file.name, datasets, rows, tuple(file.seeds), tracks, budget, measures, fewer)
+    others = tuple(named_suites(source, file.compare_with, file.name))
+    return Suite(file.name, datasets, rows, tuple(file.seeds), tracks, budget, measures, fewer, others)
 
 
 def modality_kinds(dataset: Choice) -> dict[str, ModalityKind]:

@@ -79,6 +79,7 @@ class SuiteFile:
     measures: list[FileChoice]
     budget: FileBudget = Field(default_factory=FileBudget)
     encoders: dict[str, FileEncoder] = Field(default_factory=dict)
+    compare_with: list[str] = Field(default_factory=list)
 
 
 _OWNERS = {"budget": FileBudget, "pretrain": FilePretraining, "encoders": FileEncoder, "tracks": FileTrack}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,7 +88,7 @@ def read_source(suite: str) -> Source:
         UserError: there is none, or it is not plain YAML.
     """
     shipped = shipped_suites()
-    is_path = suite.endswith((".yaml", ".yml")) or "/" in suite
+    is_path = _is_path(suite)
     if not is_path and suite not in shipped:
         raise UserError(f"{unknown('shipped suite', suite, shipped)}; or give the path of a .yaml file")
     path = Path(suite) if is_path else shipped[suite]
@@ -100,6 +100,26 @@ def read_source(suite: str) -> Source:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise UserError(f"{suite}, line {line}: not UTF-8 text") from error
     return parse_source(text, suite if is_path else path.name)
+
+
+def named_suites(source: Source, given: Sequence[str], own: str) -> Iterator[str]:
+    """The other suites that a suite named `own` is compared with, as `read_source` takes them.
+
+    The path of a file is from the folder of the suite's own. What is wrong inside of one is said when it is read whole.
+
+    Raises:
+        UserError: one is not there, is named twice, or is the suite itself.
+    """
+    for index, entry in enumerate(given):
+        place = source.place(("compare_with", index))
+        name = str(Path(source.name).parent / entry) if _is_path(entry) else entry
+        try:
+            other = read_source(name).tree.get("name")
+        except UserError as error:
+            raise UserError(f"{place}: {error}") from error
+        if other == own or entry in given[:index]:
+            raise UserError(f"{place}: {shown(entry)} is {'this suite' if other == own else 'named twice'}")
+        yield name
 
 
 def parse_source(text: str, name: str) -> Source:
@@ -146,6 +166,11 @@ def with_settings(source: Source, settings: list[str]) -> Source:
         lines = {known: line for known, line in lines.items() if known[: len(path)] != path}
         places[path] = setting
     return Source(source.name, tree, lines, places)
+
+
+def _is_path(suite: str) -> bool:
+    """Whether it is a file that is meant, not the name of a shipped suite."""
+    return suite.endswith((".yaml", ".yml")) or "/" in suite
 
 
 def _lines(loader: _Loader, node: yaml.Node, path: TreePath, at: tuple[str, int]) -> Iterator[tuple[TreePath, int]]:

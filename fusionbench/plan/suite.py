@@ -204,6 +204,8 @@ class Suite:
     measures: tuple[Choice, ...]
     fewer: tuple[tuple[Choice, tuple[int, ...]], ...] = ()
     """Tracks that have some of the seeds only, and which: what a seed decides, and a key, are the same with all."""
+    compare_with: tuple[str, ...] = ()
+    """Other suites, by name or file, whose order of strategies a report holds against this one's; decides no run."""
 
     def seeds_of(self, track: Choice) -> tuple[int, ...]:
         """The seeds of a track, in the suite's order."""

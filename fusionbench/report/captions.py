@@ -13,7 +13,7 @@ from fusionbench.plan.suite import MATCHED_PARAMETERS
 from fusionbench.plan.tracks import FACTOR, solves_own
 from fusionbench.report.latency import ENOUGH_CALLS, ENOUGH_SECONDS
 from fusionbench.report.notes import BAD, limit
-from fusionbench.report.numbers import score, significant
+from fusionbench.report.numbers import significant
 from fusionbench.report.pretrained import pretrained
 from fusionbench.report.tables import Table
 from fusionbench.report.titles import title
@@ -26,7 +26,7 @@ def caption(table: Table) -> tuple[str, ...]:
     """The sentences below a table, each on one subject."""
     return tuple(
         sentence
-        for part in (_interval, _seeds, _reference, _power, _counts, _cost, _latency, _training, _data)
+        for part in (_interval, _seeds, _bold, _power, _counts, _cost, _latency, _training, _data)
         for sentence in part(table)
     )
 
@@ -63,13 +63,12 @@ def _seeds(table: Table) -> Iterator[str]:
         yield "A seed draws initial weights, order and dropout; the rows of all three parts are fixed."
     else:
         yield "A seed draws the validation split, initial weights, order and dropout; the test rows never move."
-    yield "Bold: the best mean; differences are not tested here."
 
 
-def _reference(table: Table) -> Iterator[str]:
-    alone = [row for row in table.rows if row.uses == "one" and table.metric in row.scores]
-    if alone:
-        yield f"Reference: the best single modality, {alone[0].strategy}, {score(alone[0].scores[table.metric])}."
+def _bold(table: Table) -> Iterator[str]:
+    if any(row.best for row in table.rows):
+        which = "the best mean" if table.holds else "the highest mean"
+        yield f"Bold: {which}; differences are not tested here."
 
 
 def _power(table: Table) -> Iterator[str]:
@@ -97,7 +96,7 @@ def _cost(table: Table) -> Iterator[str]:
     cost = "end-to-end latency at batch 1" if table.cost == "latency" else "fusion parameters"
     noise = "paired over seeds" + ("; for latency the spread between rounds" if table.cost == "latency" else "")
     yield (
-        f"Front ●: no other strategy is at least as good in both {title(table.metric)} and {cost} and better in one "
+        f"Front ●: no other strategy has at least that mean {title(table.metric)} at no more {cost}, one of the two "
         f"beyond the interval ({noise})."
     )
 

@@ -13,7 +13,9 @@ from fusionbench.core.errors import UserError
 from fusionbench.plan.names import slug
 from fusionbench.plan.suite import Choice, Row, RunSpec, Suite
 from fusionbench.records.record import Record
+from fusionbench.records.resamples import Resamples
 from fusionbench.records.store import Store
+from fusionbench.stats.estimate import Scored
 from fusionbench.stats.summary import Summary, mean_interval
 
 State = Literal["done", "diverged", "failed", "skipped", "missing"]
@@ -28,11 +30,20 @@ class Outcome:
     """The record's status, or "missing"."""
     reason: str = ""
     record: Record | None = None
+    resamples: Resamples | None = None
+    """Its test scores on resampled test rows, of a done run."""
 
     @property
     def scores(self) -> Mapping[str, float]:
         """Test scores of a done run; empty otherwise."""
         return self.record.scores if self.record and self.state == "done" else {}
+
+    def scored(self, name: str) -> Scored:
+        """One of its test scores, and what it is on other test rows."""
+        found = self.resamples if self.resamples and name in self.resamples.scores else None
+        if found is None:
+            return Scored(self.scores[name])
+        return Scored(self.scores[name], found.scores[name], found.draw, found.units)
 
 
 def name_of(kind: PluginKind, choice: Choice) -> str:
@@ -97,7 +108,8 @@ def _outcome(spec: RunSpec, store: Store) -> Outcome:
         return Outcome(spec, "missing", str(error))
     if record is None:
         return Outcome(spec, "missing", "of an older results version" if store.status(spec) == "old" else "")
-    return Outcome(spec, record.status, record.reason, record)
+    found = store.read_resamples(spec) if record.status == "done" else None
+    return Outcome(spec, record.status, record.reason, record, found)
 
 
 def _one(where: str, what: str, counts: Counter[str]) -> None:

@@ -50,6 +50,28 @@ def seeds_csv(table: Table) -> str:
     )
 
 
+def admission_csv(table: Table) -> str:
+    """What the page of a table begins with: a line for each chosen row and for each gain; empty where there is none."""
+    found = table.admission
+    if found is None:
+        return ""
+    chosen = [(one.role or "baseline", one.strategy, "", one.estimate, None) for one in found.chosen]
+    gains = [(f"gain of {one.of}", one.strategy, one.over, one.estimate, one.is_shown) for one in found.gains]
+    return _text(
+        {
+            "dataset": table.name,
+            "track": track_label(table.track),
+            "metric": table.metric,
+            "what": what,
+            "strategy": strategy,
+            "over": over,
+            **vars(estimate),
+            "above_0": above,
+        }
+        for what, strategy, over, estimate, above in (*chosen, *gains)
+    )
+
+
 def _row(table: Table, row: TableRow) -> dict[str, Any]:
     states = [outcome.state for outcome in row.outcomes]
     names = sorted({name for other in table.rows for name in other.scores})
@@ -68,6 +90,9 @@ def _row(table: Table, row: TableRow) -> dict[str, Any]:
         summary = row.scores.get(name)
         found[f"{name}_mean"] = summary.mean if summary else None
         found[f"{name}_half_width"] = summary.half_width if summary else None
+    if (ceiling := table.ceiling) is not None:
+        mean = row.scores[table.metric].mean if table.metric in row.scores else None
+        found |= {"ceiling": ceiling.value, "of_ceiling": None if mean is None else ceiling.part(mean)}
     found |= {name: row.size.get(name) for name in SIZES} | {name: row.fixed.get(name) for name in FIXED}
     if any("solved" in other.fixed for other in table.rows):
         found["own_width"] = own_width(row)

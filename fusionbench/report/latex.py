@@ -8,6 +8,7 @@ from fusionbench.plan.names import track_label
 from fusionbench.report.captions import caption
 from fusionbench.report.layout import Column, columns
 from fusionbench.report.notes import note
+from fusionbench.report.opening import opening
 from fusionbench.report.tables import Table, TableRow
 
 ESCAPES = {
@@ -59,7 +60,7 @@ def latex(table: Table) -> str:
         r"\end{tabular}%",
         "}",
         r"\caption{%",
-        *(_sentence(words) for words in (name, *caption(table), *notes)),
+        *(_sentence(words) for words in (name, *opening(table), *caption(table), *notes)),
         "}",
         rf"\label{{tab:{_label(table)}}}",
         r"\end{table*}",

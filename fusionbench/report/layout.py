@@ -14,9 +14,11 @@ from rich.text import Text
 from fusionbench.plan.names import track_label
 from fusionbench.plan.tracks import head_times
 from fusionbench.report.captions import caption, short_caption
+from fusionbench.report.ceiling import Ceiling
 from fusionbench.report.latency import Scope
 from fusionbench.report.notes import note, own_width, problems
 from fusionbench.report.numbers import count, milliseconds, score
+from fusionbench.report.opening import opening
 from fusionbench.report.tables import Table, TableRow
 from fusionbench.report.titles import title
 
@@ -45,6 +47,8 @@ def columns(table: Table) -> list[Column]:
         Column("strategy", lambda row: row.strategy, left=True, form="code"),
         Column(title(table.metric), lambda row: score(row.scores.get(table.metric)), ranks=True),
     ]
+    if (ceiling := table.ceiling) is not None:
+        found += [Column("of the ceiling", lambda row: _of_ceiling(row, table.metric, ceiling))]
     found += [_score(name) for name in (table.second, "test/nll") if any(name in row.scores for row in table.rows)]
     if any(row.size for row in table.rows):
         found += [
@@ -75,17 +79,20 @@ def columns(table: Table) -> list[Column]:
     return found
 
 
-def markdown(table: Table, picture: str = "") -> str:
-    """The table for GitHub, its caption below, and the picture if there is one.
+def markdown(table: Table, picture: str = "", order: str = "") -> str:
+    """The table for GitHub: what its data are evidence of, the rows, the caption, and the picture if there is one.
 
     Args:
         table: what to show.
         picture: file name of the picture, beside the table; empty for none.
+        order: file name of the page on its order, beside the table; empty for none.
     """
-    shown = columns(table)
+    shown, first = columns(table), opening(table)
+    more = [f"More on the order: [{order}]({order})."] if order else []
     lines = [
         f"## {table.name.translate(ESCAPED)}, suite {table.suite}, track {track_label(table.track).translate(ESCAPED)}",
         "",
+        *([*first, *more, ""] if first else []),
         _line([column.heading for column in shown]),
         _line([":--" if column.left else "--:" for column in shown]),
         *(_line([_cell(column, row) for column in shown]) for row in table.rows),
@@ -148,6 +155,10 @@ def _head_width(row: TableRow) -> str:
         if width is None or "target_parameters" not in row.fixed
         else str(head_times(row.outcomes[0].run.strategy) * width)
     )
+
+
+def _of_ceiling(row: TableRow, metric: str, ceiling: Ceiling) -> str:
+    return f"{ceiling.part(row.scores[metric].mean):.3f}" if metric in row.scores else "-"
 
 
 def _score(name: str) -> Column:

@@ -84,5 +84,6 @@ def _caption(tables: Sequence[Table]) -> Iterator[str]:
     seeds = f"{done[0]} to {done[-1]}" if len(done) > 1 else str(done[0])
     yield (
         f"{what[:1].upper()}{what[1:]}: mean ± half-width of the 95 % t interval over {seeds} "
-        f"seed{'s' * (done[-1] > 1)}. Bold: the best mean of its column; nothing is tested across datasets."
+        f"seed{'s' * (done[-1] > 1)}. Bold: the highest mean of its column, unless its order is not seen to hold; "
+        "nothing is tested across datasets."
     )

@@ -9,9 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from fusionbench.plan.load import load_suite
 from fusionbench.plan.suite import MATCHED_PARAMETERS, Choice, Row, Suite
 from fusionbench.records.store import Store
+from fusionbench.report.admission import Admission, admission
+from fusionbench.report.ceiling import Ceiling, ceiling
 from fusionbench.report.collect import Outcome, facts_of, name_of, outcomes, refuse_mixtures, size_of, summaries
+from fusionbench.report.comparisons import Comparison, holds, other_comparison, own_comparisons
+from fusionbench.report.differing import differing
 from fusionbench.report.latency import Latency, newest_complete
 from fusionbench.stats.pareto import Point, front
 from fusionbench.stats.summary import Summary, smallest_difference
@@ -75,6 +80,23 @@ class Table:
     rows: tuple[TableRow, ...]
     """Best mean first; strategies without one last, in the suite's order."""
     latency: Latency | None
+    comparisons: tuple[Comparison, ...] = ()
+    """Whether the order holds: on other seeds and rows, and in other suites."""
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether the order of the twenty best holds in every comparison; None where there is none."""
+        return holds(self.comparisons)
+
+    @property
+    def admission(self) -> Admission | None:
+        """What the data set is evidence of."""
+        return admission(self.rows, self.metric)
+
+    @property
+    def ceiling(self) -> Ceiling | None:
+        """The score that its frozen encoders allow, where that is known."""
+        return ceiling(self.dataset, (outcome for row in self.rows for outcome in row.outcomes))
 
     @property
     def second(self) -> str:
@@ -121,7 +143,10 @@ def tables(suite: Suite, store: Store) -> Iterator[Table]:
     for dataset in suite.datasets:
         for track in suite.tracks:
             rows = [row for row in suite.rows if row.dataset == dataset and row.track == track]
-            yield _table(suite, dataset, track, [_row(suite, row, store) for row in rows], store)
+            table = _table(suite, dataset, track, [_row(suite, row, store) for row in rows], store)
+            comparisons = (*own_comparisons(table.rows, table.metric), *_other_comparisons(suite, table, store))
+            compared = replace(table, comparisons=comparisons)
+            yield replace(compared, rows=tuple(_marked(compared)))
 
 
 def _table(suite: Suite, dataset: Choice, track: Choice, rows: Sequence[TableRow], store: Store) -> Table:
@@ -133,8 +158,28 @@ def _table(suite: Suite, dataset: Choice, track: Choice, rows: Sequence[TableRow
     ranked = sorted(
         rows, key=lambda row: (metric not in row.scores, -row.scores[metric].mean if metric in row.scores else 0)
     )
-    table = Table(suite.name, dataset, name, track, suite.seeds_of(track), metric, tuple(ranked), latency)
-    return replace(table, rows=tuple(_marked(table)))
+    return Table(suite.name, dataset, name, track, suite.seeds_of(track), metric, tuple(ranked), latency)
+
+
+def _other_comparisons(suite: Suite, table: Table, store: Store) -> Iterator[Comparison]:
+    """A table against those of the suites that the suite names, on the same data under the same track."""
+    for name in suite.compare_with:
+        other = load_suite(name)
+        between = f"this suite and {other.name}"
+        datasets = [dataset for dataset in other.datasets if dataset.name == table.dataset.name]
+        dataset = next((one for one in datasets if one == table.dataset), datasets[0] if len(datasets) == 1 else None)
+        tracks = [one for one in other.tracks if one.name == table.track.name]
+        track = next((one for one in tracks if one == table.track), tracks[0] if tracks else None)
+        if dataset is None or track is None:
+            reason = f"{other.name} has no {'such track' if dataset else f'dataset {table.dataset.name}'}"
+            yield Comparison(between, None, reason, suite=other.name)
+            continue
+        found = [row for row in other.rows if row.dataset == dataset and row.track == track]
+        theirs = [_row(other, row, Store(store.root.parent, other.name)) for row in found]
+        runs = {row.strategy: row.outcomes[0].run for row in theirs if row.uses == "all"}
+        pair = next(((row.outcomes[0].run, runs[row.strategy]) for row in table.rows if row.strategy in runs), None)
+        seeds = table.seeds, other.seeds_of(track)
+        yield other_comparison(other.name, table.rows, theirs, table.metric, differing(*pair, *seeds) if pair else ())
 
 
 def _row(suite: Suite, row: Row, store: Store) -> TableRow:
@@ -152,10 +197,10 @@ def _row(suite: Suite, row: Row, store: Store) -> TableRow:
 
 
 def _marked(table: Table) -> Iterator[TableRow]:
-    """The rows with the best and the front marked."""
+    """The rows with the best and the front marked; none is the best where the order was seen not to hold."""
     means = [row.scores[table.metric].mean for row in table.rows if row.comparable and table.metric in row.scores]
     points = [table.point(row) for row in table.rows]
     marks = iter(front([point for point in points if point]))
     for row, point in zip(table.rows, points, strict=True):
         best = row.comparable and table.metric in row.scores and row.scores[table.metric].mean == max(means)
-        yield replace(row, best=best, front=next(marks) if point else False)
+        yield replace(row, best=best and table.holds is not False, front=next(marks) if point else False)

@@ -14,9 +14,10 @@ from fusionbench.core.surroundings import alone
 from fusionbench.plan.names import track_label
 from fusionbench.plan.suite import Suite
 from fusionbench.records.store import Store
-from fusionbench.report.csvs import seeds_csv, table_csv
+from fusionbench.report.csvs import admission_csv, seeds_csv, table_csv
 from fusionbench.report.latex import latex
 from fusionbench.report.layout import markdown, narrow
+from fusionbench.report.order import order_csv, order_page
 from fusionbench.report.overview import overview, overview_csv
 from fusionbench.report.tables import Table, tables
 
@@ -26,6 +27,9 @@ Told = Callable[[str], None]
 
 def write_report(suite: Suite, store: Store, told: Told = lambda _: None) -> list[Path]:
     """Write table.md, .csv and .tex, seeds.csv and the picture of every dataset; the same records, same bytes.
+
+    Where single modalities and fusions are both there, admission.csv has the numbers of the page's first line; where
+    the order of strategies can be held against another (other seeds, test rows or suites), order.md and .csv do so.
 
     A suite of several tracks has one set of files for each, named `table-<track>.md` and so on. Without a latency
     session the picture is accuracy_parameters instead of accuracy_latency.
@@ -108,12 +112,18 @@ def _files(table: Table, folder: Path, by_track: bool, told: Told) -> Iterator[t
     name = f"accuracy_{table.cost}{suffix}"
     drawn = _drawn(table, told)
     shown = f"{name}.png" if drawn else ""
-    yield folder / f"table{suffix}.md", markdown(table, shown).encode()
+    asked = f"order{suffix}.md" if table.holds is not None else ""
+    yield folder / f"table{suffix}.md", markdown(table, shown, asked).encode()
     yield folder / f"table{suffix}.csv", table_csv(table).encode()
     yield folder / f"seeds{suffix}.csv", seeds_csv(table).encode()
     yield folder / f"table{suffix}.tex", latex(table).encode()
     for form, content in drawn.items():
         yield folder / f"{name}.{form}", content
+    if table.admission:
+        yield folder / f"admission{suffix}.csv", admission_csv(table).encode()
+    if asked:
+        yield folder / asked, order_page(table).encode()
+        yield folder / f"order{suffix}.csv", order_csv(table).encode()
 
 
 def _drawn(table: Table, told: Told) -> dict[str, bytes]:

@@ -1,0 +1,142 @@
+"""What a data set is evidence of: what fusing gains over one modality, and seeing them together over adding them up.
+
+All rows here are chosen on validation, so that none is the largest of many test scores. A gain whose interval reaches 0
+makes the data set a sanity set: whatever order strategies have on it, it is none of how well they fuse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from statistics import fmean
+
+from fusionbench.report.contenders import Contender
+from fusionbench.report.numbers import score
+from fusionbench.stats.estimate import Estimate, Scored, difference, estimate
+from fusionbench.stats.summary import Summary
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A row that stands for a kind of model."""
+
+    role: str
+    """Among which it is the one that validation picks; empty for `late`, which is always there."""
+    strategy: str
+    estimate: Estimate
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What one chosen row has over another, paired by seed and test row."""
+
+    of: str
+    strategy: str
+    over: str
+    estimate: Estimate
+
+    @property
+    def is_shown(self) -> bool | None:
+        """Whether it lies above 0 with all of its interval; None at one seed, where there is none."""
+        return None if self.estimate.low is None else self.estimate.low > 0
+
+
+@dataclass(frozen=True)
+class Admission:
+    """The chosen rows of a table and their gains."""
+
+    chosen: tuple[Chosen, ...]
+    gains: tuple[Gain, ...]
+
+    @property
+    def is_sanity_set(self) -> bool | None:
+        """Whether a gain is not shown; None where that is not known."""
+        shown = [gain.is_shown for gain in self.gains]
+        return True if False in shown else None if None in shown else False
+
+
+def admission(rows: Iterable[Contender], metric: str) -> Admission | None:
+    """Of the comparable rows of a table; None where a single modality, or any fusion, is missing."""
+    able = [row for row in rows if row.comparable and any(metric in outcome.scores for outcome in row.outcomes)]
+    fusions = [row for row in able if row.uses == "all"]
+    single = _best((row for row in able if row.uses == "one"), metric)
+    fusion = _best(fusions, metric)
+    if single is None or fusion is None:
+        return None
+    additive = _best((row for row in fusions if row.interaction == "none"), metric)
+    interacting = _best((row for row in fusions if row.interaction != "none"), metric)
+    late = next((row for row in fusions if row.strategy == "late"), None)
+    roles = {
+        "single modality": single,
+        "fusion": fusion,
+        "": late,
+        "of those that add modalities up": None if additive is late else additive,
+        "of those that see interactions": interacting,
+    }
+    found = [Chosen(role, row.strategy, estimate(_scored(row, metric))) for role, row in roles.items() if row]
+    pairs = [("fusing", fusion, single)]
+    if additive and interacting:
+        pairs.append(("interactions", interacting, additive))
+    gains = [_gain(of, row, over, metric) for of, row, over in pairs]
+    return Admission(tuple(found), tuple(gain for gain in gains if gain))
+
+
+def sentences(found: Admission, title: str) -> Iterator[str]:
+    """The line that a data set's page begins with.
+
+    Args:
+        found: what it is about.
+        title: of the score, as the field writes it.
+    """
+    rows = "; ".join(f"{one.role} `{one.strategy}` {_shown(one.estimate)}".strip() for one in found.chosen)
+    yield f"Admission ({title}; rows that validation picks): {rows}."
+    gains = "; ".join(f"of {g.of} (`{g.strategy}` over `{g.over}`) {_signed(g.estimate)}" for g in found.gains)
+    yield f"Gain {gains}{_kind_of_interval(found)}."
+    missing = " and ".join(f"of {gain.of}" for gain in found.gains if gain.is_shown is False)
+    if missing:
+        yield f"A sanity set: the gain {missing} is not above 0 beyond its interval, so it is no evidence for an order."
+    elif found.is_sanity_set is None:
+        yield "At one seed there is no interval: whether this is a sanity set is not known."
+
+
+def _best(rows: Iterable[Contender], metric: str) -> Contender | None:
+    """The row that validation would have picked; of equal ones the first by name."""
+    scores = {row.strategy: (validation, row) for row in rows if (validation := _validation(row, metric)) is not None}
+    ordered = sorted(scores.items(), key=lambda item: (-item[1][0], item[0]))
+    return ordered[0][1][1] if ordered else None
+
+
+def _validation(row: Contender, metric: str) -> float | None:
+    """Its mean on validation, by the score that ranks."""
+    name = metric.replace("test/", "validation/", 1)
+    records = [outcome.record for outcome in row.outcomes if metric in outcome.scores]
+    found = [record.validation[name] for record in records if record and name in record.validation]
+    return fmean(found) if found else None
+
+
+def _scored(row: Contender, metric: str) -> Mapping[int, Scored]:
+    return {o.run.seed: o.scored(metric) for o in row.outcomes if metric in o.scores}
+
+
+def _gain(of: str, row: Contender, over: Contender, metric: str) -> Gain | None:
+    a, b = _scored(row, metric), _scored(over, metric)
+    if not a.keys() & b.keys():
+        return None
+    return Gain(of, row.strategy, over.strategy, difference(a, b))
+
+
+def _kind_of_interval(found: Admission) -> str:
+    estimates = [one.estimate for one in found.chosen]
+    if any(one.half_width is None for one in estimates):
+        return ""
+    rows = "" if any(one.test_error is None for one in estimates) else " and test rows"
+    return f" (± half-widths of 95 % intervals over seeds{rows})"
+
+
+def _shown(found: Estimate) -> str:
+    return score(Summary(found.mean, found.half_width, found.n))
+
+
+def _signed(found: Estimate) -> str:
+    text = _shown(found)
+    return text if text.startswith("-") else f"+{text}"
