@@ -53,9 +53,14 @@ def test_the_example_of_tracks_plans() -> None:
     assert [track.options.get("target") for track in suite.tracks] == [None, None, 1_000_000]
 
 
+def test_the_example_of_a_comparison_plans() -> None:
+    suite = suite_of(parse_source(f"name: x\ndatasets: [digits]\nstrategies: [concat]\n{blocks('yaml')[2]}", "x"))
+    assert suite.compare_with == ("cifar10_frozen_4x", "cifar10_frozen_unnormalised")
+
+
 def test_the_example_of_encoders_trained_beforehand_plans() -> None:
     dataset = "{name: imdb_cifar10, options: {relation: synergy}}"
-    suite = suite_of(parse_source(f"name: x\ndatasets: [{dataset}]\nstrategies: [concat]\n{blocks('yaml')[2]}", "x"))
+    suite = suite_of(parse_source(f"name: x\ndatasets: [{dataset}]\nstrategies: [concat]\n{blocks('yaml')[3]}", "x"))
     assert next(iter(suite.runs())).pretrained == ("image",)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,23 @@ def test_a_mistake_is_a_line_that_names_its_place(given: str, words: str) -> Non
 def test_a_suite_is_not_compared_with_itself() -> None:
     with pytest.raises(UserError, match="'smoke' is this suite"):
         suite_of(parse_source(f"{BASE.replace('mine', 'smoke')}compare_with: [smoke]\n", "smoke.yaml"))
+
+
+@pytest.mark.parametrize("name", ["cifar10_frozen", "imdb_frozen"])
+def test_what_a_frozen_suite_is_compared_with_differs_in_one_thing(name: str) -> None:
+    suite = load_suite(name)
+    others = {other: load_suite(other) for other in suite.compare_with}
+    assert list(others) == [f"{name}_{kind}" for kind in ("4x", "other_encoders", "unnormalised")]
+    for other in others.values():
+        assert other.seeds == suite.seeds[:3]
+        assert other.datasets == suite.datasets
+        assert other.tracks == suite.tracks[:1]
+        assert [row.strategy for row in other.rows] == [r.strategy for r in suite.rows if r.track == suite.tracks[0]]
+    longer, encoders, unnormalised = others.values()
+    # With the same encoders their weights and encodings are shared, and are no second thing that differs.
+    assert all(other.rows == suite.rows[: len(other.rows)] for other in (longer, unnormalised))
+    assert longer.budget == replace(suite.budget, epochs=4 * suite.budget.epochs)
+    assert unnormalised.budget == replace(suite.budget, head_norm=False)
+    assert encoders.budget == suite.budget
+    pairs = zip(encoders.rows, suite.rows, strict=False)
+    assert all(a.encoders != b.encoders for a, b in pairs if a.encoders)
