@@ -116,6 +116,23 @@ def test_a_run_gets_the_head_that_its_target_asks_for() -> None:
         assert "target_parameters" not in fixed_for(run, task).options
 
 
+def test_single_modalities_are_matched_by_their_own_heads_each() -> None:
+    text = SUITE.format(target=30_000).replace("cross_attention]", "unimodal_two_seeds]")
+    found = {}
+    for run in suite_of(parse_source(text, "s.yaml")).runs():
+        options = fixed_for(run, dataset_of(run, None).task).options
+        found[run.strategy.name, run.strategy.options.get("modality")] = options.get("head_width")
+    # (64 + 1) W + (W + 1) 2 parameters of one model: 30,017 at 448; 2 * 15,010 of the two at 224.
+    assert found == {
+        ("chance", None): 1,
+        ("concat", None): 229,
+        ("unimodal", "a"): 448,
+        ("unimodal", "b"): 448,
+        ("unimodal_two_seeds", "a"): 224,
+        ("unimodal_two_seeds", "b"): 224,
+    }
+
+
 def test_a_strategy_that_cannot_be_so_small_is_unsuitable_and_says_what_it_can() -> None:
     run = planned(30_000)["cross_attention"]
     with pytest.raises(

@@ -13,6 +13,7 @@ from fusionbench.bench.matching import by_option, matched_own
 from fusionbench.core.catalogue import describe, load
 from fusionbench.fusion.base import FusionModule, Setting
 from fusionbench.measure.size import fusion_parameters
+from fusionbench.plan.load import load_suite
 from fusionbench.plan.suite import Choice
 
 OWN = [name for name in TRAINED if describe("strategy", name).facts.get("own_width")]
@@ -67,3 +68,13 @@ def test_a_strategy_without_one_has_no_option_that_is_a_width(strategy: str) -> 
         if type(value) is int and name not in NO_WIDTHS:
             more: FusionModule = load("strategy", strategy)(setting_of(TASK), **{**options, name: 2 * value})
             assert fusion_parameters(more) <= before, f"{name} makes it wider: name it as own_width"
+
+
+def test_the_suite_of_own_widths_has_every_strategy_that_has_one_and_trains_as_the_suite_it_is_compared_with() -> None:
+    own, other = load_suite("cifar10_frozen_own_widths"), load_suite("cifar10_frozen")
+    assert list(dict.fromkeys(row.strategy.name for row in own.rows)) == OWN
+    assert (own.budget, own.datasets) == (other.budget, other.datasets)
+    matched = next(track for track in other.tracks if track.name == "matched_parameters")
+    assert own.tracks[0].options == {**matched.options, "solve": "own"}
+    assert own.seeds_of(own.tracks[0]) == other.seeds_of(matched)
+    assert own.rows[0].encoders == next(row.encoders for row in other.rows if row.strategy.name == OWN[0])
