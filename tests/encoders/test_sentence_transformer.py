@@ -18,6 +18,7 @@ from fusionbench.encoders.sentence_transformer import AT_ONCE, SentenceTransform
 from fusionbench.fusion.base import Optimiser, Setting
 from fusionbench.fusion.bottleneck import BottleneckFusion
 from fusionbench.fusion.concat import ConcatFusion
+from fusionbench.measure.size import count_flops
 from fusionbench.plan.suite import Choice
 
 library = pytest.importorskip("sentence_transformers", reason=REASON)
@@ -132,6 +133,14 @@ def test_not_frozen_every_weight_learns(folder: Path) -> None:
     one = encoder(*as_bytes(*TEXTS), torch.ones(len(TEXTS), dtype=torch.bool))
     (one.pooled.sum() + one.tokens.square().sum()).backward()
     assert [name for name, value in encoder.named_parameters() if value.grad is None] == []
+
+
+def test_flops_of_a_text_are_those_of_its_tokens(folder: Path) -> None:
+    encoder, (x, mask), layers, inner = built(folder), as_bytes(TEXTS[0]), 2, 20
+    count = count_flops(lambda: encoder(x, mask, torch.ones(1, dtype=torch.bool)))
+    t, f = 6, FEATURES  # Four words between the signs that begin and end a text.
+    one = 4 * 2 * t * f * f + 2 * 2 * t * t * f + 2 * 2 * t * f * inner
+    assert count == layers * one + 2 * (1 + t) * f * WIDTH
 
 
 def test_what_the_trunk_gives_is_all_that_the_map_reads(folder: Path) -> None:

@@ -165,6 +165,19 @@ def test_the_suites_of_frozen_encoders_can_be_had_both_ways_by_settings_alone(
     assert not {run.key for run in whole} & {run.key for run in runs}
 
 
+def test_imdb_pretrained_plans_where_the_model_is_not_and_its_keys_do_not_say_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    runs = list(load_suite("imdb_pretrained").runs())
+    assert all(run.is_frozen for run in runs)
+    weights = str(next(run for run in runs if "text" in run.encoders).encoders["text"].options["weights"])
+    pin = "0cfc83afb449f81d5535c4f5d76b097ee7074a09fdb02ad94ea5bb3c282e01f6"
+    other = list(load_suite("imdb_pretrained", [f"encoders.text.options.weights=elsewhere/model#sha256={pin}"]).runs())
+    assert weights == "weights/all-MiniLM-L6-v2"
+    assert [run.key for run in other] == [run.key for run in runs]
+
+
 def test_all_rows_of_a_table_train_on_the_same_half_whether_their_own_encoder_had_the_other_or_not() -> None:
     made = suite("{image: {name: small_cnn, pretrain: {epochs: 1, rows: half}}}", base=BASE.replace("concat", "chance"))
     runs = {run.strategy.options.get("modality", run.strategy.name): run for run in made.runs()}
