@@ -74,7 +74,7 @@ def encoded_data(run: RunSpec, module: FusionModule, data: MultimodalData) -> Mu
     for name, encoder in module.encoders.items():
         assert isinstance(encoder, Encoder)
         stored[name] = _opened(run, name, encoder, data)
-    return EncodedData(data, stored)
+    return EncodedData(data, stored, module.reads_stages)
 
 
 def size_told(runs: Iterable[RunSpec], data: MultimodalData, place: Place, seeds: int) -> str:

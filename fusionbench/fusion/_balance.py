@@ -18,7 +18,6 @@ def frozen_encoders(setting: Setting, what: str) -> str:
     if any(choice.is_frozen for choice in setting.encoders.values()):
         return f"{what}, and here encoders are frozen: they stay as they are"
     return ""
-    return ""
 
 
 def not_negative(strategy: str, option: str, value: float) -> None:

@@ -50,7 +50,15 @@ def encode_together(encoders: nn.ModuleDict, batch: MultimodalBatch, between: Be
 
 
 def given(name: str, batch: MultimodalBatch) -> tuple[Tensor, Tensor | None, Tensor]:
-    """What an encoder gets of a batch: input, mask and present; zeros where the modality is absent (NaN even)."""
+    """What an encoder gets of a batch: input, mask and present; zeros where the modality is absent (NaN even).
+
+    Raises:
+        UserError: the batch has no input of the modality, since it is stored as an encoding.
+    """
+    if name not in batch.inputs and name in batch.encoded:
+        raise UserError(
+            f"'{name}' has a stored encoding and no input here; a strategy that needs inputs states cacheable = False"
+        )
     x, present = batch.inputs[name], batch.present[name]
     x = torch.where(present.view(-1, *[1] * (x.dim() - 1)), x, torch.zeros_like(x))
     return x, batch.masks.get(name), present

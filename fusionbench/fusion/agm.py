@@ -64,7 +64,7 @@ BOUND = 10.0
 class AgmFusion(FusionModule):
     """Adaptive gradient modulation (AGM) on a concatenation."""
 
-    family = "training"
+    family, trains_encoders = "training", True
     paper, stage, interaction, fidelity = "li2023boosting", "training", "full", "adapted"
     departure = (
         "AdamW for SGD, so that coefficients are encoders' steps'; leaves encodings out, not inputs; several "

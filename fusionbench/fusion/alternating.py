@@ -45,7 +45,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class AlternatingFusion(FusionModule):
     """Multimodal learning with alternating unimodal adaptation (MLA)."""
 
-    family = "training"
+    family, trains_encoders = "training", True
     paper, stage, representation, interaction = "zhang2024multimodal", "training", "single", "none"
     fidelity = "adapted"
     departure = (

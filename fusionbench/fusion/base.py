@@ -59,7 +59,9 @@ class FusionModule(TrainableModule):
     cacheable: ClassVar[bool] = True
     """Whether it can run on stored encodings: False where it reads inputs, or acts within encoders."""
     reads_stages: ClassVar[bool] = False
-    """Whether `fuse` reads `Encoded.stages`, by `level_vectors`: only then are they stored."""
+    """Whether `fuse` reads `Encoded.stages`, by `level_vectors`: only then does it find them in stored encodings."""
+    trains_encoders: ClassVar[bool] = False
+    """Whether it is a way of training encoders, of which nothing is left where they are frozen."""
     batch_level: ClassVar[str] = ""
     """Why the loss of a batch is not the mean over its parts, so that several devices do not train what one trains."""
     uses: ClassVar[Literal["all", "one", "none"]] = "all"

@@ -8,8 +8,10 @@ At each of S levels (the encoders' last layers, as many as the shallowest has), 
 
     y   = mean_m MLP_m(LN(x_m))                        after the last layer, over the modalities present, (B, C)
 
-With encoders that are one layer, whose map is their vector, it recalibrates what they give. Sizes, where every map has
-K channels:
+With encoders that are one layer, whose map is their vector, it recalibrates what they give. It acts within encoders, so
+stored encodings, which are what encoders give in the end, are of no use to it: it runs them live.
+
+Sizes, where every map has K channels:
 
 Parameters: S*((M*K+1)*(2*M*K//ratio) + M*(2*M*K//ratio+1)*K) + M*((D+1)*W + (W+1)*C)
 FLOPs: S*4*M*K*(2*M*K//ratio) + M*2*(D*W + W*C)

@@ -9,6 +9,9 @@ The encoder is the first modality's; for what is laid flat it is `mlp` of the co
 one and the same that reads vectors. Absent modalities and padded steps are zeros (token id 0, masked); nothing else
 tells them from real zeros.
 
+It reads none of what the modalities' encoders give, so stored encodings are of no use to it: it runs on raw inputs, and
+not at all where those encoders are frozen, since none was trained on the joint input.
+
 Parameters: (D+1)*W + (W+1)*C
 FLOPs: 2*(D*W + W*C)
 Source: Snoek et al. 2005, "Early versus Late Fusion in Semantic Video Analysis", ACM Multimedia.

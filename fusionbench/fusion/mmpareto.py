@@ -44,7 +44,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class MMPareto(FusionModule):
     """Concatenation, with unimodal losses that do not work against the joint one."""
 
-    family = "training"
+    family, trains_encoders = "training", True
     paper, stage, interaction, fidelity = "wei2024mmpareto", "training", "full", "adapted"
     departure = (
         "our common MLP heads in place of linear ones, and the common AdamW in place of SGD, so that gamma stretches "

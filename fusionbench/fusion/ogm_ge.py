@@ -55,7 +55,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class OgmGeFusion(FusionModule):
     """On-the-fly gradient modulation with generalisation enhancement (OGM-GE)."""
 
-    family = "training"
+    family, trains_encoders = "training", True
     paper, stage, interaction, fidelity = "peng2022balanced", "training", "none", "adapted"
     departure = (
         "AdamW for SGD, so that coefficient and noise are the step's, not the gradient's; a ReLU layer on normalised "

@@ -59,7 +59,7 @@ FARTHEST = 1e9
 class PmrFusion(FusionModule):
     """Prototypical modal rebalance (PMR) on a concatenation."""
 
-    family = "training"
+    family, trains_encoders = "training", True
     paper, stage, interaction, fidelity = "fan2023pmr", "training", "full", "adapted"
     departure = (
         "the paper's coefficients and entropy term, which the authors' file leaves out: there whichever modality is "

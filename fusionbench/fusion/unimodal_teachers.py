@@ -46,7 +46,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting, learning_
 class UnimodalTeachers(FusionModule):
     """Concatenation, with encoders drawn towards those of teachers that were trained on one modality each (UMT)."""
 
-    family = "training"
+    family, trains_encoders = "training", True
     paper, stage, interaction, fidelity = "du2021improving", "training", "full", "adapted"
     departure = (
         "teachers are trained in the first part of the run's own budget, not to their end beforehand; features are "

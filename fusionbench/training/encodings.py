@@ -119,12 +119,13 @@ class StoredEncoding:
             self.tokens = self.tokens.reshape(len(steps), steps[0], -1)
             self.mask = self.mask.reshape(len(steps), steps[0])
 
-    def of(self, rows: Rows, present: Tensor) -> Encoded:
+    def of(self, rows: Rows, present: Tensor, with_stages: bool = True) -> Encoded:
         """The encodings of B of the stored rows.
 
         Args:
             rows: (B,), in any order.
             present: bool (B,): the batch's own.
+            with_stages: whether to read the hidden layers, which few strategies do.
         """
         at = np.searchsorted(self.rows, rows)
         if self.tokens.ndim == 3:
@@ -133,16 +134,18 @@ class StoredEncoding:
             first, counts = self.offsets[at], self.offsets[at + 1] - self.offsets[at]
             tokens, _ = padded(self.tokens, first, counts)
             mask, _ = padded(self.mask, first, counts)
-        pooled, *stages = (torch.from_numpy(array[at]) for array in (self.pooled, *self.stages))
+        pooled, *stages = (
+            torch.from_numpy(array[at]) for array in (self.pooled, *(self.stages if with_stages else ()))
+        )
         return Encoded(pooled, torch.from_numpy(tokens), torch.from_numpy(mask), present, tuple(stages))
 
 
 class EncodedData(MultimodalData):
-    """A dataset whose batches have stored encodings in the place of inputs."""
+    """A dataset whose batches have stored encodings in the place of inputs, with or without hidden layers."""
 
-    def __init__(self, data: MultimodalData, stored: Mapping[str, StoredEncoding]) -> None:
+    def __init__(self, data: MultimodalData, stored: Mapping[str, StoredEncoding], with_stages: bool = True) -> None:
         super().__init__(data.root, data.seed, data.batch_size)
-        self.data, self.stored = data, stored
+        self.data, self.stored, self.with_stages = data, stored, with_stages
         # Set up already, so that `setup` has nothing to do.
         self.parts, self.fingerprint, self.ranks, self.augments = data.parts, data.fingerprint, data.ranks, False
 
@@ -157,7 +160,7 @@ class EncodedData(MultimodalData):
     def batch(self, rows: Rows) -> MultimodalBatch:
         """The dataset's labels, and what is stored."""
         bare = self.data.labels(rows)
-        encoded = {name: stored.of(rows, bare.present[name]) for name, stored in self.stored.items()}
+        encoded = {name: one.of(rows, bare.present[name], self.with_stages) for name, one in self.stored.items()}
         return replace(bare, encoded=encoded)
 
     def train_order(self) -> EpochOrder:

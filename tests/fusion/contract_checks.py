@@ -13,7 +13,7 @@ from itertools import product
 from typing import Any
 
 import torch
-from lightning import Trainer
+from lightning import Callback, Trainer
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchmetrics import Metric
@@ -135,7 +135,7 @@ def logits_of(module: FusionModule, batch: MultimodalBatch) -> Tensor:
         return module.predict(batch).logits
 
 
-def quiet_trainer(epochs: int, limit_val_batches: int | None = None) -> Trainer:
+def quiet_trainer(epochs: int, limit_val_batches: int | None = None, callbacks: Sequence[Callback] = ()) -> Trainer:
     """A plain Trainer on the CPU that writes nothing."""
     return Trainer(
         max_epochs=epochs,
@@ -145,6 +145,7 @@ def quiet_trainer(epochs: int, limit_val_batches: int | None = None) -> Trainer:
         enable_progress_bar=False,
         enable_model_summary=False,
         limit_val_batches=limit_val_batches,
+        callbacks=list(callbacks),
     )
 
 
