@@ -12,7 +12,7 @@ from fusionbench.plan.names import track_label
 from fusionbench.plan.suite import MATCHED_PARAMETERS
 from fusionbench.plan.tracks import FACTOR, solves_own
 from fusionbench.report.latency import ENOUGH_CALLS, ENOUGH_SECONDS
-from fusionbench.report.notes import BAD, limit
+from fusionbench.report.notes import BAD, has_nothing_to_train, limit
 from fusionbench.report.numbers import significant
 from fusionbench.report.pretrained import pretrained
 from fusionbench.report.tables import Table
@@ -81,11 +81,19 @@ def _power(table: Table) -> Iterator[str]:
 
 
 def _counts(table: Table) -> Iterator[str]:
-    states = Counter(outcome.state for row in table.rows for outcome in row.outcomes)
-    planned = sum(states.values())
+    apart = [row for row in table.rows if has_nothing_to_train(row)]
+    if apart:
+        act = "act" if len(apart) > 1 else "acts"
+        names = ", ".join(row.strategy for row in apart)
+        yield (
+            f"{len(apart)} of {len(table.rows)} strategies {act} on the training of encoders, which are frozen here: "
+            f"not run ({names})."
+        )
+    states = Counter(outcome.state for row in table.rows if row not in apart for outcome in row.outcomes)
+    planned, others = sum(states.values()), " of the others" if apart else ""
     if states["done"] < planned:
         stated = ", ".join(f"{states[state]} {state}" for state in BAD if states[state])
-        yield f"Of {planned} planned runs {states['done']} are done; {stated}."
+        yield f"Of {planned} planned runs{others} {states['done']} are done; {stated}."
     if states["diverged"] + states["failed"] + states["skipped"] and states["done"]:
         yield "A row with runs that did not end well is neither bold nor on the front: its mean is that of survivors."
 

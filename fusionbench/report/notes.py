@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fusionbench.plan.tracks import head_times, is_at_limit
-from fusionbench.report.collect import Outcome, State
+from fusionbench.report.collect import Outcome, State, facts_of
 from fusionbench.report.tables import TableRow
 
 BAD: tuple[State, ...] = ("diverged", "failed", "skipped", "missing")
@@ -13,6 +13,16 @@ BAD: tuple[State, ...] = ("diverged", "failed", "skipped", "missing")
 def note(row: TableRow) -> str:
     """What a reader has to know of a row: what went wrong, what its models say of themselves, a rate at the limit."""
     return "; ".join(filter(None, (problems(row), *of_models(row), narrow_head(row), limit(row))))
+
+
+def has_nothing_to_train(row: TableRow) -> bool:
+    """Whether it was skipped since it is a way of training encoders, and here some are frozen."""
+    runs = [outcome.run for outcome in row.outcomes]
+    return (
+        facts_of(runs[0].strategy).get("trains_encoders") is True
+        and all(outcome.state == "skipped" for outcome in row.outcomes)
+        and all(any(choice.is_frozen for choice in run.encoders.values()) for run in runs)
+    )
 
 
 def of_models(row: TableRow) -> tuple[str, ...]:

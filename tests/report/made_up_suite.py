@@ -90,8 +90,8 @@ class Bench:
             self.size(run, zlib.crc32(name.encode()) % 90_000 + 1_000)
 
 
-def make(folder: Path, *strategies: str, seeds: int = 3, dataset: str = "digits") -> Bench:
-    """A bench of the named strategies on one dataset, nothing published yet."""
-    text = f"name: mine\ndatasets: [{dataset}]\nstrategies: [{', '.join(strategies)}]\nseeds: {seeds}\n"
+def make(folder: Path, *strategies: str, seeds: int = 3, dataset: str = "digits", more: str = "") -> Bench:
+    """A bench of the named strategies on one dataset, nothing published yet; `more` lines of the suite."""
+    text = f"name: mine\ndatasets: [{dataset}]\nstrategies: [{', '.join(strategies)}]\nseeds: {seeds}\n{more}\n"
     suite = suite_of(parse_source(text, "mine.yaml"))
     return Bench(suite, Store(folder / "results", suite.name))

@@ -22,7 +22,7 @@ from fusionbench.plan.source import parse_source
 from fusionbench.plan.suite import Choice
 from fusionbench.records.record import DataFacts
 from fusionbench.records.store import Store
-from fusionbench.report.captions import caption
+from fusionbench.report.captions import caption, short_caption
 from fusionbench.report.layout import columns, markdown
 from fusionbench.report.marks import MANY, is_named, marks_of
 from fusionbench.report.numbers import score
@@ -334,6 +334,48 @@ def test_the_caption_counts_what_went_wrong_and_notes_say_where(tmp_path: Path) 
     assert cells(text, "gated")["notes"] == "1 diverged (seed 1: loss is nan); 1 missing (seed 2)"
     assert cells(text, "late")["notes"] == "skipped: needs two modalities"
     assert cells(text, "late")["accuracy"] == "-"
+
+
+FROZEN = "encoders: {image: {name: small_cnn, pretrain: {epochs: 1}}}"
+GONE = "it changes the gradients that reach the encoders, and here encoders are frozen: they stay as they are"
+
+
+def test_what_trains_encoders_is_counted_apart_where_they_are_frozen(tmp_path: Path) -> None:
+    bench = make(tmp_path, "concat", "agm", "pmr", "late", more=FROZEN)
+    for run in bench.runs("concat") + bench.runs("late"):
+        bench.done(run, 0.9)
+    for run in bench.runs("agm") + bench.runs("pmr"):
+        bench.ended(run, "skipped", GONE)
+    text = markdown(one(bench))
+    assert "2 of 4 strategies act on the training of encoders, which are frozen here: not run (agm, pmr)." in text
+    assert "planned runs" not in text
+    assert "did not end well" not in text
+    assert cells(text, "agm")["notes"] == f"skipped: {GONE}"
+    assert "2 of 4 strategies act on" in " ".join(short_caption(one(bench)))
+
+
+def test_what_else_is_missing_is_counted_without_them(tmp_path: Path) -> None:
+    bench = make(tmp_path, "concat", "agm", "late", "early", more=FROZEN)
+    for run in bench.runs("concat"):
+        bench.done(run, 0.9)
+    for run in bench.runs("agm"):
+        bench.ended(run, "skipped", GONE)
+    for run in bench.runs("early"):
+        bench.ended(run, "skipped", "its one encoder reads all modalities at once")
+    text = markdown(one(bench))
+    assert "1 of 4 strategies acts on the training of encoders, which are frozen here" in text
+    assert "Of 9 planned runs of the others 3 are done; 3 skipped, 3 missing." in text
+
+
+def test_where_encoders_are_trained_nothing_is_counted_apart(tmp_path: Path) -> None:
+    bench = make(tmp_path, "concat", "agm")
+    for run in bench.runs("concat"):
+        bench.done(run, 0.9)
+    for run in bench.runs("agm"):
+        bench.ended(run, "skipped", "training ends after the first step")
+    text = markdown(one(bench))
+    assert "which are frozen here" not in text
+    assert "Of 6 planned runs 3 are done; 3 skipped." in text
 
 
 def test_a_session_that_lacks_strategies_is_counted(tmp_path: Path) -> None:
