@@ -8,8 +8,8 @@ W_m, b_m are fitted on all training rows that have the modality. W, b are fitted
 rows are drawn into `folds` parts, every class spread evenly, and the logits of a part are those of a regression on the
 others. So what each modality says is weighed by how right it is on new rows, not on those it was fitted on. All are
 solved for at once; each C is the value of `grid` with the best validation accuracy, then the lower NLL. Encoders have
-to be frozen. The training rows are those that an epoch shows, whatever their order; training ends after one epoch. Folds
-are of single rows: those that belong together, such as the reviews of a film, may be in several.
+to be frozen. The training rows are those that an epoch shows, whatever their order; training ends after one epoch.
+Folds are of single rows: those that belong together, such as the reviews of a film, may be in several.
 
 Parameters: M*(D+1)*C + (M*C+1)*C
 FLOPs: 2*M*D*C + 2*M*C*C
