@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from fusionbench.plan.suite import Budget, Choice, RunSpec
+from fusionbench.plan.tracks import LATER
 
 
 def differing(ours: RunSpec, theirs: RunSpec, own_seeds: Sequence[int], other_seeds: Sequence[int]) -> tuple[str, ...]:
@@ -31,7 +33,7 @@ def _phrases(own: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:
 def _flat(run: RunSpec) -> dict[str, Any]:
     """Field by field, a plug-in's name before its options."""
     found: dict[str, Any] = dict(_choice("dataset", run.dataset))
-    found |= _choice("track", run.track)
+    found |= _choice("track", replace(run.track, options={**LATER, **run.track.options}))
     for name, choice in run.encoders.items():
         found |= _choice(f"encoders.{name}", choice)
     return found | _budget("budget", run.budget)

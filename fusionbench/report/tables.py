@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from fusionbench.plan.load import load_suite
+from fusionbench.plan.names import track_label
 from fusionbench.plan.suite import MATCHED_PARAMETERS, Choice, Row, Suite
 from fusionbench.records.store import Store
 from fusionbench.report.admission import Admission, admission
@@ -144,7 +145,11 @@ def tables(suite: Suite, store: Store) -> Iterator[Table]:
         for track in suite.tracks:
             rows = [row for row in suite.rows if row.dataset == dataset and row.track == track]
             table = _table(suite, dataset, track, [_row(suite, row, store) for row in rows], store)
-            comparisons = (*own_comparisons(table.rows, table.metric), *_other_comparisons(suite, table, store))
+            comparisons = (
+                *own_comparisons(table.rows, table.metric),
+                *_track_comparisons(suite, table, store),
+                *_other_comparisons(suite, table, store),
+            )
             compared = replace(table, comparisons=comparisons)
             yield replace(compared, rows=tuple(_marked(compared)))
 
@@ -159,6 +164,17 @@ def _table(suite: Suite, dataset: Choice, track: Choice, rows: Sequence[TableRow
         rows, key=lambda row: (metric not in row.scores, -row.scores[metric].mean if metric in row.scores else 0)
     )
     return Table(suite.name, dataset, name, track, suite.seeds_of(track), metric, tuple(ranked), latency)
+
+
+def _track_comparisons(suite: Suite, table: Table, store: Store) -> Iterator[Comparison]:
+    """A table against those of the suite's other tracks of its kind: another target, or another width solved for."""
+    for track in suite.tracks:
+        if track.name == table.track.name and track != table.track:
+            theirs = [
+                _row(suite, row, store) for row in suite.rows if (row.dataset, row.track) == (table.dataset, track)
+            ]
+            found = other_comparison(suite.name, table.rows, theirs, table.metric, ())
+            yield replace(found, between=f"this track and {track_label(track)}", suite="")
 
 
 def _other_comparisons(suite: Suite, table: Table, store: Store) -> Iterator[Comparison]:

@@ -39,5 +39,11 @@ def test_the_track_is_named() -> None:
     assert found == ("track same_encoders, there matched_parameters",)
 
 
+def test_what_a_match_solves_for_is_named_also_where_a_key_leaves_it_out() -> None:
+    track = "tracks: [{{name: matched_parameters, options: {{target: 9000, solve: {}}}}}]"
+    own, head = run(track.format("own")), run(track.format("head"))
+    assert differing(own, head, (0,), (0,)) == ("track.solve own, there head",)
+
+
 def test_a_count_of_seeds_is_named() -> None:
     assert differing(run(), run(), range(6), range(3)) == ("seeds 6, there 3",)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from made_up_orders import MANY, bench_of, fill
 from made_up_suite import Bench, make
 from scipy.stats import kendalltau
 
+from fusionbench.plan.tracks import solves_own
 from fusionbench.report.captions import caption
 from fusionbench.report.comparisons import Comparison, own_comparisons, verdict
 from fusionbench.report.contenders import field_of
@@ -67,6 +69,37 @@ def test_tau_is_that_of_the_means_which_the_records_give(tmp_path: Path) -> None
     for comparison, (a, b) in zip(one(bench).comparisons, pairs, strict=True):
         assert comparison.agreement
         assert comparison.agreement.all.value == pytest.approx(kendalltau(a, b).statistic)
+
+
+def test_two_ways_of_matching_are_compared_over_the_rows_that_both_have(tmp_path: Path) -> None:
+    options = "learning_rates: [1e-3], target: 9"
+    tracks = (
+        f"tracks: [same_encoders, {{name: matched_parameters, options: {{{options}}}, seeds: 3}},"
+        f" {{name: matched_parameters, options: {{{options}, solve: own}}, seeds: 3}}]\n"
+    )
+    bench = bench_of(tmp_path, SUITE + tracks)
+    for run in bench.suite.runs():
+        if run.strategy.name in ("late", "concat") and solves_own(run.track):
+            bench.ended(run, "skipped", "it has no option for a width of its own")
+        else:
+            draw = [run.seed, zlib.crc32(run.strategy.name.encode()), solves_own(run.track)]
+            bench.done(run, 0.9 + 0.01 * float(np.random.default_rng(draw).normal()))
+    same, head, own = tables(bench.suite, bench.store)
+    assert not any("this track" in comparison.between for comparison in same.comparisons)
+    (ours,), (theirs,) = ([c for c in table.comparisons if "this track" in c.between] for table in (head, own))
+    assert ours.between == "this track and matched_parameters+solve=own+target=9"
+    assert theirs.between == "this track and matched_parameters+target=9"
+    shared = [name for name in MANY if name not in ("late", "concat")]
+    means = [
+        [row.scores["test/accuracy"].mean for name in shared for row in table.rows if row.strategy == name]
+        for table in (head, own)
+    ]
+    for found in (ours, theirs):
+        assert found.agreement
+        assert found.agreement.strategies == len(shared)
+        assert found.agreement.all.value == pytest.approx(kendalltau(*means).statistic)
+        assert found.agreement.all.low < found.agreement.all.value < found.agreement.all.high
+    assert "| this track and matched\\_parameters+target=9 | 6 | " in order_page(own)
 
 
 def test_where_the_order_holds_the_page_says_so_and_the_best_is_bold(tmp_path: Path) -> None:
