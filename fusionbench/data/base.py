@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Sized
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from lightning import LightningDataModule
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from fusionbench.core.batch import MultimodalBatch
 from fusionbench.core.errors import UserError
@@ -21,7 +21,7 @@ from fusionbench.core.ranks import ALONE, Ranks
 from fusionbench.core.sources import own_source
 from fusionbench.core.task import TaskSpec
 from fusionbench.data.checks import refuse_arrays, refuse_batches, refuse_names, refuse_rows, refuse_task, stated_view
-from fusionbench.data.orders import EpochOrder, InOrder
+from fusionbench.data.orders import Batches, EpochOrder, InOrder
 from fusionbench.data.splits import Rows, Split
 from fusionbench.data.store import Array, data_root, not_finite, open_arrays, prepared, read_manifest
 
@@ -204,7 +204,7 @@ class MultimodalData(LightningDataModule):
         """Shuffled anew every epoch from (seed, epoch)."""
         self._take_ranks()
         order = self.train_order()
-        batches = _Batches(order, partial(self._training_batch, order))
+        batches = Batches(order, partial(self._training_batch, order))
         # batch_size=None: the sampler gives whole batches of rows, so no worker processes and no collating.
         return DataLoader(batches, batch_size=None, sampler=order)
 
@@ -225,7 +225,7 @@ class MultimodalData(LightningDataModule):
     def _loader(self, rows: Rows) -> DataLoader[MultimodalBatch]:
         self._take_ranks()
         order = InOrder(rows[self.ranks.span(len(rows))])
-        return DataLoader(_Batches(order, self.batch), batch_size=None, sampler=order)
+        return DataLoader(Batches(order, self.batch), batch_size=None, sampler=order)
 
     def _training_batch(self, order: EpochOrder, rows: Rows) -> MultimodalBatch:
         batch = self.train_batch(rows, order.epoch) if self.augments else self.batch(rows)
@@ -237,17 +237,3 @@ class MultimodalData(LightningDataModule):
         found = getattr(self, "trainer", None)
         if found is not None and found.world_size > 1 and self.ranks.world_size == 1:
             self.share_out(Ranks(found.global_rank, found.world_size))
-
-
-class _Batches(Dataset[MultimodalBatch], Sized):
-    """A dataset of whole batches, by their rows as an order gives them, or by number."""
-
-    def __init__(self, order: EpochOrder | InOrder, read: Callable[[Rows], MultimodalBatch]) -> None:
-        self.order, self.read = order, read
-
-    def __getitem__(self, rows: Any) -> MultimodalBatch:
-        # Lightning's overfit_batches asks for the first ones by number.
-        return self.read(list(self.order)[rows] if isinstance(rows, int) else cast(Rows, rows))
-
-    def __len__(self) -> int:
-        return len(self.order)

@@ -7,11 +7,13 @@ put samplers of its own in their place.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sized
+from typing import Any, cast
 
 import numpy as np
-from torch.utils.data import DistributedSampler
+from torch.utils.data import Dataset, DistributedSampler
 
+from fusionbench.core.batch import MultimodalBatch
 from fusionbench.data.splits import Rows
 
 EVALUATION_BATCH = 512
@@ -52,3 +54,17 @@ class InOrder(DistributedSampler[Rows]):
     def __iter__(self) -> Iterator[Rows]:
         for start in range(0, len(self.rows), self.batch_size):
             yield self.rows[start : start + self.batch_size]
+
+
+class Batches(Dataset[MultimodalBatch], Sized):
+    """A dataset of whole batches, by their rows as an order gives them, or by number."""
+
+    def __init__(self, order: EpochOrder | InOrder, read: Callable[[Rows], MultimodalBatch]) -> None:
+        self.order, self.read = order, read
+
+    def __getitem__(self, rows: Any) -> MultimodalBatch:
+        # Lightning's overfit_batches asks for the first ones by number.
+        return self.read(list(self.order)[rows] if isinstance(rows, int) else cast(Rows, rows))
+
+    def __len__(self) -> int:
+        return len(self.order)

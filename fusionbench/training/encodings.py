@@ -94,10 +94,10 @@ def write_encoding(
         done = 0
         for piece in pieces_of(encoder, modality, data, rows):
             lengths.append(piece.pop("lengths"))
+            if not arrays:  # Their widths are known from the first of them on.
+                made = {name: GrowingArray(folder / f"{name}.npy", x.dtype, x.shape[1:]) for name, x in piece.items()}
+                arrays = {name: open_files.enter_context(array) for name, array in made.items()}
             for name, values in piece.items():
-                if name not in arrays:
-                    growing = GrowingArray(folder / f"{name}.npy", values.dtype, values.shape[1:])
-                    arrays[name] = open_files.enter_context(growing)
                 arrays[name].append(values)
             done += len(piece["rows"])
             tell(done, {})
