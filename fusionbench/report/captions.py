@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from fusionbench.core.catalogue import describe
 from fusionbench.core.errors import UserError
@@ -12,14 +12,19 @@ from fusionbench.plan.names import track_label
 from fusionbench.plan.suite import MATCHED_PARAMETERS
 from fusionbench.plan.tracks import FACTOR, solves_own
 from fusionbench.report.latency import ENOUGH_CALLS, ENOUGH_SECONDS
-from fusionbench.report.notes import BAD, has_nothing_to_train, limit
+from fusionbench.report.notes import BAD, has_nothing_frozen, has_nothing_to_train, limit
 from fusionbench.report.numbers import significant
 from fusionbench.report.pretrained import pretrained
-from fusionbench.report.tables import Table
+from fusionbench.report.tables import Table, TableRow
 from fusionbench.report.titles import title
 from fusionbench.stats.summary import EXPLORATORY_BELOW, standing
 
 PARTS = ("train", "validation", "test")
+APART: tuple[tuple[Callable[[TableRow], bool], str, str], ...] = (
+    (has_nothing_to_train, "acts act", "on the training of encoders, which are frozen here"),
+    (has_nothing_frozen, "is are", "solved for on encodings that stay, and encoders are trained here"),
+)
+"""Rows that are counted apart from those that did not end well, and why; the verb for one of them, and for several."""
 
 
 def caption(table: Table) -> tuple[str, ...]:
@@ -81,14 +86,14 @@ def _power(table: Table) -> Iterator[str]:
 
 
 def _counts(table: Table) -> Iterator[str]:
-    apart = [row for row in table.rows if has_nothing_to_train(row)]
-    if apart:
-        act = "act" if len(apart) > 1 else "acts"
-        names = ", ".join(row.strategy for row in apart)
-        yield (
-            f"{len(apart)} of {len(table.rows)} strategies {act} on the training of encoders, which are frozen here: "
-            f"not run ({names})."
-        )
+    apart = []
+    for belongs, verb, why in APART:
+        found = [row for row in table.rows if belongs(row)]
+        names = ", ".join(row.strategy for row in found)
+        if found:
+            does = verb.split()[len(found) > 1]
+            yield f"{len(found)} of {len(table.rows)} strategies {does} {why}: not run ({names})."
+        apart += found
     states = Counter(outcome.state for row in table.rows if row not in apart for outcome in row.outcomes)
     planned, others = sum(states.values()), " of the others" if apart else ""
     if states["done"] < planned:

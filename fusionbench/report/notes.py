@@ -25,6 +25,16 @@ def has_nothing_to_train(row: TableRow) -> bool:
     )
 
 
+def has_nothing_frozen(row: TableRow) -> bool:
+    """Whether it was skipped since it is solved for on encodings that stay, and here some encoder is trained."""
+    runs = [outcome.run for outcome in row.outcomes]
+    return (
+        facts_of(runs[0].strategy).get("fitted") is True
+        and all(outcome.state == "skipped" for outcome in row.outcomes)
+        and not any(run.is_frozen for run in runs)
+    )
+
+
 def of_models(row: TableRow) -> tuple[str, ...]:
     """What the models of its done runs say of themselves, each sentence once."""
     return tuple(dict.fromkeys(text for o in row.outcomes if o.scores and o.record for text in o.record.notes))

@@ -354,6 +354,19 @@ def test_what_trains_encoders_is_counted_apart_where_they_are_frozen(tmp_path: P
     assert "2 of 4 strategies act on" in " ".join(short_caption(one(bench)))
 
 
+def test_what_is_solved_for_is_counted_apart_where_encoders_are_trained(tmp_path: Path) -> None:
+    for encoders, expected in (("", True), (FROZEN, False)):
+        bench = make(tmp_path / str(expected), "concat", "logistic_regression", "stacking", more=encoders)
+        for run in bench.runs("concat"):
+            bench.done(run, 0.9)
+        for run in bench.runs("logistic_regression") + bench.runs("stacking"):
+            bench.ended(run, "skipped", "here the encoders of left, right learn")
+        words = "2 of 3 strategies are solved for on encodings that stay, and encoders are trained here: not run"
+        text = markdown(one(bench))
+        assert (f"{words} (logistic_regression, stacking)." in text) == expected
+        assert ("Of 9 planned runs 3 are done; 6 skipped." in text) != expected
+
+
 def test_what_else_is_missing_is_counted_without_them(tmp_path: Path) -> None:
     bench = make(tmp_path, "concat", "agm", "late", "early", more=FROZEN)
     for run in bench.runs("concat"):
