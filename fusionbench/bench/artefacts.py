@@ -21,17 +21,20 @@ from torch import Tensor
 
 from fusionbench.bench.build import dataset_of, seeded
 from fusionbench.bench.jobs import Message, PretrainJob, Report
+from fusionbench.bench.trunks import Trunks, all_rows
 from fusionbench.core.canonical import canonical_json, short_key
 from fusionbench.core.errors import Diverged, UserError
 from fusionbench.core.files import write_over
 from fusionbench.core.locks import locked
 from fusionbench.data.base import MultimodalData
+from fusionbench.encoders.base import Encoder
 from fusionbench.fusion.base import FusionModule
 from fusionbench.plan.names import slug
 from fusionbench.plan.suite import Choice, RunSpec
 from fusionbench.records.record import RESULTS_VERSION
 from fusionbench.training.fit import OnEpoch
 from fusionbench.training.pretrain import pretrain
+from fusionbench.training.trunks import StoredTrunk
 
 FOLDER = "pretrained"
 FORM = 2
@@ -67,19 +70,34 @@ def pretrain_one(job: PretrainJob, report: Report) -> Message:
     total = choice.pretrain.epochs if choice.pretrain else 0
     data = dataset_of(job.run, job.place.data)
     data.setup()
+    rows = len(all_rows(data))
+    trunks = Trunks(lambda done, _: report.progress(done, rows, f"{job.modality}, its trunk"))
     found = artefact(
-        job.run, job.modality, data, job.place.data, lambda epoch, _: report.progress(epoch, total, job.modality)
+        job.run,
+        job.modality,
+        data,
+        job.place.data,
+        lambda epoch, _: report.progress(epoch, total, job.modality),
+        trunks if job.place.stored_encodings else None,
     )
     if not found.made:
         return Message("finished", "there already")
-    facts = {"score": found.scores[f"validation/{found.metric}"], "seconds": time.perf_counter() - started}
+    score, seconds = found.scores[f"validation/{found.metric}"], time.perf_counter() - started
+    facts = {"score": score, "seconds": seconds, "trunks": trunks.folders}
     return Message("finished", f"validation {found.metric}", facts=facts)
 
 
 def load_pretrained(
-    module: FusionModule, run: RunSpec, data: MultimodalData, root: Path | None
+    module: FusionModule, run: RunSpec, data: MultimodalData, root: Path | None, trunks: Trunks | None = None
 ) -> dict[str, dict[str, Any]]:
     """Put the weights of encoders that are trained beforehand into a model; what is not there yet is made.
+
+    Args:
+        module: the run's.
+        run: whose encoders they are.
+        data: the run's, set up.
+        root: the data folder that was asked for; None: the default one.
+        trunks: opens what trunks of encoders give; None: they run live.
 
     Returns:
         By modality, what a record says of its encoder.
@@ -87,14 +105,19 @@ def load_pretrained(
     Raises:
         UserError: a file is damaged, or pretraining diverged.
     """
-    found = {name: artefact(run, name, data, root) for name in run.pretrained if name in module.encoders}
+    found = {name: artefact(run, name, data, root, trunks=trunks) for name in run.pretrained if name in module.encoders}
     for name, one in found.items():
         module.encoders[name].load_state_dict(one.weights)
     return {name: one.facts(run.encoders[name]) for name, one in found.items()}
 
 
 def artefact(
-    run: RunSpec, modality: str, data: MultimodalData, root: Path | None, on_epoch: OnEpoch = lambda *_: None
+    run: RunSpec,
+    modality: str,
+    data: MultimodalData,
+    root: Path | None,
+    on_epoch: OnEpoch = lambda *_: None,
+    trunks: Trunks | None = None,
 ) -> Artefact:
     """The weights of one encoder of a run, made if they are not there; two processes do not make them twice.
 
@@ -104,6 +127,7 @@ def artefact(
         data: the run's data, set up.
         root: the data folder that was asked for; None: the default one.
         on_epoch: told of every epoch of training.
+        trunks: opens what the encoder's trunk gives, if it has one; None: it runs live.
 
     Raises:
         UserError: the file is damaged, or pretraining diverged.
@@ -116,7 +140,7 @@ def artefact(
     with locked(f"{path}.lock"):
         if path.exists():
             return _read(path, made=False)
-        _make(path, run, modality, root, on_epoch, facts)
+        _make(path, run, modality, root, on_epoch, trunks, facts)
     return _read(path, made=True)
 
 
@@ -141,15 +165,20 @@ def _make(
     modality: str,
     root: Path | None,
     on_epoch: OnEpoch,
+    trunks: Trunks | None,
     facts: dict[str, Any],
 ) -> None:
     choice = run.encoders[modality]
     assert choice.pretrain is not None
     data = dataset_of(replace(run, budget=choice.pretrain), root)  # Its own batch size.
     data.setup()
+
+    def trunk_of(encoder: Encoder) -> StoredTrunk | None:
+        return trunks.of(run, modality, encoder, data) if trunks else None
+
     try:
         with seeded(run.seed, f"pretrain/{modality}"):
-            found = pretrain(choice, modality, data, run.seed, on_epoch)
+            found = pretrain(choice, modality, data, run.seed, on_epoch, trunk_of)
     except Diverged as error:
         raise UserError(
             f"pretraining of '{modality}' ({choice.name}) diverged: {error}; lower the learning_rate under its pretrain"

@@ -24,12 +24,12 @@ from torch import Tensor, nn
 from fusionbench.bench.artefacts import load_pretrained
 from fusionbench.bench.build import Unsuitable, build, setting_for, training_data
 from fusionbench.bench.jobs import EncodeJob, Message, Place, Report
+from fusionbench.bench.trunks import FOLDER, Trunks, all_rows, opened
 from fusionbench.core.canonical import canonical_json
 from fusionbench.core.errors import UserError
-from fusionbench.core.locks import locked
 from fusionbench.data.base import MultimodalData
 from fusionbench.data.splits import Rows
-from fusionbench.data.store import MANIFEST, existing, open_arrays, prepared
+from fusionbench.data.store import existing, prepared
 from fusionbench.encoders.base import Encoder
 from fusionbench.fusion.base import FusionModule
 from fusionbench.plan.names import slug
@@ -37,8 +37,8 @@ from fusionbench.plan.suite import Choice, RunSpec
 from fusionbench.records.record import RESULTS_VERSION
 from fusionbench.training.encodings import EncodedData, StoredEncoding, pieces_of, rows_of, write_encoding
 from fusionbench.training.fit import OnEpoch
+from fusionbench.training.trunks import BehindTrunk, trunk_pieces
 
-FOLDER = "encodings"
 SAMPLES = 64
 """So many are encoded to say how much room all of them take."""
 
@@ -47,12 +47,13 @@ def encode_one(job: EncodeJob, report: Report) -> Message:
     """One modality of a seed encoded, unless it is there already; the message says where, and how large it is."""
     started = time.perf_counter()
     data = training_data(job.run, job.place.data)
-    encoder = _encoder(job.run, job.modality, data, job.place.data)
-    total = len(rows_of(data))
+    whole, total = len(all_rows(data)), len(rows_of(data))
+    trunks = Trunks(lambda done, _: report.progress(done, whole, f"{job.modality}, its trunk"))
+    encoder = _encoder(job.run, job.modality, data, job.place.data, trunks)
     folder, made = _stored(
-        job.run, job.modality, encoder, data, lambda done, _: report.progress(done, total, job.modality)
+        job.run, job.modality, encoder, data, trunks, lambda done, _: report.progress(done, total, job.modality)
     )
-    facts = {"path": str(folder)}
+    facts = {"path": str(folder), "trunks": trunks.folders}
     if not made:
         return Message("finished", "there already", facts=facts)
     size, seconds = as_size(size_of(folder)), time.perf_counter() - started
@@ -73,8 +74,8 @@ def encoded_data(run: RunSpec, module: FusionModule, data: MultimodalData) -> Mu
     stored = {}
     for name, encoder in module.encoders.items():
         assert isinstance(encoder, Encoder)
-        stored[name] = _opened(run, name, encoder, data)
-    return EncodedData(data, stored, module.reads_stages)
+        stored[name] = _opened(run, name, encoder, data, with_stages=module.reads_stages)
+    return EncodedData(data, stored)
 
 
 def size_told(runs: Iterable[RunSpec], data: MultimodalData, place: Place, seeds: int) -> str:
@@ -92,11 +93,14 @@ def size_told(runs: Iterable[RunSpec], data: MultimodalData, place: Place, seeds
     several = {(slug("dataset", run.dataset), name): run for run in runs if place.stores(run) for name in run.encoders}
     if not several:
         return ""
-    need = seeds * sum(_estimate(run, name, data) for (_, name), run in several.items())
+    sizes = [_estimate(run, name, data) for (_, name), run in several.items()]
+    need = sum(seeds * own + trunk for own, trunk in sizes)
     folder = data.root / FOLDER
     there = sum(size_of(path) for of, name in several for path in folder.glob(f"{of}-{name}-*"))
     names = ", ".join(name for _, name in several)
     what = f"encodings of {names} ({seeds} seed{'s' if seeds > 1 else ''} at a time)"
+    if any(trunk for _, trunk in sizes):
+        what += " and what frozen networks give"
     free = shutil.disk_usage(existing(folder)).free
     if need > free + there:
         raise UserError(
@@ -120,47 +124,55 @@ def as_size(count: int) -> str:
     return f"{value:.1f} {unit}" if unit != "B" else f"{count} B"
 
 
-def _encoder(run: RunSpec, modality: str, data: MultimodalData, root: Path | None) -> Encoder:
+def _encoder(run: RunSpec, modality: str, data: MultimodalData, root: Path | None, trunks: Trunks) -> Encoder:
     """The encoder of a run alone, with its weights, on the device that computes fastest."""
     alone = Choice("unimodal", {"modality": modality})
     module = build(replace(run, strategy=alone), setting_for(replace(run, strategy=alone), data.task))
-    load_pretrained(module, run, data, root)
+    load_pretrained(module, run, data, root, trunks)
     encoder = module.encoders[modality]
     assert isinstance(encoder, Encoder)
     return encoder.to("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def _estimate(run: RunSpec, modality: str, data: MultimodalData) -> int:
-    """Bytes of all rows, from some of them through an untrained encoder."""
+def _estimate(run: RunSpec, modality: str, data: MultimodalData) -> tuple[int, int]:
+    """Bytes of a seed's encodings and of what a trunk gives, of all rows: from some, through an untrained encoder."""
     alone = replace(run, strategy=Choice("unimodal", {"modality": modality}))
     with suppress(Unsuitable):
         encoder = build(alone, setting_for(alone, data.task)).encoders[modality]
         assert isinstance(encoder, Encoder)
         rows = rows_of(data)
-        some = rows[np.linspace(0, len(rows) - 1, min(SAMPLES, len(rows)), dtype=np.int64)]
-        pieces = pieces_of(encoder, modality, data, np.unique(some))
-        return sum(array.nbytes for piece in pieces for array in piece.values()) * len(rows) // len(some)
-    return 0
+        some = np.unique(rows[np.linspace(0, len(rows) - 1, min(SAMPLES, len(rows)), dtype=np.int64)])
+        several = [pieces_of(encoder, modality, data, some)]
+        if encoder.frozen_trunk() is not None:
+            several.append(trunk_pieces(encoder, modality, data, some))
+        sizes = [sum(array.nbytes for piece in pieces for array in piece.values()) for pieces in several]
+        own, trunk, *_ = (size * len(rows) // len(some) for size in (*sizes, 0))
+        return own, trunk
+    return 0, 0
 
 
-def _opened(run: RunSpec, modality: str, encoder: Encoder, data: MultimodalData) -> StoredEncoding:
-    while True:
-        folder, _ = _stored(run, modality, encoder, data, lambda *_: None)
-        # Under its lock: another runner may be done with it and remove it. What is mapped by then stays.
-        with locked(f"{folder}.lock"):
-            if (folder / MANIFEST).exists():
-                return StoredEncoding(open_arrays(folder))
+def _opened(
+    run: RunSpec, modality: str, encoder: Encoder, data: MultimodalData, *, with_stages: bool
+) -> StoredEncoding:
+    _, arrays = opened(lambda: _stored(run, modality, encoder, data, Trunks())[0])
+    return StoredEncoding(arrays, with_stages=with_stages)
 
 
-def _stored(run: RunSpec, modality: str, encoder: Encoder, data: MultimodalData, tell: OnEpoch) -> tuple[Path, bool]:
-    """The folder of the encodings, and whether they were made just now."""
+def _stored(
+    run: RunSpec, modality: str, encoder: Encoder, data: MultimodalData, trunks: Trunks, tell: OnEpoch = lambda *_: None
+) -> tuple[Path, bool]:
+    """The folder of the encodings, and whether they were made just now: of what the trunk gives, where there is one."""
     rows = rows_of(data)
     facts = _facts(run, modality, encoder, data, rows)
     made: list[Path] = []
 
     def convert(folder: Path) -> None:
         made.append(folder)
-        write_encoding(folder, encoder, modality, data, rows, tell)
+        trunk = trunks.of(run, modality, encoder, data)
+        if trunk is None:
+            write_encoding(folder, encoder, modality, data, rows, tell)
+        else:
+            write_encoding(folder, BehindTrunk(encoder), modality, EncodedData(data, {modality: trunk}), rows, tell)
 
     name = f"{slug('dataset', run.dataset)}-{modality}"
     return prepared(data.root, name, facts, None, convert, FOLDER), bool(made)

@@ -16,6 +16,7 @@ from fusionbench.bench.build import Unsuitable, build, data_facts, fixed_for, se
 from fusionbench.bench.encodings import encoded_data
 from fusionbench.bench.jobs import Message, Report, TrainJob
 from fusionbench.bench.session import store_measures
+from fusionbench.bench.trunks import Trunks
 from fusionbench.bench.tuning import Chosen, chosen_learning_rate
 from fusionbench.core.errors import Diverged, Interrupted, UserError, reason_of
 from fusionbench.core.ranks import ALONE, Ranks
@@ -70,7 +71,7 @@ def _trained(job: TrainJob, report: Report, store: Store, started: datetime, ran
     chosen = chosen_learning_rate(run, store)
     optimiser = replace(fixed.setting.optimiser, learning_rate=chosen.learning_rate)
     module = build(run, replace(fixed.setting, optimiser=optimiser))
-    pretrained = load_pretrained(module, run, data, job.place.data)
+    pretrained = load_pretrained(module, run, data, job.place.data, Trunks() if job.place.stored_encodings else None)
     if ranks.world_size > 1 and not can_be_shared(module):
         if not ranks.is_first:
             return _ended(job, "done", "", started)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fusionbench.bench.jobs import EncodeJob, Place
+from fusionbench.bench.jobs import EncodeJob, Message, Place
 from fusionbench.core.canonical import canonical_json
 from fusionbench.data.store import remove
 from fusionbench.engines.job_files import JobFiles
@@ -25,6 +25,8 @@ class Encodings:
     """Whether they stay."""
     folders: set[Path] = field(default_factory=set)
     """What was made or found for runs, and not forgotten yet."""
+    trunks: set[Path] = field(default_factory=set)
+    """What frozen networks give, which all seeds have in common."""
 
     def make(self, runs: Iterable[RunSpec]) -> None:
         """All that runs read, where it is not there.
@@ -32,8 +34,14 @@ class Encodings:
         Raises:
             UserError: the disk is full, or a file is damaged.
         """
-        done = self.pool.run(self.jobs(runs), self.files)
-        self.folders.update(Path(message.facts["path"]) for _, message in done)
+        for _, message in self.pool.run(self.jobs(runs), self.files):
+            self.note(message)
+
+    def note(self, message: Message) -> None:
+        """Remember what a job that is done has made or found."""
+        if "path" in message.facts:
+            self.folders.add(Path(message.facts["path"]))
+        self.trunks.update(Path(folder) for folder in message.facts.get("trunks", ()))
 
     def jobs(self, runs: Iterable[RunSpec]) -> list[EncodeJob]:
         """One per modality that several runs share."""
@@ -42,10 +50,17 @@ class Encodings:
         return list(named.values())
 
     def forget(self) -> None:
-        """Remove them; another runner that still reads them keeps what it has opened, and makes the rest again."""
-        for folder in self.folders if not self.keep else ():
+        """Remove those of a seed; another runner that reads them keeps what it has opened, and makes the rest again."""
+        self._remove(self.folders)
+
+    def forget_trunks(self) -> None:
+        """Remove what frozen networks give: no seed is left that needs it."""
+        self._remove(self.trunks)
+
+    def _remove(self, folders: set[Path]) -> None:
+        for folder in folders if not self.keep else ():
             remove(folder)
-        self.folders.clear()
+        folders.clear()
 
 
 def shared_encoder(run: RunSpec, modality: str) -> str:

@@ -82,6 +82,7 @@ class Runner:
                     self._ready_encoders(several)
                     self.pool.run([self.training(run) for run in several], files)
                     self.encodings.forget()
+                self.encodings.forget_trunks()
                 self.pool.run([MeasureJob(self.place, run, self.suite.measures) for run in unmeasured], files)
             finally:
                 self.store.sweep()  # Of workers that were ended in the middle of writing.
@@ -124,7 +125,8 @@ class Runner:
 
     def _ready_encoders(self, runs: Sequence[RunSpec]) -> None:
         """Encoders trained beforehand, and what frozen ones give stored: seed by seed, so that first runs come soon."""
-        self.pool.run(self.pretraining(runs), JobFiles(self.store))
+        for _, message in self.pool.run(self.pretraining(runs), JobFiles(self.store)):
+            self.encodings.note(message)
         self.encodings.make(runs)
 
     def prepare(self, runs: Iterable[RunSpec], *, all_seeds: bool = False) -> None:

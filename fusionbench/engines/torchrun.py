@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from functools import partial
 from itertools import count
-from pathlib import Path
 
 import torch
 from torch.distributed import DistNetworkError
@@ -69,6 +68,7 @@ class TorchrunProcess:
                 problem = next(filter(None, (self._done(run, again) for run in several)), "")  # Up to the first.
             if not problem:
                 self.runner.encodings.forget()
+                self.runner.encodings.forget_trunks()
             return problem
         except (Interrupted, DistNetworkError):
             return "another process of the group, or torchrun, is gone"
@@ -107,11 +107,13 @@ class TorchrunProcess:
                 self.watcher.ended(job, message)
             for first in self.runner.pretraining(runs):
                 self.watcher.started(first)
-                self.watcher.ended(first, pretrain_one(first, _Told(first, self.watcher, self.claims, self.store)))
+                message = pretrain_one(first, _Told(first, self.watcher, self.claims, self.store))
+                self.runner.encodings.note(message)
+                self.watcher.ended(first, message)
             for one in self.runner.encodings.jobs(runs):
                 self.watcher.started(one)
                 message = encode_one(one, _Told(one, self.watcher, self.claims, self.store))
-                self.runner.encodings.folders.add(Path(message.facts["path"]))
+                self.runner.encodings.note(message)
                 self.watcher.ended(one, message)
             self.store.set(ready, "")
         self._word(ready)

@@ -17,12 +17,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from fusionbench.core.batch import Encoded, MultimodalBatch
 from fusionbench.core.task import TaskSpec
@@ -32,7 +32,6 @@ from fusionbench.data.orders import EpochOrder, InOrder
 from fusionbench.data.ragged import padded
 from fusionbench.data.splits import Rows
 from fusionbench.data.store import Array
-from fusionbench.encoders.base import Encoder
 from fusionbench.fusion._stages import given, level_vectors, without_absent
 from fusionbench.training.fit import OnEpoch
 
@@ -47,11 +46,11 @@ def rows_of(data: MultimodalData) -> Rows:
 
 
 @torch.inference_mode()
-def pieces_of(encoder: Encoder, modality: str, data: MultimodalData, rows: Rows) -> Iterator[dict[str, Array]]:
+def pieces_of(encoder: nn.Module, modality: str, data: MultimodalData, rows: Rows) -> Iterator[dict[str, Array]]:
     """What is stored of rows, some at a time, by array; `lengths` (k,) in the place of `offsets`.
 
     Args:
-        encoder: it is put into eval mode.
+        encoder: any of `encoders`, or the map of one behind its trunk; it is put into eval mode.
         modality: which of the data's it reads.
         data: set up; rows are seen as validation rows are.
         rows: (n,), in rising order.
@@ -61,9 +60,8 @@ def pieces_of(encoder: Encoder, modality: str, data: MultimodalData, rows: Rows)
     for some in InOrder(rows, BATCH):
         encoded = without_absent(encoder(*given(modality, data.batch(some).to(device))))
         stages = level_vectors(encoded, len(encoded.stages)) if encoded.stages else []
-        place = torch.arange(1, encoded.mask.shape[1] + 1, device=device)
-        lengths = (place * encoded.mask).amax(1)  # (k,): up to the last real step
-        inside = place <= lengths[:, None]
+        lengths = lengths_of(encoded.mask)
+        inside = torch.arange(encoded.mask.shape[1], device=device) < lengths[:, None]
         found = {
             "rows": torch.from_numpy(some),
             "pooled": encoded.pooled,
@@ -72,11 +70,11 @@ def pieces_of(encoder: Encoder, modality: str, data: MultimodalData, rows: Rows)
             "lengths": lengths,
             **{f"stage{number}": vector for number, vector in enumerate(stages)},
         }
-        yield {name: _plain(tensor) for name, tensor in found.items()}
+        yield {name: plain(tensor) for name, tensor in found.items()}
 
 
 def write_encoding(
-    folder: Path, encoder: Encoder, modality: str, data: MultimodalData, rows: Rows, tell: OnEpoch
+    folder: Path, encoder: nn.Module, modality: str, data: MultimodalData, rows: Rows, tell: OnEpoch
 ) -> None:
     """Encode rows into the arrays of a folder.
 
@@ -88,12 +86,23 @@ def write_encoding(
         rows: (n,), in rising order.
         tell: told how many of them are done, batch by batch.
     """
+    write_pieces(folder, pieces_of(encoder, modality, data, rows), tell)
+
+
+def write_pieces(folder: Path, pieces: Iterator[dict[str, Array]], tell: OnEpoch) -> None:
+    """Write the arrays of pieces one behind the other; of `lengths`, if there are any, the `offsets`.
+
+    Args:
+        folder: there, and empty.
+        pieces: by array, the values of some rows; `rows` are among them.
+        tell: told how many rows are done, piece by piece.
+    """
     lengths: list[Array] = []
+    done = 0
     with ExitStack() as open_files:
         arrays: dict[str, GrowingArray] = {}
-        done = 0
-        for piece in pieces_of(encoder, modality, data, rows):
-            lengths.append(piece.pop("lengths"))
+        for piece in pieces:
+            lengths += [piece.pop("lengths")] if "lengths" in piece else []
             if not arrays:  # Their widths are known from the first of them on.
                 made = {name: GrowingArray(folder / f"{name}.npy", x.dtype, x.shape[1:]) for name, x in piece.items()}
                 arrays = {name: open_files.enter_context(array) for name, array in made.items()}
@@ -101,51 +110,94 @@ def write_encoding(
                 arrays[name].append(values)
             done += len(piece["rows"])
             tell(done, {})
-    with GrowingArray(folder / "offsets.npy", np.int64) as offsets:
-        offsets.append(np.cumsum([0, *np.concatenate(lengths)], dtype=np.int64))
+    if lengths:
+        with GrowingArray(folder / "offsets.npy", np.int64) as offsets:
+            offsets.append(np.cumsum([0, *np.concatenate(lengths)], dtype=np.int64))
+
+
+class StoredSteps:
+    """Steps of rows on the disk, read batch by batch.
+
+    Args:
+        steps: (S, X), one row's after the other's.
+        mask: bool (S,): which of them are real.
+        offsets: (n + 1,): where each row's begin and end.
+    """
+
+    def __init__(self, steps: Array, mask: Array, offsets: Array) -> None:
+        self.steps, self.mask, self.offsets = np.asarray(steps), np.asarray(mask), np.asarray(offsets)
+        counts = np.diff(self.offsets)
+        if len(counts) and counts[0] and (counts == counts[0]).all():
+            # All of one length: rows are taken whole.
+            self.steps = self.steps.reshape(len(counts), counts[0], -1)
+            self.mask = self.mask.reshape(len(counts), counts[0])
+
+    def of(self, at: Rows) -> tuple[Tensor, Tensor]:
+        """Steps (B, T, X), zeros behind a row's last one, and which are real, bool (B, T).
+
+        Args:
+            at: (B,), places among the n rows, in any order.
+        """
+        if self.steps.ndim == 3:
+            steps, mask = self.steps[at], self.mask[at]
+        else:
+            first, counts = self.offsets[at], self.offsets[at + 1] - self.offsets[at]
+            steps, _ = padded(self.steps, first, counts)
+            mask, _ = padded(self.mask, first, counts)
+        return torch.from_numpy(steps), torch.from_numpy(mask)
 
 
 class StoredEncoding:
-    """One modality's encodings on the disk, read batch by batch."""
+    """One modality's encodings on the disk, read batch by batch.
 
-    def __init__(self, arrays: Mapping[str, Array]) -> None:
-        plain = {name: np.asarray(array) for name, array in arrays.items()}
-        self.rows, self.pooled, self.offsets = plain["rows"], plain["pooled"], plain["offsets"]
-        self.tokens, self.mask = plain["tokens"], plain["mask"]
-        self.stages = [plain[f"stage{number}"] for number in range(sum(name.startswith("stage") for name in plain))]
-        steps = np.diff(self.offsets)
-        if len(steps) and steps[0] and (steps == steps[0]).all():
-            # All of one length: rows are taken whole.
-            self.tokens = self.tokens.reshape(len(steps), steps[0], -1)
-            self.mask = self.mask.reshape(len(steps), steps[0])
+    Args:
+        arrays: as they are stored.
+        with_stages: whether the hidden layers are read, which few strategies need.
+    """
 
-    def of(self, rows: Rows, present: Tensor, with_stages: bool = True) -> Encoded:
+    def __init__(self, arrays: Mapping[str, Array], *, with_stages: bool = True) -> None:
+        found = {name: np.asarray(array) for name, array in arrays.items()}
+        self.rows, self.pooled = found["rows"], found["pooled"]
+        self.tokens = StoredSteps(found["tokens"], found["mask"], found["offsets"])
+        layers = sum(name.startswith("stage") for name in found) if with_stages else 0
+        self.stages = [found[f"stage{number}"] for number in range(layers)]
+
+    def of(self, rows: Rows, present: Tensor) -> Encoded:
         """The encodings of B of the stored rows.
 
         Args:
             rows: (B,), in any order.
             present: bool (B,): the batch's own.
-            with_stages: whether to read the hidden layers, which few strategies do.
         """
         at = np.searchsorted(self.rows, rows)
-        if self.tokens.ndim == 3:
-            tokens, mask = self.tokens[at], self.mask[at]
-        else:
-            first, counts = self.offsets[at], self.offsets[at + 1] - self.offsets[at]
-            tokens, _ = padded(self.tokens, first, counts)
-            mask, _ = padded(self.mask, first, counts)
-        pooled, *stages = (
-            torch.from_numpy(array[at]) for array in (self.pooled, *(self.stages if with_stages else ()))
-        )
-        return Encoded(pooled, torch.from_numpy(tokens), torch.from_numpy(mask), present, tuple(stages))
+        tokens, mask = self.tokens.of(at)
+        pooled, *stages = (torch.from_numpy(array[at]) for array in (self.pooled, *self.stages))
+        return Encoded(pooled, tokens, mask, present, tuple(stages))
+
+    def put(self, name: str, rows: Rows, batch: MultimodalBatch) -> None:
+        """Give a batch the encodings of its rows."""
+        batch.encoded[name] = self.of(rows, batch.present[name])
+
+
+class Stored(Protocol):
+    """What is on the disk in the place of one modality's inputs."""
+
+    def put(self, name: str, rows: Rows, batch: MultimodalBatch) -> None:
+        """Give a batch what is stored of its rows.
+
+        Args:
+            name: of the modality.
+            rows: (B,), in any order.
+            batch: of these rows, without inputs.
+        """
 
 
 class EncodedData(MultimodalData):
-    """A dataset whose batches have stored encodings in the place of inputs, with or without hidden layers."""
+    """A dataset whose batches have what is stored in the place of inputs."""
 
-    def __init__(self, data: MultimodalData, stored: Mapping[str, StoredEncoding], with_stages: bool = True) -> None:
+    def __init__(self, data: MultimodalData, stored: Mapping[str, Stored]) -> None:
         super().__init__(data.root, data.seed, data.batch_size)
-        self.data, self.stored, self.with_stages = data, stored, with_stages
+        self.data, self.stored = data, stored
         # Set up already, so that `setup` has nothing to do.
         self.parts, self.fingerprint, self.ranks, self.augments = data.parts, data.fingerprint, data.ranks, False
 
@@ -159,9 +211,10 @@ class EncodedData(MultimodalData):
 
     def batch(self, rows: Rows) -> MultimodalBatch:
         """The dataset's labels, and what is stored."""
-        bare = self.data.labels(rows)
-        encoded = {name: one.of(rows, bare.present[name], self.with_stages) for name, one in self.stored.items()}
-        return replace(bare, encoded=encoded)
+        batch = replace(self.data.labels(rows), inputs={}, masks={}, encoded={})
+        for name, stored in self.stored.items():
+            stored.put(name, rows, batch)
+        return batch
 
     def train_order(self) -> EpochOrder:
         """The dataset's."""
@@ -172,6 +225,11 @@ class EncodedData(MultimodalData):
         return self.data.groups(rows)
 
 
-def _plain(tensor: Tensor) -> NDArray[Any]:
+def lengths_of(mask: Tensor) -> Tensor:
+    """(k,): up to the last real step of bool (k, T)."""
+    return (torch.arange(1, mask.shape[1] + 1, device=mask.device) * mask).amax(1)
+
+
+def plain(tensor: Tensor) -> NDArray[Any]:
     """float32, or as it is where it holds no fractions."""
     return tensor.float().cpu().numpy() if tensor.is_floating_point() else tensor.cpu().numpy()

@@ -5,14 +5,18 @@
 From raw inputs, neither modality of a synergy has a gradient to start from: each alone says nothing of the label. What
 an encoder has learned about its own modality gives fusion something to work on. And encoders that stay as they are are
 run once for all fusions.
+
+Of an encoder with a frozen trunk, the map behind that alone is trained. What the trunk gives is the same in every
+epoch, so training rows are seen as validation rows are, and may be read from what was stored of it.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from fusionbench.core.batch import MultimodalBatch
 from fusionbench.core.catalogue import load
@@ -22,9 +26,15 @@ from fusionbench.data.base import MultimodalData
 from fusionbench.data.halves import ENCODERS, keep_half
 from fusionbench.data.orders import EpochOrder
 from fusionbench.data.splits import Rows
+from fusionbench.encoders.base import Encoder
 from fusionbench.fusion.base import FusionModule, Optimiser, Setting
 from fusionbench.plan.suite import Choice
+from fusionbench.training.encodings import EncodedData
 from fusionbench.training.fit import OnEpoch, fit, validate
+from fusionbench.training.trunks import BehindTrunk, StoredTrunk
+
+TrunkOf = Callable[[Encoder], StoredTrunk | None]
+"""Opens what the trunk of an encoder gives; None: it has none, or runs live."""
 
 
 @dataclass
@@ -41,7 +51,14 @@ class Pretrained:
     """How many it was trained on."""
 
 
-def pretrain(choice: Choice, modality: str, data: MultimodalData, seed: int, on_epoch: OnEpoch) -> Pretrained:
+def pretrain(
+    choice: Choice,
+    modality: str,
+    data: MultimodalData,
+    seed: int,
+    on_epoch: OnEpoch,
+    trunk_of: TrunkOf = lambda _: None,
+) -> Pretrained:
     """Train an encoder under the budget that its choice names.
 
     Args:
@@ -51,6 +68,7 @@ def pretrain(choice: Choice, modality: str, data: MultimodalData, seed: int, on_
             what is asked for.
         seed: decides the encoder's initial weights, as in any run; other draws come from the global generators.
         on_epoch: told of every epoch.
+        trunk_of: what the trunk of the encoder, if it has one, gives of all rows; None: it runs live.
 
     Raises:
         Diverged: as `fit`.
@@ -61,25 +79,45 @@ def pretrain(choice: Choice, modality: str, data: MultimodalData, seed: int, on_
     if budget.rows == "half":
         keep_half(data, ENCODERS)
     one = OneModality(data, modality)
-    width = int(choice.options["width"])
-    optimiser = Optimiser(budget.learning_rate, budget.weight_decay)
-    encoders = {modality: replace(choice, pretrain=None)}  # Here it is not frozen.
-    setting = Setting(one.task, encoders, width, width, budget.dropout, optimiser, seed, budget.head_norm)
-    module: FusionModule = load("strategy", "unimodal")(setting, modality=modality)
-    fitted = fit(module, one, budget, on_epoch)
-    encoder: nn.Module = module.encoders[modality]
+    module = _alone(choice, one, seed)
+    encoder = module.encoders[modality]
+    assert isinstance(encoder, Encoder)
+    one.augments = encoder.frozen_trunk() is None
+    trunk = trunk_of(encoder)
+    if trunk is not None:
+        module.encoders[modality] = BehindTrunk(encoder)
+    fitted = fit(module, _through(one, trunk), budget, on_epoch)
     assert one.parts is not None
-    scores = {**_on_training_rows(module, one, choice), **fitted.validation}
+    scores = {**_on_training_rows(module, one, choice, trunk), **fitted.validation}
     return Pretrained(encoder.state_dict(), scores, one.task.metric, len(one.parts.train))
 
 
-def _on_training_rows(module: FusionModule, data: OneModality, choice: Choice) -> dict[str, float]:
+def _alone(choice: Choice, data: OneModality, seed: int) -> FusionModule:
+    """The encoder with a head, as it starts."""
+    assert choice.pretrain is not None
+    budget = choice.pretrain
+    width = int(choice.options["width"])
+    optimiser = Optimiser(budget.learning_rate, budget.weight_decay)
+    encoders = {data.modality: replace(choice, pretrain=None)}  # Here it is not frozen.
+    setting = Setting(data.task, encoders, width, width, budget.dropout, optimiser, seed, budget.head_norm)
+    module: FusionModule = load("strategy", "unimodal")(setting, modality=data.modality)
+    return module
+
+
+def _through(data: OneModality, trunk: StoredTrunk | None) -> MultimodalData:
+    """The data as they are, or with what the trunk gives of them in the place of inputs."""
+    return data if trunk is None else EncodedData(data, {data.modality: trunk})
+
+
+def _on_training_rows(
+    module: FusionModule, data: OneModality, choice: Choice, trunk: StoredTrunk | None
+) -> dict[str, float]:
     """The scores of validation on what the model was trained on."""
     assert data.parts is not None
     assert choice.pretrain is not None
     seen = OneModality(data.data, data.modality)
     seen.parts = replace(data.parts, validation=data.parts.train)
-    found = validate(module, seen, choice.pretrain)
+    found = validate(module, _through(seen, trunk), choice.pretrain)
     if not all(map(math.isfinite, found.values())):
         raise Diverged("a score on its training rows was not finite")
     return {name.replace("validation/", "train/"): value for name, value in found.items()}
@@ -112,6 +150,10 @@ class OneModality(MultimodalData):
     def batch(self, rows: Rows) -> MultimodalBatch:
         """The dataset's, with the targets of the modality."""
         return self._own(self.data.batch(rows))
+
+    def labels(self, rows: Rows) -> MultimodalBatch:
+        """The dataset's, with the targets of the modality."""
+        return self._own(self.data.labels(rows))
 
     def train_batch(self, rows: Rows, epoch: int) -> MultimodalBatch:
         """The dataset's, with the targets of the modality."""

@@ -97,8 +97,8 @@ def with_encodings(module: FusionModule, data: MultimodalData) -> MultimodalData
         pieces = list(pieces_of(encoder, name, data, rows_of(data)))
         arrays = {of: np.concatenate([piece[of] for piece in pieces]) for of in pieces[0]}
         arrays["offsets"] = np.cumsum([0, *arrays.pop("lengths")])
-        stored[name] = StoredEncoding(arrays)
-    return EncodedData(data, stored, module.reads_stages)
+        stored[name] = StoredEncoding(arrays, with_stages=module.reads_stages)
+    return EncodedData(data, stored)
 
 
 def _longest(mask: Tensor) -> int:
