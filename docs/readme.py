@@ -4,7 +4,8 @@
 
 A block stands between `<!-- begin NAME -->` and `<!-- end NAME -->`: `list strategies` and the like are what
 `fusionbench list` prints; `demo` is the terminal's table of results/quickstart; `table SUITE DATASET` is that table.md,
-`overview SUITE` its overview.md.
+`order SUITE DATASET` that order.md, `overview SUITE` that overview.md; `top N SUITE DATASET` is the first rows of
+table.md and the sentences that it begins with. One word more, a track's name, takes the files of that track.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from fusionbench.report.tables import tables
 
 ROOT = Path(__file__).parent.parent
 BLOCK = re.compile(r"(?P<begin><!-- begin (?P<name>[^\n]+?) -->\n).*?(?P<end><!-- end (?P=name) -->)", re.DOTALL)
+LINK = re.compile(r"\[([^\]]+)\]\(([^)/]+)\)")
 COLUMNS = 96
 
 
@@ -37,11 +39,16 @@ def _block(name: str) -> str:
             return listing(what) + "\n"
         case ["demo"]:
             return f"```\n{_terminal('quickstart')}```\n"
-        case ["table", suite, dataset]:
-            return _table(ROOT / "results" / suite / dataset / "table.md")
+        case [("table" | "order") as what, suite, dataset, *track]:
+            return _table(_page(what, suite, dataset, track))
+        case ["top", count, suite, dataset, *track]:
+            return _top(int(count), _page("table", suite, dataset, track))
         case ["overview", suite]:
             return _table(ROOT / "results" / suite / "overview.md")
-    raise ValueError(f"the README asks for '{name}'; known: list WHAT, demo, table SUITE DATASET, overview SUITE")
+    raise ValueError(
+        f"the README asks for '{name}'; known: list WHAT, demo, table SUITE DATASET, order SUITE "
+        "DATASET, top N SUITE DATASET, overview SUITE"
+    )
 
 
 def _terminal(name: str) -> str:
@@ -51,6 +58,20 @@ def _terminal(name: str) -> str:
     for table in tables(suite, Store(ROOT / "results", suite.name)):
         console.print(narrow(table), end="\n\n")
     return "\n".join(line.rstrip() for line in text.getvalue().strip().splitlines()) + "\n"
+
+
+def _page(what: str, suite: str, dataset: str, track: list[str]) -> Path:
+    return ROOT / "results" / suite / dataset / f"{'-'.join([what, *track])}.md"
+
+
+def _top(count: int, path: Path) -> str:
+    """The head and the first rows of a table, and below them what its page begins with, links from here."""
+    head, rows = _table(path).splitlines()[:2], _table(path).splitlines()[2 : 2 + count]
+    text = path.read_text(encoding="utf-8").splitlines()
+    first = text[2 : next(number for number, line in enumerate(text) if line.startswith("|"))]
+    folder = path.parent.relative_to(ROOT).as_posix()
+    said = [LINK.sub(rf"[\1]({folder}/\2)", line) for line in first if line]
+    return "".join(f"{line}\n" for line in [*head, *rows, *([""] if said else []), *said])
 
 
 def _table(path: Path) -> str:

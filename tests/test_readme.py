@@ -36,6 +36,16 @@ def test_every_generated_block_is_what_the_records_and_the_catalogue_say_now() -
     assert README.count("<!-- begin ") == 7
 
 
+def test_the_top_of_a_table_keeps_what_its_page_begins_with_and_links_from_here() -> None:
+    found = generator().refreshed("<!-- begin top 3 quickstart digits -->\n<!-- end top 3 quickstart digits -->")
+    lines = found.splitlines()[1:-1]
+    assert sum(line.startswith("|") for line in lines) == 5
+    assert lines[6].startswith("Admission (accuracy; ")
+    assert "[order.md](results/quickstart/digits/order.md)" in found
+    page = generator().refreshed("<!-- begin order quickstart digits -->\n<!-- end order quickstart digits -->")
+    assert "| seeds 0-2 and seeds 3-5 | 8 | " in page
+
+
 def test_every_file_that_the_readme_links_to_is_there() -> None:
     links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if not link.startswith("http")]
     assert len(links) >= 5
