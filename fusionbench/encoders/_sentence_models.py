@@ -79,13 +79,16 @@ def loaded(folder: Path) -> Any:
 
 
 def settings_of(model: Any) -> dict[str, Any]:
-    """JSON of what decides a model's numbers besides its weights: architecture, pooling, and how text is cut."""
+    """JSON of what decides a model's numbers besides its weights: architecture, pooling, tokenizer, versions."""
+    import transformers
+
     words = json.loads(model.tokenizer.backend_tokenizer.to_str())
     core = {name: value for name, value in model[0].auto_model.config.to_dict().items() if name not in NO_RESULT}
     parts = [[type(part).__name__, part.get_config_dict()] for part in list(model)[1:]]
     # How a batch was padded and cut the last time is kept with the tokenizer too; it is no part of it.
     vocabulary = sha256_of({name: value for name, value in words.items() if name not in ("padding", "truncation")})
-    return {"network": json.loads(json.dumps(core, default=str)), "parts": parts, "tokenizer": vocabulary}
+    versions = {"sentence_transformers": _library().__version__, "transformers": transformers.__version__}
+    return {**versions, "network": json.loads(json.dumps(core, default=str)), "parts": parts, "tokenizer": vocabulary}
 
 
 @cache
