@@ -16,11 +16,12 @@ from fusionbench.bench.build import Unsuitable, build, data_facts, fixed_for, se
 from fusionbench.bench.encodings import encoded_data
 from fusionbench.bench.jobs import Message, Report, TrainJob
 from fusionbench.bench.session import store_measures
-from fusionbench.bench.trunks import Trunks
+from fusionbench.bench.trunks import Trunks, through_trunks
 from fusionbench.bench.tuning import Chosen, chosen_learning_rate
 from fusionbench.core.errors import Diverged, Interrupted, UserError, reason_of
 from fusionbench.core.ranks import ALONE, Ranks
 from fusionbench.data.base import MultimodalData
+from fusionbench.fusion.base import FusionModule
 from fusionbench.plan.suite import RunSpec
 from fusionbench.records.record import Record, Status
 from fusionbench.records.store import Store
@@ -79,8 +80,7 @@ def _trained(job: TrainJob, report: Report, store: Store, started: datetime, ran
     data.share_out(ranks)
     if ranks.is_first:
         store_measures(store, job, module, data)
-    seen = encoded_data(run, module, data) if job.place.stores(run) else data
-    with join():
+    with join(), _seen(job, module, data) as seen:
         with seeded(run.seed, "training"):
             fitted = fit(module, seen, run.budget, _teller(report, run.budget.epochs, ranks))
         tested = evaluate(module, seen, run.budget) if run.role == "final" else None  # A trial never sees a test row.
@@ -100,6 +100,15 @@ def _trained(job: TrainJob, report: Report, store: Store, started: datetime, ran
         notes=list(module.notes()),
         data=facts,
     )
+
+
+def _seen(job: TrainJob, module: FusionModule, data: MultimodalData) -> AbstractContextManager[MultimodalData]:
+    """What the model trains on and is tested with: encodings, what frozen trunks give, or the data as they are."""
+    if job.place.stores(job.run):
+        return nullcontext(encoded_data(job.run, module, data))
+    if job.place.stored_encodings and job.run.is_frozen:
+        return through_trunks(job.run, module, data)
+    return nullcontext(data)
 
 
 def _publish_tested(store: Store, run: RunSpec, tested: Tested, data: MultimodalData) -> None:

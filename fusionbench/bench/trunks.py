@@ -23,11 +23,12 @@ from fusionbench.data.base import MultimodalData
 from fusionbench.data.splits import Rows
 from fusionbench.data.store import MANIFEST, Array, open_arrays, prepared
 from fusionbench.encoders.base import Encoder, Trunk
+from fusionbench.fusion.base import FusionModule
 from fusionbench.plan.names import slug
 from fusionbench.plan.suite import RunSpec
 from fusionbench.records.record import RESULTS_VERSION
 from fusionbench.training.fit import OnEpoch
-from fusionbench.training.trunks import StoredTrunk, write_trunk
+from fusionbench.training.trunks import BehindTrunk, StoredTrunk, TrunkedData, write_trunk
 
 FOLDER = "encodings"
 
@@ -66,6 +67,31 @@ class Trunks:
         folder, arrays = opened(lambda: prepared(data.root, name, facts, None, write, FOLDER))
         self.folders.append(str(folder))
         return StoredTrunk(arrays)
+
+
+@contextmanager
+def through_trunks(run: RunSpec, module: FusionModule, data: MultimodalData) -> Iterator[MultimodalData]:
+    """The data with what frozen trunks give in the place of inputs, and until it ends a model of what is behind them.
+
+    For a fusion between the layers of frozen encoders: a trunk is the one layer of its encoder. Encoders without one
+    run live.
+
+    Args:
+        run: its encoders are frozen.
+        module: the run's model, with the weights of its encoders.
+        data: the run's, set up and shared out.
+
+    Raises:
+        UserError: what is stored is damaged or cannot be written.
+    """
+    live = {name: one for name, one in module.encoders.items() if isinstance(one, Encoder) and name in data.task.names}
+    found = {name: Trunks().of(run, name, encoder, data) for name, encoder in live.items()}
+    stored = {name: one for name, one in found.items() if one is not None}
+    module.encoders.update({name: BehindTrunk(live[name]) for name in stored})
+    try:
+        yield TrunkedData(data, stored) if stored else data
+    finally:
+        module.encoders.update({name: live[name] for name in stored})
 
 
 def opened(make: Callable[[], Path]) -> tuple[Path, dict[str, Array]]:

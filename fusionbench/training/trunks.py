@@ -6,7 +6,8 @@
     offsets.npy    (n + 1,) int64    where each row's begin and end; everyone has one at least, real or not
     vector.npy     (n, F) float32    in the place of the three above, of a trunk that gives vectors
 
-The network is by far the larger part of such an encoder. Seeds differ in the map alone.
+The network is by far the larger part of such an encoder. Seeds differ in the map alone. It is the encoder's one layer
+too: a fusion that acts between layers acts behind it, and begins with what is stored.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from fusionbench.data.splits import Rows
 from fusionbench.data.store import Array
 from fusionbench.encoders.base import Encoder, Hidden
 from fusionbench.fusion._stages import given
-from fusionbench.training.encodings import BATCH, StoredSteps, lengths_of, plain, write_pieces
+from fusionbench.training.encodings import BATCH, EncodedData, StoredSteps, lengths_of, plain, write_pieces
 from fusionbench.training.fit import OnEpoch
 
 
@@ -79,12 +80,23 @@ class StoredTrunk:
             batch.inputs[name] = torch.from_numpy(self.vector[at])
 
 
+class TrunkedData(EncodedData):
+    """A dataset whose batches have what is stored in the place of some inputs, and the other inputs as they are."""
+
+    def batch(self, rows: Rows) -> MultimodalBatch:
+        """The dataset's, with what is stored."""
+        batch = self.data.batch(rows)
+        for name, stored in self.stored.items():
+            stored.put(name, rows, batch)
+        return batch
+
+
 class BehindTrunk(nn.Module):
     """The map of an encoder behind its trunk, in the encoder's place where inputs are what the trunk gives."""
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
-        self.encoder = encoder
+        self.encoder, self.stage_widths = encoder, encoder.stage_widths
 
     def forward(self, x: Tensor, mask: Tensor | None, present: Tensor) -> Encoded:
         """As the encoder; in training without its hidden map, which nothing that is trained here reads.
@@ -97,3 +109,17 @@ class BehindTrunk(nn.Module):
         hidden = Hidden(x, mask, present)
         encoded = self.encoder.finish(hidden)
         return encoded if self.training else replace(encoded, stages=(hidden.clean(),), stage_mask=mask)
+
+    # Stage by stage, for a fusion between layers: as of the encoder, whose one stage is done.
+
+    def begin(self, x: Tensor, mask: Tensor | None, present: Tensor) -> Hidden:
+        """What the trunk gives; arguments as of `forward`."""
+        return Hidden(x, mask, present)
+
+    def stage(self, number: int, hidden: Hidden) -> Hidden:
+        """The trunk, behind which this is."""
+        return hidden
+
+    def finish(self, hidden: Hidden) -> Encoded:
+        """The encoder's own."""
+        return self.encoder.finish(hidden)
