@@ -47,22 +47,22 @@ def own_comparisons(rows: Sequence[Contender], metric: str) -> Iterator[Comparis
     if len(field.rows) < FEWEST:
         return
     first, second, every = range(n // 2), range(n // 2, n), range(n)
-    names = f"seeds {_listed(field.seeds[: n // 2])} and seeds {_listed(field.seeds[n // 2 :])}"
+    early, late = (f"seeds {_listed(seeds)}" for seeds in (field.seeds[: n // 2], field.seeds[n // 2 :]))
     if n > 1:
-        yield _compared(names, field.order(first, "first "), field.order(second, "second "), n)
+        yield _compared(f"{early} and {late}", field.order(first, "first "), field.order(second, "second "), n)
     if not field.has_halves:
         yield Comparison("halves of the test rows", None, "these runs have no scores on halves of them")
         return
     yield _compared("halves of the test rows", field.order(every, "", 0), field.order(every, "", 1), n)
     if n > 1:
         a, b = field.order(first, "first ", 0), field.order(second, "second ", 1)
-        yield _compared(f"both at once: {names}, each on one half of the test rows", a, b, n)
+        yield _compared(f"{early} on one half of the test rows and {late} on the other", a, b, n)
 
 
 def other_comparison(
     suite: str, ours: Sequence[Contender], theirs: Sequence[Contender], metric: str, differing: Sequence[str]
 ) -> Comparison:
-    """A table against that of another suite, over the strategies that both have.
+    """A table against that of another suite, over the strategies that both have; not before all of it are begun.
 
     Args:
         suite: the other one's name.
@@ -74,8 +74,11 @@ def other_comparison(
     own, other = field_of(ours, metric), field_of(theirs, metric)
     between, facts = f"this suite and {suite}", tuple(differing)
     shared = set(own.strategies) & set(other.strategies)
-    if len(shared) < FEWEST:
+    waiting = sum(row.uses == "all" and all(o.state == "missing" for o in row.outcomes) for row in theirs)
+    reason = f"{waiting} strategies are not done there yet" if waiting else ""
+    if len(shared) < FEWEST and not waiting:
         reason = f"{len(shared)} strategies are done in both, of at least {FEWEST}"
+    if reason:
         return Comparison(between, None, reason, suite=suite, differing=facts)
     a, b = own.of(shared), other.of(shared)
     first, second = (one.order(range(len(one.seeds)), "") for one in (a, b))

@@ -47,7 +47,7 @@ def test_a_table_is_compared_on_half_of_its_seeds_half_of_its_rows_and_both(tmp_
     assert [comparison.between for comparison in found] == [
         "seeds 0-2 and seeds 3-5",
         "halves of the test rows",
-        "both at once: seeds 0-2 and seeds 3-5, each on one half of the test rows",
+        "seeds 0-2 on one half of the test rows and seeds 3-5 on the other",
     ]
     assert {comparison.sources for comparison in found} == {"seeds and test rows"}
     assert [comparison.agreement and comparison.agreement.strategies for comparison in found] == [len(MANY)] * 3
@@ -217,17 +217,33 @@ def test_an_order_that_another_suite_turns_round_is_not_said_to_hold(tmp_path: P
 
 def test_a_suite_without_records_yet_is_a_line_with_the_reason(tmp_path: Path) -> None:
     table = one(compared(tmp_path, {}))
-    assert table.comparisons[-1].reason == "0 strategies are done in both, of at least 3"
+    assert table.comparisons[-1].reason == "8 strategies are not done there yet"
     assert table.holds is True
     (last,) = list(csv.DictReader(order_csv(table).splitlines()))[-1:]
-    assert (last["suite"], last["tau"], last["reason"][:12]) == ("longer", "", "0 strategies")
+    assert (last["suite"], last["tau"], last["reason"][:12]) == ("longer", "", "8 strategies")
+
+
+def test_a_suite_that_is_not_whole_is_waited_for_and_one_that_failed_is_not(tmp_path: Path) -> None:
+    bench = compared(tmp_path, APART)
+    other = bench_of(tmp_path, LONGER)
+    for run in other.runs("sum"):
+        other.store.path(run).unlink()
+    assert one(bench).comparisons[-1].reason == "1 strategies are not done there yet"
+    for run in other.runs("sum"):
+        other.ended(run, "failed", "out of memory")
+    assert one(bench).comparisons[-1].holds
+    for name in MANY[3:]:
+        for run in other.runs(name):
+            other.store.path(run).unlink()
+            other.ended(run, "failed", "out of memory")
+    assert one(bench).comparisons[-1].reason == "2 strategies are done in both, of at least 3"
 
 
 def test_a_suite_of_other_data_is_not_compared(tmp_path: Path) -> None:
     (tmp_path / "longer.yaml").write_text(LONGER.replace("[digits]", "[synthetic_pid]").partition("encoders")[0])
     bench = bench_of(tmp_path, f"{SUITE}compare_with: [smoke]\n")
     fill(bench, APART)
-    assert one(bench).comparisons[-1].reason.startswith("0 strategies")
+    assert one(bench).comparisons[-1].reason == "3 strategies are not done there yet"
     bench = bench_of(
         tmp_path, SUITE.replace("digits", "wdbc").replace("name: mine", "name: w") + "compare_with: [smoke]\n"
     )
