@@ -74,8 +74,9 @@ def other_comparison(
     own, other = field_of(ours, metric), field_of(theirs, metric)
     between, facts = f"this suite and {suite}", tuple(differing)
     shared = set(own.strategies) & set(other.strategies)
-    waiting = sum(row.uses == "all" and all(o.state == "missing" for o in row.outcomes) for row in theirs)
-    reason = f"{waiting} strategies are not done there yet" if waiting else ""
+    fusions = [row for row in theirs if row.uses == "all"]
+    waiting = sum(all(outcome.state == "missing" for outcome in row.outcomes) for row in fusions)
+    reason = f"not done there yet: {waiting} of {len(fusions)} strategies" if waiting else ""
     if len(shared) < FEWEST and not waiting:
         reason = f"{len(shared)} strategies are done in both, of at least {FEWEST}"
     if reason:
