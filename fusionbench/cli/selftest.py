@@ -25,7 +25,7 @@ def report_selftest(options: argparse.Namespace) -> bool:
     refuse_too_many(devices, gpus, os.cpu_count() or 1)
     refuse_uneven(devices, suite.budget.batch_size)
     with tempfile.TemporaryDirectory(prefix="fusionbench-selftest-") as folder:
-        given = {"workers": 1, "threads": 1, "results": folder, "debug": False}
+        given = {"workers": 1, "threads": 1, "results": folder, "debug": False, "no_stored_encodings": False}
         place = place_of(argparse.Namespace(data=options.data, **given), suite)
         with watcher_for(argparse.Namespace(debug=False), 2 * len(list(suite.runs())), 0) as watcher:
             test = SelfTest(suite, place, devices, gpus, watcher)

@@ -117,7 +117,7 @@ def test_a_run_gets_the_head_that_its_target_asks_for() -> None:
 
 
 def test_single_modalities_are_matched_by_their_own_heads_each() -> None:
-    text = SUITE.format(target=30_000).replace("cross_attention]", "unimodal_two_seeds]")
+    text = SUITE.format(target=30_000).replace("cross_attention, logistic_regression]", "unimodal_two_seeds]")
     found = {}
     for run in suite_of(parse_source(text, "s.yaml")).runs():
         options = fixed_for(run, dataset_of(run, None).task).options

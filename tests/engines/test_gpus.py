@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fusionbench.bench import gpus
 from fusionbench.core.errors import UserError
+from fusionbench.engines import gpus
 from fusionbench.engines.gpus import gpus_of, refuse_too_many, refuse_uneven, visible_gpus, workers_by_default
 
 FOUR = ("0", "1", "2", "3")

@@ -253,15 +253,15 @@ def test_the_first_process_of_torchrun_is_told_by_its_environment() -> None:
 
 
 def test_a_torchrun_that_is_gone_is_one_line_and_no_endless_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    from fusionbench.bench import elastic
+    from fusionbench.engines import torchrun
 
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     for name, value in {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "RANK": "1", "WORLD_SIZE": "2"}.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(elastic, "CONNECT", timedelta(seconds=1))
+    monkeypatch.setattr(torchrun, "CONNECT", timedelta(seconds=1))
     with pytest.raises(UserError, match="does not answer"):
-        elastic._store_of_torchrun()
+        torchrun._store_of_torchrun()
 
 
 def test_devices_are_told_by_torchrun_alone(

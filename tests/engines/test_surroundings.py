@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from small_suites import Bench
 
-from fusionbench.bench import server
 from fusionbench.core.errors import UserError
 from fusionbench.core.ranks import ALONE
+from fusionbench.engines import forkserver
 from fusionbench.engines.forkserver import ensure_server
 from fusionbench.plan.suite import Budget
 from fusionbench.records.environment import environment
@@ -118,7 +118,7 @@ def test_a_long_temporary_folder_is_no_obstacle(bench: Bench, tmp_path: Path, le
 
 
 def test_without_a_short_folder_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "SHORT", ("/no/such/folder",))
+    monkeypatch.setattr(forkserver, "SHORT", ("/no/such/folder",))
     monkeypatch.setattr("tempfile.tempdir", "/" + "x" * 90)
     with pytest.raises(UserError, match=r"^TMPDIR /x+: too long a path for a socket; set it to one of at most 70"):
         ensure_server()
