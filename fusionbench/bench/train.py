@@ -22,6 +22,7 @@ from fusionbench.core.errors import Diverged, Interrupted, UserError, reason_of
 from fusionbench.core.ranks import ALONE, Ranks
 from fusionbench.data.base import MultimodalData
 from fusionbench.fusion.base import FusionModule
+from fusionbench.metrics.scores import score_notes
 from fusionbench.plan.suite import RunSpec
 from fusionbench.records.record import Record, Status
 from fusionbench.records.store import Store
@@ -97,7 +98,7 @@ def _trained(job: TrainJob, report: Report, store: Store, started: datetime, ran
         test_evaluations=1 if tested else 0,
         train_seconds=fitted.seconds,
         epochs_run=fitted.epochs_run,
-        notes=list(module.notes()),
+        notes=[*module.notes(), *score_notes(module.test_scores)],
         data=facts,
     )
 

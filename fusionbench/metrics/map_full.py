@@ -8,8 +8,9 @@ The mean is over the classes that some sample has. Equal logits are one threshol
 Up to `exact` logits, over all processes, all are kept, and the score is exact. Beyond, hits are kept (8 bytes each) and
 the others are counted in the bins of `float16_bins`: H is exact, and of N what is in h's own bin is estimated. Those
 at the bin's centre are compared with h, of the rest one half counts. Logits that are float16 or bfloat16 numbers, as
-training in half precision gives them, lie at centres, so that nothing is lost. `bounds` holds what the score could be
-at most and at least. On logits of the size that a trained model gives, tests hold the error to 2e-5.
+training in half precision gives them, lie at centres, so that nothing is lost. Of logits as a trained model gives them,
+tests hold the error to 2e-5. `bounds` holds the least and the most that the score could be; where they are far apart,
+the record says so (`score_notes`).
 
 Source: Abu-El-Haija et al. 2016, "YouTube-8M", arXiv:1609.08675; the definition is that of scikit-learn's
 average_precision_score, average="macro".

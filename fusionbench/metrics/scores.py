@@ -13,6 +13,9 @@ from fusionbench.metrics.mean_average_precision import MAPTopK
 from fusionbench.metrics.nll import NegativeLogLikelihood
 from fusionbench.metrics.perr import PERR
 
+WIDEST = 2e-3
+"""Bounds of `map_full` that are further apart are told to readers."""
+
 
 def score_metrics(task: TaskSpec, *, only: str | None = None) -> MetricCollection:
     """All scores of the task; with `only`, that one and nll (which breaks its ties): enough for model selection.
@@ -24,6 +27,16 @@ def score_metrics(task: TaskSpec, *, only: str | None = None) -> MetricCollectio
     chosen = {name: metric for name, metric in scores.items() if only is None or name in (only, "nll")}
     # compute_groups would share one state between metrics that happen to look alike after the first batch.
     return MetricCollection(chosen, compute_groups=False)  # type: ignore[arg-type]
+
+
+def score_notes(scores: MetricCollection) -> list[str]:
+    """What a reader has to know of scores once they are computed, a sentence each."""
+    found = []
+    for name, metric in scores.items():
+        if isinstance(metric, MAPFull) and metric.bounds[1] - metric.bounds[0] > WIDEST:
+            low, high = metric.bounds
+            found.append(f"{name} is only known to lie between {low:.4f} and {high:.4f}: its logits are far from zero")
+    return found
 
 
 def _multiclass(classes: int) -> dict[str, Metric]:

@@ -73,7 +73,7 @@ class Record:
     train_seconds: float = 0.0
     epochs_run: int = 0
     notes: list[str] = field(default_factory=list)
-    """What a reader of this row has to know of this very model, a sentence each; see FusionModule.notes."""
+    """What a reader of this row has to know of this very model and its scores, a sentence each."""
     threads: int = 1
     devices: int = 1
     data: DataFacts | None = None

@@ -6,8 +6,9 @@ import torch
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 
 from fusionbench.core.task import MetricName, ModalitySpec, TaskKind, TaskSpec
+from fusionbench.metrics.map_full import MAPFull
 from fusionbench.metrics.nll import NegativeLogLikelihood
-from fusionbench.metrics.scores import score_metrics
+from fusionbench.metrics.scores import score_metrics, score_notes
 
 
 def task(kind: TaskKind, metric: MetricName, classes: int) -> TaskSpec:
@@ -83,3 +84,24 @@ def test_a_multilabel_task_has_the_scores_of_youtube8m() -> None:
 )
 def test_model_selection_computes_the_ranking_score_and_nll_alone(spec: TaskSpec, expected: set[str]) -> None:
     assert set(score_metrics(spec, only=spec.metric)) == expected
+
+
+@pytest.mark.parametrize(("offset", "told"), [(0.0, False), (-1000.0, True)])
+def test_a_score_that_is_known_roughly_is_told_with_its_bounds(offset: float, told: bool) -> None:
+    scores = score_metrics(task("multilabel", "gap20", 30))
+    found = scores["map_full"]
+    assert isinstance(found, MAPFull)
+    found.exact = 0
+    logits = torch.randn(3000, 30, generator=torch.Generator().manual_seed(3)) + offset
+    scores.update(logits, (torch.rand(3000, 30, generator=torch.Generator().manual_seed(4)) < 0.1).float())
+    scores.compute()
+    scores.reset()
+    words = f"map_full is only known to lie between {found.bounds[0]:.4f} and {found.bounds[1]:.4f}"
+    assert [note.partition(":")[0] for note in score_notes(scores)] == [words] * told
+
+
+def test_scores_that_are_exact_have_no_notes() -> None:
+    scores = score_metrics(task("multilabel", "gap20", 30))
+    scores.update(torch.randn(50, 30) - 1000, torch.ones(50, 30))
+    scores.compute()
+    assert score_notes(scores) == score_notes(score_metrics(task("multiclass", "accuracy", 3))) == []
