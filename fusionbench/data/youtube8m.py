@@ -6,6 +6,9 @@ official test partition are unpublished, and about a twentieth of the training s
 With `shards` the three parts are named by number instead, e.g. train: "validate 0-19", validation: "validate 20-23",
 test: "validate 24-29"; results made so are comparable with each other only.
 
+Rows are converted shard by shard and read from memory maps, and no score keeps all logits: the official partitions need
+no more memory than a shard, and than what is kept of each test video (benchmarks/official_size.py measures both).
+
 Source: Abu-El-Haija et al. 2016, arXiv:1609.08675; the version of 2018.
 """
 

@@ -61,7 +61,8 @@ def count(counts: NDArray[np.int32], logits: Tensor) -> Ints:
     for row, found in zip(counts, bins.numpy(), strict=True):
         lowest = found.min(initial=BINS)
         times = np.bincount(found - lowest)
-        row[lowest : lowest + len(times)] += times.astype(np.int32)  # No other page is touched.
+        (used,) = times.nonzero()
+        row[lowest + used] += times[used].astype(np.int32)  # No page of the others is touched.
     at_centre: Ints = (centres == logits).sum(1).numpy()
     return at_centre
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from fusionbench.metrics.blocks import Blocks
 from fusionbench.metrics.ranking import average_precision, gathered, top_classes
 
 
@@ -36,7 +37,7 @@ class GAP(Metric):
 
     def __init__(self, top: int = 20) -> None:
         super().__init__()
-        self.top = top
+        self.top, self.blocks = top, Blocks()
         self.add_state("scores", [], dist_reduce_fx="cat")
         self.add_state("hits", [], dist_reduce_fx="cat")
         self.add_state("positives", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
@@ -44,8 +45,8 @@ class GAP(Metric):
     def update(self, logits: Tensor, targets: Tensor) -> None:
         """Add B samples: logits (B, C), targets (B, C) of zeros and ones."""
         best = top_classes(logits, min(self.top, logits.shape[1]))
-        self.scores.append(logits.gather(1, best).float().flatten())
-        self.hits.append((targets.gather(1, best) > 0).to(torch.uint8).flatten())
+        self.scores.append(self.blocks.keep(logits.gather(1, best).float().flatten()))
+        self.hits.append(self.blocks.keep((targets.gather(1, best) > 0).to(torch.uint8).flatten()))
         self.positives += (targets > 0).sum()
 
     def compute(self) -> Tensor:

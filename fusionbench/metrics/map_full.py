@@ -29,6 +29,7 @@ from torch import Tensor, distributed
 from torchmetrics import Metric
 from torchmetrics.utilities.distributed import gather_all_tensors
 
+from fusionbench.metrics.blocks import Blocks
 from fusionbench.metrics.float16_bins import Ints, above_and_in, bins_of, count, no_counts
 
 EXACT = 2**27
@@ -78,6 +79,7 @@ class MAPFull(Metric):
         """Of the score that `compute` gave last, the least and the most that it could be."""
         self.across = False
         """Whether what is computed is the score of all processes."""
+        self.blocks, self.room = Blocks(), Blocks()  # Hits stay; the others' logits, once counted, free their blocks.
         for name in ("logits", "counts", "scores", "owners"):
             self.add_state(name, [], dist_reduce_fx="cat")
         for name in ("centred", "nans"):
@@ -86,12 +88,12 @@ class MAPFull(Metric):
 
     def update(self, logits: Tensor, targets: Tensor) -> None:
         """Add B samples: logits (B, C), targets (B, C) of zeros and ones."""
-        kept = logits.to(torch.float32, copy=True)  # The caller may fill the same tensor again.
+        kept = self.room.keep(logits.float())
         self.nans += kept.isnan().sum(0)
         self.samples += len(kept)
         rows, owners = (targets > 0).nonzero(as_tuple=True)
-        self.scores.append(kept[rows, owners])
-        self.owners.append(owners.int())
+        self.scores.append(self.blocks.keep(kept[rows, owners]))
+        self.owners.append(self.blocks.keep(owners.int()))
         kept[rows, owners] = torch.nan  # What is counted from here on are the others.
         self.logits.append(kept)
         waiting = self.classes * sum(len(batch) for batch in self.logits)

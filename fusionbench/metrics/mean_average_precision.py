@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from fusionbench.metrics.blocks import Blocks
 from fusionbench.metrics.ranking import average_precision, gathered, top_classes
 
 
@@ -45,7 +46,7 @@ class MAPTopK(Metric):
 
     def __init__(self, classes: int, top: int = 20) -> None:
         super().__init__()
-        self.top = top
+        self.top, self.blocks = top, Blocks()
         self.add_state("scores", [], dist_reduce_fx="cat")
         self.add_state("hits", [], dist_reduce_fx="cat")
         self.add_state("owners", [], dist_reduce_fx="cat")
@@ -54,9 +55,9 @@ class MAPTopK(Metric):
     def update(self, logits: Tensor, targets: Tensor) -> None:
         """Add B samples: logits (B, C), targets (B, C) of zeros and ones."""
         best = top_classes(logits, min(self.top, logits.shape[1]))
-        self.scores.append(logits.gather(1, best).float().flatten())
-        self.hits.append((targets.gather(1, best) > 0).to(torch.uint8).flatten())
-        self.owners.append(best.int().flatten())
+        self.scores.append(self.blocks.keep(logits.gather(1, best).float().flatten()))
+        self.hits.append(self.blocks.keep((targets.gather(1, best) > 0).to(torch.uint8).flatten()))
+        self.owners.append(self.blocks.keep(best.int().flatten()))
         self.positives += (targets > 0).sum(0)
 
     def compute(self) -> Tensor:

@@ -25,6 +25,7 @@ from fusionbench.core.surroundings import alone
 from fusionbench.core.task import TaskSpec
 from fusionbench.data.base import MultimodalData
 from fusionbench.fusion.base import FusionModule
+from fusionbench.metrics.blocks import Blocks
 from fusionbench.plan.suite import Budget
 from fusionbench.training.group import GroupEnvironment, GroupStrategy
 from fusionbench.training.predictions import gathered, predictions
@@ -199,6 +200,7 @@ class _Collect(Callback):
 
     task: TaskSpec
     parts: list[dict[str, NDArray[Any]]] = field(default_factory=list)
+    blocks: Blocks = field(default_factory=Blocks)
 
     def on_test_batch_end(
         self,
@@ -210,7 +212,8 @@ class _Collect(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """`test_step` gives the logits."""
-        self.parts.append(predictions(outputs.cpu(), batch.targets.cpu(), batch.ids.cpu(), self.task))
+        found = predictions(outputs.cpu(), batch.targets.cpu(), batch.ids.cpu(), self.task)
+        self.parts.append({name: self.blocks.keep(torch.from_numpy(x)).numpy() for name, x in found.items()})
 
 
 def _floats(trainer: Trainer, prefix: str) -> dict[str, float]:
