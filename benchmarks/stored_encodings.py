@@ -74,7 +74,7 @@ def _stored(module: FusionModule, data: MultimodalData, folder: Path) -> Encoded
     for name, encoder in module.encoders.items():
 
         def convert(place: Path, name: str = name, encoder: torch.nn.Module = encoder) -> None:
-            write_encoding(place, encoder, name, data, rows_of(data), lambda *_: None)  # type: ignore[arg-type]
+            write_encoding(place, encoder, name, data, rows_of(data), lambda *_: None)
 
         found[name] = StoredEncoding(open_arrays(prepared(folder, name, {}, None, convert, "encodings")))
     print(f"encoding {len(rows_of(data)):,} rows of {', '.join(found)} once: {time.perf_counter() - started:.1f} s")

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from fusionbench.core.errors import UserError
-from fusionbench.core.task import ModalitySpec, TaskSpec
+from fusionbench.core.task import ModalitySpec, TaskKind, TaskSpec
 from fusionbench.data.base import MultimodalData
 from fusionbench.data.halves import ENCODERS, FUSION, keep_half
 from fusionbench.data.splits import Rows, Split
@@ -26,7 +26,7 @@ class Thirds(MultimodalData):
 
     @property
     def task(self) -> TaskSpec:
-        kind = "multilabel" if self.several else "multiclass"
+        kind: TaskKind = "multilabel" if self.several else "multiclass"
         return TaskSpec((ModalitySpec("a", "vector", (2,)),), 3, kind, "gap20" if self.several else "accuracy")
 
     def identity(self) -> bool:

@@ -33,8 +33,8 @@ def network(model: str = MODEL, seed: int = 5) -> nn.Module:
     made: nn.Module = timm.create_model(model)
     for part in made.modules():
         if isinstance(part, nn.BatchNorm2d):
-            part.running_mean.normal_()  # type: ignore[union-attr,operator]
-            part.running_var.uniform_(0.5, 2)  # type: ignore[union-attr,operator]
+            part.running_mean.normal_()  # type: ignore[union-attr]
+            part.running_var.uniform_(0.5, 2)  # type: ignore[union-attr]
     return made.eval()
 
 

@@ -58,7 +58,7 @@ def test_a_trunks_name_is_moved_by_weights_buffers_and_options_and_by_nothing_el
     assert plain == name_of(Frozen())
     other_map, other_buffer = Frozen(), Frozen()
     other_map.project.weight.data.zero_()
-    other_buffer.network[1].running_var[0] += 1
+    other_buffer.get_buffer("network.1.running_var")[0] += 1
     assert name_of(other_map) == plain
     assert len({plain, name_of(Frozen(seed=1)), name_of(Frozen(size=64)), name_of(other_buffer)}) == 4
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import time
 from collections import namedtuple
@@ -12,10 +13,10 @@ from pathlib import Path
 import pytest
 from small_suites import Bench, kill_tree
 
-from fusionbench.bench import encodings
 from fusionbench.bench.build import training_data
-from fusionbench.bench.encodings import FOLDER, as_size, size_told
+from fusionbench.bench.encodings import as_size, size_told
 from fusionbench.bench.jobs import Place
+from fusionbench.bench.trunks import FOLDER
 from fusionbench.cli.main import main
 from fusionbench.core.errors import UserError
 from fusionbench.data.store import MANIFEST
@@ -188,11 +189,11 @@ def test_a_disk_too_small_is_told_before_anything_is_computed(bench: Bench, monk
     data = training_data(runs[0], bench.data)
     place = Place(bench.folder / "results", suite.name, bench.data, 1, {})
     usage = namedtuple("usage", "free")
-    monkeypatch.setattr(encodings.shutil, "disk_usage", lambda _: usage(1000))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(1000))
     with pytest.raises(UserError, match=r"take about \S+ KiB, and 1000 B are free;\nmake room") as error:
         size_told(runs, data, place, 2)
     assert "--no-stored-encodings" in str(error.value)
-    monkeypatch.setattr(encodings.shutil, "disk_usage", lambda _: usage(2**30))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(2**30))
     # Width 16: pooled, one token, its mask, its row, where it ends; of every one of 640 rows, twice, two seeds.
     each = 16 * 4 * 2 + 1 + 8 + 8
     assert f"take about {as_size(2 * 2 * 640 * each)} in" in size_told(runs, data, place, 2)

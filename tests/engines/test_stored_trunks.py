@@ -13,9 +13,9 @@ from small_suites import Bench
 
 from fusionbench.bench.artefacts import artefact
 from fusionbench.bench.build import training_data
-from fusionbench.bench.encodings import FOLDER, as_size, size_told
+from fusionbench.bench.encodings import as_size, size_told
 from fusionbench.bench.jobs import Place
-from fusionbench.bench.trunks import Trunks
+from fusionbench.bench.trunks import FOLDER, Trunks
 from fusionbench.cli.main import main
 from fusionbench.data.store import MANIFEST
 from fusionbench.plan.load import load_suite

@@ -36,9 +36,7 @@ OTHERS = {
 }
 
 
-def start(
-    bench: Bench, suite: str, results: str, options: tuple[str, ...] = (), **variables: str
-) -> subprocess.CompletedProcess[str]:
+def start(bench: Bench, suite: str, results: str, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
     words = bench.arguments("run", suite, "--workers", "1", results=results)
     return subprocess.run(
         [sys.executable, *options, "-m", "fusionbench.cli", *words],
@@ -101,7 +99,7 @@ def test_files_in_the_working_folder_hide_none_of_pythons_own(bench: Bench, way:
     (bench.folder / "statistics").mkdir()
     (bench.folder / "statistics" / "__init__.py").write_text("raise RuntimeError('not meant for others')\n")
     suite = bench.suite(strategies=["concat", *bench.own("works")], seeds=1)
-    done = start(bench, suite, "results", options)
+    done = start(bench, suite, "results", *options)
     assert (done.returncode, done.stderr) == (0, ""), done
     assert len(bench.records()) == 2
 

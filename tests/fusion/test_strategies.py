@@ -158,7 +158,7 @@ class Recorder(Encoder):
     kinds = ("tokens",)
 
     def forward(self, x: Tensor, mask: Tensor | None, present: Tensor) -> Encoded:
-        self.ids, self.steps = x, mask
+        self.ids, self.real = x, mask
         nothing = torch.zeros(*x.shape, WIDTH)
         return Encoded(nothing[:, 0], nothing, present[:, None].expand_as(x), present)
 
@@ -175,8 +175,8 @@ def test_early_puts_tokens_of_one_vocabulary_one_after_another(monkeypatch: pyte
     masks = {"a": torch.tensor([[True, True, False], [True, True, True]])}
     assert module(inputs, masks, {"b": torch.tensor([True, False])}).shape == (2, 3)
     assert recorder.ids.tolist() == [[7, 8, 4, 5, 0], [1, 2, 3, 0, 0]]
-    assert recorder.steps is not None
-    assert recorder.steps.int().tolist() == [[1, 1, 1, 1, 0], [1, 1, 1, 0, 0]]
+    assert recorder.real is not None
+    assert recorder.real.int().tolist() == [[1, 1, 1, 1, 0], [1, 1, 1, 0, 0]]
 
 
 def test_early_refuses_token_ids_beside_numbers_and_says_which() -> None:

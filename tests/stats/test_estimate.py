@@ -18,12 +18,8 @@ def test_without_resamples_it_is_the_t_interval_over_seeds() -> None:
     found = estimate({seed: Scored(value) for seed, value in enumerate(values)})
     low, high = stats.t.interval(0.95, 2, loc=np.mean(values), scale=stats.sem(values))
     assert found.half_width == pytest.approx((high - low) / 2)
-    assert (found.mean, found.low, found.n, found.test_error) == (
-        pytest.approx(0.93),
-        pytest.approx(low),
-        3,
-        None,
-    )
+    assert (found.mean, found.low) == pytest.approx((0.93, low))
+    assert (found.n, found.test_error) == (3, None)
 
 
 def test_both_errors_add_up_with_satterthwaites_degrees_of_freedom() -> None:

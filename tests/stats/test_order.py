@@ -89,9 +89,9 @@ def test_of_at_most_twenty_strategies_all_are_the_top() -> None:
 
 def test_the_same_generator_gives_the_same_interval() -> None:
     means = rng().normal(size=(2, 9))
-    orders = [made_up(one, 0.5) for one in means]
-    assert agreement(*orders, rng()) == agreement(*orders, rng())
-    assert agreement(*orders, rng()) != agreement(*orders, np.random.default_rng(6))
+    one, other = (made_up(each, 0.5) for each in means)
+    assert agreement(one, other, rng()) == agreement(one, other, rng())
+    assert agreement(one, other, rng()) != agreement(one, other, np.random.default_rng(6))
 
 
 def test_test_rows_that_both_share_move_both_orders_alike() -> None:
@@ -141,8 +141,8 @@ def test_the_interval_holds_what_other_seeds_and_rows_would_give(spread: float, 
     generator = np.random.default_rng(11)
     truth = generator.normal(0, spread, count)
     pairs = [table(truth, generator, rows) for _ in range(400)]
-    seen = [np.array([order.means for order in half]) for half in zip(*pairs, strict=True)]
-    expected = {"all": float(tau_b(*seen).mean()), "top": float(top_tau(*seen).mean())}
+    first, second = (np.array([order.means for order in half]) for half in zip(*pairs, strict=True))
+    expected = {"all": float(tau_b(first, second).mean()), "top": float(top_tau(first, second).mean())}
     found = [agreement(a, b, generator) for a, b in pairs[:120]]
     for name, truly in expected.items():
         intervals: list[Interval] = [getattr(one, name) for one in found]

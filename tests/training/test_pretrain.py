@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -133,7 +133,7 @@ class Noisy(Bits):
 class Plain(Noisy):
     """Without labels of its modalities' own: b is the task's label, a says nothing of it."""
 
-    auxiliary_classes: dict[str, int] = {}
+    auxiliary_classes: ClassVar[dict[str, int]] = {}
 
     def batch(self, rows: Rows) -> MultimodalBatch:
         found = super().batch(rows)

@@ -84,6 +84,6 @@ def test_a_map_that_is_pretrained_reads_the_word_and_stored_it_gives_the_logits_
 
 def encoded(module: CrossAttentionFusion, name: str, data: MultimodalData) -> StoredEncoding:
     def convert(place: Path) -> None:
-        write_encoding(place, module.encoders[name], name, data, rows_of(data), lambda *_: None)  # type: ignore[arg-type]
+        write_encoding(place, module.encoders[name], name, data, rows_of(data), lambda *_: None)
 
     return StoredEncoding(open_arrays(prepared(data.root, name, {}, None, convert, "encodings")))
