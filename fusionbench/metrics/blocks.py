@@ -1,7 +1,7 @@
 """Memory for what is kept of every batch, taken in large blocks: apart from what comes and goes with a batch.
 
 Small arrays that stay lie between large ones that are freed, and the next large ones no longer fit there: on a test set
-of thousands of batches, what is lost so is more than what is kept. The C library takes pieces above 32 MB from the
+of thousands of batches, what is lost so is more than what is kept. The C library takes pieces from 32 MB on from the
 system one by one, and gives them back whole.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-BLOCK = 2**26
+BLOCK = 2**25
 """Bytes. What is not written to of a block takes no memory."""
 
 

@@ -38,6 +38,11 @@ def gathered(batches: list[dict[str, NDArray[Any]]], ranks: Ranks) -> dict[str, 
     own = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
     if ranks.world_size == 1:
         return own
+    return {name: _from_all(values, ranks) for name, values in own.items()}  # One by one: less is on the way at a time.
+
+
+def _from_all(own: NDArray[Any], ranks: Ranks) -> NDArray[Any]:
+    """An array of all processes in the first of them; in another its own."""
     parts: list[Any] | None = [None] * ranks.world_size if ranks.is_first else None
     distributed.gather_object(own, parts)
-    return own if parts is None else {name: np.concatenate([part[name] for part in parts]) for name in own}
+    return own if parts is None else np.concatenate(parts)

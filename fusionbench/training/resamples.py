@@ -50,7 +50,8 @@ def resamples_of(
         clusters: (N,), in the order of the predictions: rows with the same value belong together. None: none do.
     """
     order = np.argsort(predictions["ids"], kind="stable")  # What is drawn is to depend on the rows, not their order.
-    found = {name: values[order] for name, values in predictions.items()}
+    needed = {name: values for name, values in predictions.items() if name != "index"}  # Which classes is no matter.
+    found = {name: values[order] for name, values in needed.items()}
     places = np.arange(len(order)) if clusters is None else np.unique(clusters[order], return_inverse=True)[1]
     units = int(places.max()) + 1
     scorers, widest = _scorers(found, kind)
