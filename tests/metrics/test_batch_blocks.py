@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fusionbench.metrics.blocks import BLOCK, Blocks
+from fusionbench.metrics.blocks import BLOCK, OFTEN, Blocks, give_back
 from fusionbench.metrics.gap import GAP
 from fusionbench.metrics.map_full import MAPFull
 
@@ -51,3 +51,14 @@ def test_logits_that_are_counted_leave_no_block_behind() -> None:
     assert not logits & places(*metric.scores, *metric.owners)
     metric.update(torch.randn(6, 10), torch.ones(6, 10))
     assert metric.logits == []
+
+
+def test_free_memory_is_given_back_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = list[int]()
+    monkeypatch.setattr("fusionbench.metrics.blocks.give_back", lambda: times.append(1))
+    blocks = Blocks()
+    for _ in range(3 * OFTEN):
+        blocks.keep(torch.zeros(1))
+    assert len(times) == 3
+    monkeypatch.undo()
+    give_back()  # Whatever the C library: no error.
