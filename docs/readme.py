@@ -1,4 +1,6 @@
-"""Fills the README's generated blocks and writes docs/strategies.md: no table or number there is typed by hand.
+"""Fills the generated blocks of the README and of the pages here, and writes docs/strategies.md.
+
+No table or number there is typed by hand.
 
     python docs/readme.py
 
@@ -11,6 +13,7 @@ table.md and the sentences that it begins with. One word more, a track's name, t
 from __future__ import annotations
 
 import io
+import os
 import re
 from pathlib import Path
 
@@ -23,17 +26,23 @@ from fusionbench.report.layout import narrow
 from fusionbench.report.tables import tables
 
 ROOT = Path(__file__).parent.parent
+STRATEGIES = ROOT / "docs" / "strategies.md"
 BLOCK = re.compile(r"(?P<begin><!-- begin (?P<name>[^\n]+?) -->\n).*?(?P<end><!-- end (?P=name) -->)", re.DOTALL)
 LINK = re.compile(r"\[([^\]]+)\]\(([^)/]+)\)")
 COLUMNS = 96
 
 
-def refreshed(text: str) -> str:
-    """The text with every block made anew."""
-    return BLOCK.sub(lambda found: found["begin"] + _block(found["name"]) + found["end"], text)
+def pages() -> list[Path]:
+    """Every page that may hold a block."""
+    return [ROOT / "README.md", *sorted(path for path in (ROOT / "docs").glob("*.md") if path != STRATEGIES)]
 
 
-def _block(name: str) -> str:
+def refreshed(text: str, folder: Path = ROOT) -> str:
+    """The text of a page in this folder with every block made anew."""
+    return BLOCK.sub(lambda found: found["begin"] + _block(found["name"], folder) + found["end"], text)
+
+
+def _block(name: str, folder: Path) -> str:
     match name.split():
         case ["list", what]:
             return listing(what) + "\n"
@@ -42,11 +51,11 @@ def _block(name: str) -> str:
         case [("table" | "order") as what, suite, dataset, *track]:
             return _table(_page(what, suite, dataset, track))
         case ["top", count, suite, dataset, *track]:
-            return _top(int(count), _page("table", suite, dataset, track))
+            return _top(int(count), _page("table", suite, dataset, track), folder)
         case ["overview", suite]:
             return _table(ROOT / "results" / suite / "overview.md")
     raise ValueError(
-        f"the README asks for '{name}'; known: list WHAT, demo, table SUITE DATASET, order SUITE "
+        f"a page asks for '{name}'; known: list WHAT, demo, table SUITE DATASET, order SUITE "
         "DATASET, top N SUITE DATASET, overview SUITE"
     )
 
@@ -64,12 +73,12 @@ def _page(what: str, suite: str, dataset: str, track: list[str]) -> Path:
     return ROOT / "results" / suite / dataset / f"{'-'.join([what, *track])}.md"
 
 
-def _top(count: int, path: Path) -> str:
-    """The head and the first rows of a table, and below them what its page begins with, links from here."""
+def _top(count: int, path: Path, place: Path) -> str:
+    """The head and the first rows of a table, and below them what its page begins with, links from that place."""
     head, rows = _table(path).splitlines()[:2], _table(path).splitlines()[2 : 2 + count]
     text = path.read_text(encoding="utf-8").splitlines()
     first = text[2 : next(number for number, line in enumerate(text) if line.startswith("|"))]
-    folder = path.parent.relative_to(ROOT).as_posix()
+    folder = Path(os.path.relpath(path.parent, place)).as_posix()
     said = [LINK.sub(rf"[\1]({folder}/\2)", line) for line in first if line]
     return "".join(f"{line}\n" for line in [*head, *rows, *([""] if said else []), *said])
 
@@ -80,6 +89,6 @@ def _table(path: Path) -> str:
 
 
 if __name__ == "__main__":
-    (ROOT / "docs" / "strategies.md").write_text(strategy_pages(), encoding="utf-8")
-    readme = ROOT / "README.md"
-    readme.write_text(refreshed(readme.read_text(encoding="utf-8")), encoding="utf-8")
+    STRATEGIES.write_text(strategy_pages(), encoding="utf-8")
+    for page in pages():
+        page.write_text(refreshed(page.read_text(encoding="utf-8"), page.parent), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The README: its tables are generated, its code runs."""
+"""The README and the pages of docs/: their tables are generated, their links lead somewhere, their code runs."""
 
 from __future__ import annotations
 
@@ -13,13 +13,27 @@ from fusionbench.cli.main import main
 from fusionbench.core.catalogue import describe
 from fusionbench.plan.load import suite_of
 from fusionbench.plan.source import parse_source
+from fusionbench.plan.suite import Suite
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+README = ROOT / "README.md"
+PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
+TOP = "<!-- begin top 3 quickstart digits -->\n<!-- end top 3 quickstart digits -->"
+A_LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def text_of(page: Path | str) -> str:
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text_of(page), re.DOTALL)
+
+
+def suite_with(page: str, number: int, dataset: str) -> Suite:
+    """A suite of one dataset and concat that ends in the page's example of so many."""
+    start = f"name: x\ndatasets: [{dataset}]\nstrategies: [concat]\n"
+    return suite_of(parse_source(start + blocks(page, "yaml")[number], page))
 
 
 def generator() -> ModuleType:
@@ -32,50 +46,59 @@ def generator() -> ModuleType:
 
 
 def test_every_generated_block_is_what_the_records_and_the_catalogue_say_now() -> None:
-    assert generator().refreshed(README) == README, "run: python docs/readme.py"
-    assert README.count("<!-- begin ") == 7
+    pages = generator().pages()
+    stale = [page.name for page in pages if generator().refreshed(text_of(page), page.parent) != text_of(page)]
+    assert stale == [], "run: python docs/readme.py"
+    assert sum(text_of(page).count("<!-- begin ") for page in pages) >= 7
+
+
+def test_the_readme_is_read_in_minutes() -> None:
+    assert len(text_of(README).splitlines()) <= 250
 
 
 def test_the_top_of_a_table_keeps_what_its_page_begins_with_and_links_from_here() -> None:
-    found = generator().refreshed("<!-- begin top 3 quickstart digits -->\n<!-- end top 3 quickstart digits -->")
+    found = generator().refreshed(TOP)
     lines = found.splitlines()[1:-1]
     assert sum(line.startswith("|") for line in lines) == 5
     assert lines[6].startswith("Admission (accuracy; ")
     assert "[order.md](results/quickstart/digits/order.md)" in found
+    assert "[order.md](../results/quickstart/digits/order.md)" in generator().refreshed(TOP, ROOT / "docs")
     page = generator().refreshed("<!-- begin order quickstart digits -->\n<!-- end order quickstart digits -->")
     assert "| seeds 0-2 and seeds 3-5 | 8 | " in page
 
 
-def test_every_file_that_the_readme_links_to_is_there() -> None:
-    links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if not link.startswith("http")]
-    assert len(links) >= 5
-    assert [link for link in links if not (ROOT / link).exists()] == []
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_that_a_page_links_to_is_there(page: Path) -> None:
+    links = [link for link in A_LINK.findall(text_of(page)) if not link.startswith("http")]
+    assert [link for link in links if not (page.parent / link).exists()] == []
+    if page == README:
+        assert len(links) >= 5
 
 
 def test_the_example_suite_plans() -> None:
-    suite = suite_of(parse_source(blocks("yaml")[0], "README.md"))
+    suite = suite_of(parse_source(blocks("README.md", "yaml")[0], "README.md"))
     assert len(suite.seeds) == 6
     assert len(suite.rows) == 6 + 7 + 6
 
 
 def test_the_example_of_tracks_plans() -> None:
-    suite = suite_of(parse_source(f"name: x\ndatasets: [digits]\nstrategies: [concat]\n{blocks('yaml')[1]}", "x"))
+    suite = suite_with("docs/suites.md", 0, "digits")
     assert [track.options.get("target") for track in suite.tracks] == [None, None, 1_000_000]
 
 
 def test_the_example_of_a_comparison_plans() -> None:
-    suite = suite_of(parse_source(f"name: x\ndatasets: [digits]\nstrategies: [concat]\n{blocks('yaml')[2]}", "x"))
+    suite = suite_with("docs/suites.md", 1, "digits")
     assert suite.compare_with == ("cifar10_frozen_4x", "cifar10_frozen_unnormalised")
 
 
 def test_the_example_of_encoders_trained_beforehand_plans() -> None:
     dataset = "{name: imdb_cifar10, options: {relation: synergy}}"
-    suite = suite_of(parse_source(f"name: x\ndatasets: [{dataset}]\nstrategies: [concat]\n{blocks('yaml')[3]}", "x"))
+    suite = suite_with("docs/encoders.md", 0, dataset)
     assert next(iter(suite.runs())).pretrained == ("image",)
 
 
 def test_every_command_shown_is_one_that_the_program_knows(capsys: pytest.CaptureFixture[str]) -> None:
-    verbs = re.findall(r"^fusionbench (\w+)", README, re.MULTILINE)
+    verbs = [verb for page in PAGES for verb in re.findall(r"^fusionbench (\w+)", text_of(page), re.MULTILINE)]
     assert len(verbs) >= 8
     for verb in set(verbs):
         with pytest.raises(SystemExit) as stop:
@@ -84,7 +107,7 @@ def test_every_command_shown_is_one_that_the_program_knows(capsys: pytest.Captur
 
 
 def test_the_strategy_of_ones_own_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (text,) = [block for block in blocks("python") if "ProductFusion" in block]
+    (text,) = [block for block in blocks("README.md", "python") if "ProductFusion" in block]
     (tmp_path / "mine_readme").mkdir()
     (tmp_path / "mine_readme" / "product.py").write_text(text)
     (tmp_path / "s.yaml").write_text(
@@ -100,10 +123,10 @@ def test_the_strategy_of_ones_own_trains(tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.filterwarnings("ignore:.*does not have many workers:UserWarning")
 @pytest.mark.parametrize("name", ["layer", "Trainer"])
 def test_the_code_for_ones_own_program_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (text,) = [block for block in blocks("python") if f"import {name}" in block]
+    (text,) = [block for block in blocks("docs/own_code.md", "python") if f"import {name}" in block]
     monkeypatch.setenv("FUSIONBENCH_DATA", str(tmp_path))
     found: dict[str, object] = {}
-    exec(compile(text, "README.md", "exec"), found)
+    exec(compile(text, "own_code.md", "exec"), found)
     if name == "layer":
         assert found["logits"].shape == (4, 10)  # type: ignore[attr-defined]
     else:
