@@ -22,26 +22,27 @@ def test_without_resamples_it_is_the_t_interval_over_seeds() -> None:
     assert (found.n, found.test_error) == (3, None)
 
 
-def test_both_errors_add_up_with_satterthwaites_degrees_of_freedom() -> None:
+def test_both_errors_add_up_with_degrees_of_freedom_in_which_the_seeds_count_more() -> None:
     values = [0.91, 0.93, 0.95]
     found = estimate({seed: Scored(value, ROWS, "d", 10_000) for seed, value in enumerate(values)})
     seed, test = float(stats.sem(values)), float(np.std(ROWS, ddof=1))
-    degrees = (seed**2 + test**2) ** 2 / (seed**4 / 2 + test**4 / 399)
+    counted = 2.5 * seed**2  # 1 + 3 / (n - 1) times
+    degrees = (counted + test**2) ** 2 / (counted**2 / 2 + test**4 / 399)
     assert found.seed_error == pytest.approx(seed)
     assert found.test_error == pytest.approx(test)
     assert found.half_width == pytest.approx(stats.t.ppf(0.975, degrees) * math.hypot(seed, test))
 
 
-def test_with_equal_variances_it_is_welchs_interval_of_two_samples() -> None:
+def test_with_many_seeds_it_is_welchs_interval_of_two_samples() -> None:
     """sqrt(s1^2/n1 + s2^2/n2) with Satterthwaite's degrees of freedom is what scipy makes of two samples."""
     rng = np.random.default_rng(1)
-    seeds, other = rng.normal(0.5, 0.02, 6), rng.normal(0, 0.05, 113)
+    seeds, other = rng.normal(0.5, 0.02, 100), rng.normal(0, 0.05, 113)
     welch = stats.ttest_ind(seeds, other, equal_var=False).confidence_interval()
     # As many units as the second sample has, and an error that is its standard error.
     rows = np.tile([-1.0, 1.0], 200)
     rows *= float(stats.sem(other)) / rows.std(ddof=1)
     found = estimate({seed: Scored(float(value), rows.tolist(), "d", 113) for seed, value in enumerate(seeds)})
-    assert found.half_width == pytest.approx((welch.high - welch.low) / 2)
+    assert found.half_width == pytest.approx((welch.high - welch.low) / 2, rel=1e-3)
 
 
 def test_a_difference_is_paired_by_seed_and_by_row() -> None:
@@ -73,6 +74,37 @@ def test_one_seed_has_no_interval_and_none_is_an_error() -> None:
 def test_equal_scores_on_rows_without_error_are_exact() -> None:
     found = estimate({seed: Scored(0.1, (0.1,) * 400, "d", 50) for seed in range(6)})
     assert (found.mean, found.half_width) == (0.1, 0.0)
+
+
+def test_what_rows_and_seeds_do_together_is_counted_once() -> None:
+    """Of two crossed random factors the variance of the mean is (MS_seed + MS_row - MS_rest) / (n N)."""
+    rng, n, rows = np.random.default_rng(3), 5, 400
+    y = rng.normal(0, 1, (n, 1)) + rng.normal(0, 8, rows) + rng.normal(0, 20, (n, rows))
+    by_seed, by_row = y.mean(1, keepdims=True), y.mean(0, keepdims=True)
+    rest = float(((y - by_seed - by_row + y.mean()) ** 2).sum()) / ((n - 1) * (rows - 1))
+    crossed = (rows * by_seed.var(ddof=1) + n * by_row.var(ddof=1) - rest) / (n * rows)
+    # As good as infinitely many resamples: weights such that the variance of the weighted means is the bootstrap's.
+    draws = np.random.default_rng(4).multinomial(rows, np.full(rows, 1 / rows), size=4_000) / rows
+    found = estimate({s: Scored(float(one.mean()), one @ draws.T, "d", rows) for s, one in enumerate(y)})
+    assert found.half_width is not None
+    assert found.seed_error is not None
+    assert found.test_error is not None
+    total = found.seed_error**2 + found.test_error**2
+    assert found.test_error < math.sqrt(crossed) < 0.95 * math.sqrt(total)
+    counted = 1.75 * found.seed_error**2
+    degrees = (crossed - found.seed_error**2 + counted) ** 2 / (counted**2 / 4 + found.test_error**4 / 399)
+    assert found.half_width == pytest.approx(stats.t.ppf(0.975, degrees) * math.sqrt(crossed), rel=0.03)
+
+
+def test_it_is_never_narrower_than_one_error_alone() -> None:
+    """Seeds that happen to agree on a difference of which rows are uncertain."""
+    rng = np.random.default_rng(5)
+    by_seed = {s: Scored(0.9, rng.normal(0.9, 0.02, 400), "d", 10_000) for s in range(3)}
+    found = estimate(by_seed)
+    assert found.seed_error == 0
+    assert found.half_width is not None
+    assert found.test_error is not None
+    assert found.half_width == pytest.approx(stats.t.ppf(0.975, 399) * found.test_error)
 
 
 @pytest.mark.parametrize("ratio", [0.25, 1.0, 4.0])

@@ -1,0 +1,73 @@
+"""Strategies over several data sets: mean ranks and who beats whom, as description; a critical difference.
+
+    rank[k, d]   1 for the highest mean of data set d; equal ones share the mean of their ranks
+    wins[i, j]   on how many data sets i has the higher mean, a tie half
+    CD           q(.95, K, inf) / sqrt(2) * sqrt(K (K+1) / (6 D))      mean ranks farther apart differ (Nemenyi)
+
+One row per data set, never one per seed: data set x seed rows call equal strategies different in 37 of 100 tables at
+three seeds. Below five data sets there is no critical difference.
+
+Source: Demsar 2006, "Statistical comparisons of classifiers over multiple data sets", JMLR 7; Friedman 1937, "The use
+of ranks to avoid the assumption of normality implicit in the analysis of variance", JASA 32.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from fusionbench.stats.estimate import Floats
+from fusionbench.stats.refusals import NotTestable
+from fusionbench.stats.studentized import critical
+
+FEWEST_DATASETS = 5
+MANY_DEGREES = 1e6
+"""Of freedom: as good as infinitely many."""
+
+
+@dataclass(frozen=True)
+class CriticalDifference:
+    """What mean ranks have to differ by."""
+
+    difference: float
+    friedman_p: float
+    """Of all strategies being equal: where it is above .05, no pair differs."""
+
+
+def ranks(means: Sequence[Sequence[float]]) -> Floats:
+    """(K, D) means, higher is better, to ranks within each data set."""
+    return np.asarray(stats.rankdata(-np.asarray(means, dtype=np.float64), axis=0))
+
+
+def win_matrix(means: Sequence[Sequence[float]]) -> Floats:
+    """(K, D) means to (K, K): on how many data sets the first is higher than the second, a tie half."""
+    x = np.asarray(means, dtype=np.float64)
+    above = (x[:, None] > x[None, :]).sum(-1)
+    equal = (x[:, None] == x[None, :]).sum(-1)
+    found = above + equal / 2
+    np.fill_diagonal(found, 0)
+    return np.asarray(found)
+
+
+def critical_difference(means: Sequence[Sequence[float]]) -> CriticalDifference:
+    """Of mean ranks of K strategies over D data sets.
+
+    Args:
+        means: (K, D).
+
+    Raises:
+        NotTestable: fewer than five data sets, or than three strategies.
+    """
+    x = np.asarray(means, dtype=np.float64)
+    strategies, datasets = x.shape
+    if datasets < FEWEST_DATASETS:
+        raise NotTestable(f"a critical difference needs {FEWEST_DATASETS} data sets, there are {datasets}")
+    if strategies < 3:
+        raise NotTestable(f"a critical difference needs 3 strategies, there are {strategies}")
+    factor = math.sqrt(strategies * (strategies + 1) / (6 * datasets))
+    difference = float(critical(strategies, MANY_DEGREES)) / math.sqrt(2) * factor
+    return CriticalDifference(difference, float(stats.friedmanchisquare(*x).pvalue))
