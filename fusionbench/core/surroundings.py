@@ -24,6 +24,7 @@ NOTED = (
         "HIP_",
         "HSA_",
         "KMP_",
+        "LD_PRELOAD",
         "MKL_",
     ),
     *("MIOPEN_", "NPY_DISABLE", "NPY_ENABLE", "NVIDIA_TF32", "NVIDIA_VISIBLE", "OMP_", "ONEDNN_", "OPENBLAS_"),
