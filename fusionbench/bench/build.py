@@ -86,8 +86,8 @@ class Fixed:
             found["target_parameters"] = self.match.target
             found["fusion_parameters"] = self.match.parameters
             found["reachable_parameters"] = list(self.match.reachable)
-        if self.setting.solved:
-            found["solved"] = dict(self.setting.solved)
+            if self.setting.solved:
+                found["solved"] = dict(self.setting.solved)
         return found
 
 
@@ -119,9 +119,8 @@ def _setting(run: RunSpec, task: TaskSpec) -> Setting:
     width = widths[0] if widths else 1
     optimiser = Optimiser(run.budget.learning_rate, run.budget.weight_decay)
     budget = run.budget
-    return Setting(
-        task, run.encoders, width, width, budget.dropout, optimiser, run.seed, budget.head_norm, budget.epochs
-    )
+    fixed = task, run.encoders, width, width, budget.dropout, optimiser, run.seed, budget.head_norm, budget.epochs
+    return Setting(*fixed, solved=run.track.options.get("own", {}))  # Of a trial that tries options of its own.
 
 
 def _matched(run: RunSpec, setting: Setting, target: int) -> Match:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -32,8 +32,15 @@ def measure(job: MeasureJob) -> Message:
     store = Store(job.place.results, job.place.suite)
     data = dataset_of(job.run, job.place.data)
     data.setup()
-    store_measures(store, job, build(job.run, setting_for(job.run, data.task)), data)
+    store_measures(store, job, _model(job.run, data, store), data)
     return Message("finished", "measured")
+
+
+def _model(run: RunSpec, data: MultimodalData, store: Store) -> FusionModule:
+    """A run's model, untrained; where trials chose options of its strategy, with those that its record names."""
+    setting, record = setting_for(run, data.task), store.read(run) if run.space else None
+    chosen = record.options.get("own", {}) if record else {}
+    return build(run, replace(setting, solved={**setting.solved, **chosen}))
 
 
 def store_measures(store: Store, job: TrainJob | MeasureJob, module: FusionModule, data: MultimodalData) -> None:
@@ -89,7 +96,7 @@ def _try(run: RunSpec, data: MultimodalData) -> None:
 
 def time_strategies(job: LatencyJob, report: Report) -> Message:
     """One latency session; models are built from their specs, since weights do not change times."""
-    started = datetime.now(UTC)
+    started, store = datetime.now(UTC), Store(job.place.results, job.place.suite)
     data = dataset_of(job.runs[0], job.place.data)
     data.setup()
     assert data.parts is not None
@@ -101,7 +108,7 @@ def time_strategies(job: LatencyJob, report: Report) -> Message:
     modules = {}
     for run in job.runs:
         with suppress(Unsuitable):  # Nobody has tried it yet; it will be a row without scores.
-            modules[slug("strategy", run.strategy)] = build(run, setting_for(run, data.task)).to(device)
+            modules[slug("strategy", run.strategy)] = _model(run, data, store).to(device)
     rows = measure_latency(
         modules, batches, rng, lambda done, total: report.progress(done, total, "latency"), **job.options
     )
@@ -115,5 +122,5 @@ def time_strategies(job: LatencyJob, report: Report) -> Message:
         "finished": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "rows": rows,
     }
-    path = Store(job.place.results, job.place.suite).publish_latency(job.runs[0].dataset, session)
+    path = store.publish_latency(job.runs[0].dataset, session)
     return Message("finished", "timed", facts={"path": str(path)})

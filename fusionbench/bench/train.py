@@ -17,7 +17,7 @@ from fusionbench.bench.encodings import encoded_data
 from fusionbench.bench.jobs import Message, Report, TrainJob
 from fusionbench.bench.session import store_measures
 from fusionbench.bench.trunks import Trunks, through_trunks
-from fusionbench.bench.tuning import Chosen, chosen_learning_rate
+from fusionbench.bench.tuning import chosen_by_trials
 from fusionbench.core.errors import Diverged, Interrupted, UserError, reason_of
 from fusionbench.core.ranks import ALONE, Ranks
 from fusionbench.data.base import MultimodalData
@@ -70,9 +70,8 @@ def _trained(job: TrainJob, report: Report, store: Store, started: datetime, ran
         fixed = fixed_for(run, data.task)
     except Unsuitable as reason:
         return replace(_ended(job, "skipped", str(reason), started), data=facts)
-    chosen = chosen_learning_rate(run, store)
-    optimiser = replace(fixed.setting.optimiser, learning_rate=chosen.learning_rate)
-    module = build(run, replace(fixed.setting, optimiser=optimiser))
+    chosen = chosen_by_trials(run, store)
+    module = build(run, chosen.applied(fixed.setting))
     pretrained = load_pretrained(module, run, data, job.place.data, Trunks() if job.place.stored_encodings else None)
     if ranks.world_size > 1 and not can_be_shared(module):
         if not ranks.is_first:
@@ -83,14 +82,16 @@ def _trained(job: TrainJob, report: Report, store: Store, started: datetime, ran
         store_measures(store, job, module, data)
     with join(), _seen(job, module, data) as seen:
         with seeded(run.seed, "training"):
-            fitted = fit(module, seen, run.budget, _teller(report, run.budget.epochs, ranks))
-        tested = evaluate(module, seen, run.budget) if run.role == "final" else None  # A trial never sees a test row.
+            fitted = fit(module, seen, chosen.budget, _teller(report, run.budget.epochs, ranks))
+        tested = (
+            evaluate(module, seen, chosen.budget) if run.role == "final" else None
+        )  # A trial never sees a test row.
     if ranks.is_first and tested:
         _publish_tested(store, run, tested, data)
     return replace(
         _ended(job, "done", "", started),
         devices=ranks.world_size,
-        options=fixed.options | _tuned(chosen) | ({"pretrained": pretrained} if pretrained else {}),
+        options=fixed.options | dict(chosen.facts) | ({"pretrained": pretrained} if pretrained else {}),
         task=_task_facts(data),
         scores=tested.scores if tested else {},
         validation=fitted.validation,
@@ -118,13 +119,6 @@ def _publish_tested(store: Store, run: RunSpec, tested: Tested, data: Multimodal
     found, seed = tested.predictions, seed_of(data.fingerprint, data.parts.test_sha256)
     store.publish_arrays(run, found)
     store.publish_resamples(run, resamples_of(run.key, found, data.task.kind, seed, data.groups(found["ids"])))
-
-
-def _tuned(chosen: Chosen) -> dict[str, Any]:
-    """A choice as a record states it; nothing where there was none."""
-    if not chosen.validation:
-        return {}
-    return {"learning_rate": chosen.learning_rate, "trials": chosen.validation}
 
 
 def _teller(report: Report, total: int, ranks: Ranks) -> OnEpoch:

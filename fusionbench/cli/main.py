@@ -62,7 +62,7 @@ def list_(options: argparse.Namespace) -> int:
 
 def plan(options: argparse.Namespace) -> int:
     """The runs, their keys, and which are done."""
-    from fusionbench.plan.names import slug, track_label
+    from fusionbench.plan.names import slug, track_label, trial_label
     from fusionbench.records.trials import all_trials
 
     suite, store, runs = selected(options)
@@ -73,7 +73,7 @@ def plan(options: argparse.Namespace) -> int:
         counts[status] += 1
         names = f"{slug('dataset', run.dataset)}  {slug('strategy', run.strategy)}"
         names += f"  {track_label(run.track)}" if len(suite.tracks) > 1 else ""
-        names += f"  trial at {run.budget.learning_rate:g}" if run.role == "trial" else ""
+        names += f"  {trial_label(run)}" if run.role == "trial" else ""
         print(f"{run.key}  {status:8}  seed {run.seed}  {names}")
     also = f" and {len(trials)} trials before them, as far as is known by now" if trials else ""
     print(f"{suite.name}: {len(runs)} runs{also}; {counted(counts)}")

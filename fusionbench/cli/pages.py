@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from fusionbench.core.catalogue import Plugin
 from fusionbench.core.options import Option
@@ -74,6 +75,7 @@ def page(plugin: Plugin) -> str:
     lines = [f"### {plugin.name}", "", sentence(plugin), "", *_facts(plugin), "", *_prose(body.split("\n")), ""]
     stated = [
         ("Options", _options(plugin.options)),
+        ("Tuned by the track `tuned`", _tunable(facts.get("tunable", {}))),
         ("Parameters", _code(parts.get("Parameters"))),
         ("FLOPs a sample", _code(parts.get("FLOPs"))),
         ("Source", _escaped(_closed(parts.get("Source", ""))) + (f" [{paper}]" if paper else "")),
@@ -116,6 +118,18 @@ def _escaped(text: str) -> str:
 def _options(options: Mapping[str, Option]) -> str:
     stated = (f"`{name}`" if option.required else f"`{name}={option.default}`" for name, option in options.items())
     return ", ".join(stated)
+
+
+def _tunable(stated: Mapping[str, Sequence[Any]]) -> str:
+    """`rank` 1 to 16 (log); of options with values, these."""
+    return "; ".join(
+        f"`{name}` " + (", ".join(map(str, part)) if isinstance(part, list) else _range(*part))
+        for name, part in stated.items()
+    )
+
+
+def _range(low: float, high: float, scale: str = "") -> str:
+    return f"{low} to {high}{f' ({scale})' if scale else ''}"
 
 
 def _code(text: str | None) -> str:

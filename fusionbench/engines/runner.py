@@ -46,6 +46,8 @@ class Runner:
     store: Store = field(init=False)
     pool: Pool = field(init=False)
     encodings: Encodings = field(init=False)
+    _stored_for: int | None = field(init=False, default=None)
+    """The seed whose encodings are stored now."""
 
     def __post_init__(self) -> None:
         self.store = Store(self.place.results, self.suite.name)
@@ -75,19 +77,24 @@ class Runner:
             files = JobFiles(self.store, again)
             try:
                 for several in self.rounds(trials, pending, again):
-                    self._ready_encoders(several)
-                    self.pool.run([self.training(run) for run in several], files)
-                self.encodings.forget()  # Not before: rounds of trials have one seed.
-                for several in _grouped(pending, lambda run: run.seed):
-                    self._ready_encoders(several)
-                    self.pool.run([self.training(run) for run in several], files)
-                    self.encodings.forget()
+                    self._train(several, files)
+                self._train(pending, files)
+                self.encodings.forget()
                 self.encodings.forget_trunks()
                 self.pool.run([MeasureJob(self.place, run, self.suite.measures) for run in unmeasured], files)
             finally:
                 self.store.sweep()  # Of workers that were ended in the middle of writing.
         found = (self.store.read(run) for run in runs)
         return Counter("missing" if record is None else record.status for record in found)
+
+    def _train(self, runs: Sequence[RunSpec], files: JobFiles) -> None:
+        """Seed by seed: what frozen encoders give is stored for one seed at a time, and stays until another comes."""
+        for several in _grouped(runs, lambda run: run.seed):
+            if self._stored_for not in (None, several[0].seed):
+                self.encodings.forget()
+            self._stored_for = several[0].seed
+            self._ready_encoders(several)
+            self.pool.run([self.training(run) for run in several], files)
 
     def rounds(
         self, trials: list[RunSpec], runs: Sequence[RunSpec], again: frozenset[str] = frozenset()
@@ -190,9 +197,12 @@ class Runner:
         return done and not all(self.store.has_measure(run, choice) for choice in wanted)
 
     def _runs_at_all(self, run: RunSpec) -> bool:
-        """Whether nothing is known against the run: one that failed would take the whole session with it."""
+        """Whether nothing is known against the run: one that failed would take the whole session with it.
+
+        Where trials choose options of the strategy, it has to be done: before, nobody knows which model to time.
+        """
         record = self.store.read(run)
-        return record is None or record.status == "done"
+        return not run.space if record is None else record.status == "done"
 
     def _is_timed(self, rows: dict[str, RunSpec], options: dict[str, object]) -> bool:
         sample = next(iter(rows.values()))

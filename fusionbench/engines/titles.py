@@ -12,14 +12,14 @@ from fusionbench.bench.jobs import (
     RendezvousJob,
     TrainJob,
 )
-from fusionbench.plan.names import slug
+from fusionbench.plan.names import slug, trial_label
 
 
 def title(job: Job) -> str:
     """The job in a few words: `digits / gated, seed 2`."""
     match job:
         case TrainJob():
-            of = f"seed {job.run.seed}" if job.run.role == "final" else f"trial at {job.run.budget.learning_rate:g}"
+            of = f"seed {job.run.seed}" if job.run.role == "final" else trial_label(job.run)
             return f"{slug('dataset', job.run.dataset)} / {slug('strategy', job.run.strategy)}, {of}"
         case MeasureJob():
             return f"measuring {slug('dataset', job.run.dataset)} / {slug('strategy', job.run.strategy)}"

@@ -37,8 +37,9 @@ class Setting:
     """Whether what enters an MLP head is normalised; see `_blocks.HeadNorm`."""
     epochs: int = 0
     """How many are trained at most; 0: not known."""
-    solved: Mapping[str, int] = field(default_factory=dict)
-    """Options of the strategy that the runner solved for a number of parameters, in the place of the suite's."""
+    solved: Mapping[str, Any] = field(default_factory=dict)
+    """Options of the strategy that the runner found, in the place of the suite's: for a number of parameters, or by
+    trials."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, for a checkpoint."""

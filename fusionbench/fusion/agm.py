@@ -66,6 +66,7 @@ class AgmFusion(FusionModule):
 
     family, trains_encoders = "training", True
     paper, stage, interaction, fidelity = "li2023boosting", "training", "full", "adapted"
+    tunable = {"alpha": (0.1, 10.0, "log")}
     departure = (
         "AdamW for SGD, so that coefficients are encoders' steps'; leaves encodings out, not inputs; several "
         "labels are our form"

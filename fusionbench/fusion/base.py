@@ -6,8 +6,9 @@ training-side methods use Lightning's own hooks besides.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -77,6 +78,9 @@ class FusionModule(TrainableModule):
     """An option, a whole number from 1 on, that makes wider what fuses, not the head: `solve: own` solves for it."""
     own_unit: ClassVar[int | str] = 1
     """Of which that option has to be a multiple: a number, or the name of another option."""
+    tunable: ClassVar[Mapping[str, tuple[Any, ...] | list[Any]]] = {}
+    """At most two options that the track `tuned` searches beside what all have: `(lowest, highest)`, `(lowest, highest,
+    "log")`, or a list of values. Every value has to build, whatever the task: a literal, in the key of tuned runs."""
     training_only: ClassVar[tuple[str, ...]] = ()
     """Submodules, by path such as `heads.own`, that no prediction needs: their parameters are counted apart."""
     version: ClassVar[int] = 1

@@ -34,6 +34,7 @@ class BilinearFusion(FusionModule):
 
     family = "bilinear"
     paper, stage, interaction, fidelity = "kiela2018efficient", "feature", "full", "adapted"
+    tunable = {"hidden": [0, 4, 8]}
     departure = (
         "compared with the paper's formula alone, since no code of it is public; reads encoder outputs through narrow "
         "projections with biases, so that the product is affordable, in place of whole vectors; of more than two "

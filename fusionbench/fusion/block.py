@@ -35,6 +35,7 @@ class BlockFusion(FusionModule):
 
     family = "bilinear"
     paper, stage, interaction, fidelity = "benyounes2019block", "feature", "full", "faithful"
+    tunable = {"inner": (4, 64, "log"), "rank": (2, 16, "log")}
     departure = (
         "without its attention and dropout; our common MLP head in place of its linear classifier; more than two "
         "modalities are multiplied alike"

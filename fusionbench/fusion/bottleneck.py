@@ -51,6 +51,7 @@ class BottleneckFusion(FusionModule):
 
     family = "token"
     paper, stage, interaction, fidelity = "nagrani2021attention", "token", "full", "adapted"
+    tunable = {"bottlenecks": (1, 16, "log"), "layers": (2, 4)}
     departure = (
         "reads the encoders' outputs in place of embedded patches, which it has only where an encoder does no more "
         "than embed; 1 layer before the fusion and 2 that fuse in place of 8 and 4; 4 bottlenecks, where the code adds "

@@ -43,6 +43,7 @@ class CentralFusion(FusionModule):
     family = "feature"
     paper, stage, interaction, fidelity = "vielzeuf2018centralnet", "feature", "full", "adapted"
     reads_stages = True
+    tunable = {"unimodal_weight": (0.1, 10.0, "log")}
     departure = (
         "hidden maps are averaged over positions or steps and normalised within the sample, so that the central layers "
         "are dense, in place of the batch norm of the authors' code, which lets samples see each other; weights of the "

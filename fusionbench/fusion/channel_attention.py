@@ -39,6 +39,7 @@ class ChannelAttention(FusionModule):
 
     family = "feature"
     paper, stage, interaction, fidelity, cacheable = "joze2020mmtm", "feature", "full", "faithful", False
+    tunable = {"ratio": (1, 16, "log")}
     departure = (
         "a module after each of the last layers that all encoders have; any number of modalities; one that is absent "
         "is squeezed to zeros and has no score; our common MLP heads"

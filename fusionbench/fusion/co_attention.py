@@ -35,6 +35,7 @@ class CoAttentionFusion(FusionModule):
 
     family = "token"
     paper, stage, interaction, fidelity = "lu2016hierarchical", "token", "full", "adapted"
+    tunable = {"hidden": (32, 512, "log"), "dropout": (0.0, 0.7)}
     departure = (
         "at one level, the encoders' steps, in place of words, phrases and the question in turn; more than two "
         "modalities add up; no biases, which the code has; our common MLP head"

@@ -44,6 +44,7 @@ class CoAttentionTransformer(FusionModule):
     family, per_modality = "token", "guide"
     paper, stage, flow, interaction = "yu2019deep", "token", "sequential", "full"
     fidelity = "faithful"
+    tunable = {"layers": (1, 4), "dropout": (0.0, 0.5)}
     departure = (
         "two layers in place of six, on encodings of their own width; of more than two modalities each other one has a "
         "decoder; any may be missing; no biases of keys and values, and no dropout on attention; our common MLP head"

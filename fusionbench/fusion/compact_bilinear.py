@@ -37,6 +37,7 @@ class CompactBilinearFusion(FusionModule):
 
     family = "bilinear"
     paper, stage, interaction, fidelity = "fukui2016multimodal", "feature", "full", "adapted"
+    tunable = {"sketch": [256, 512, 1024, 2048, 4096]}
     departure = (
         "compared with the paper's formula alone, since the authors' code runs in a Caffe of theirs only; a smoother "
         "root; without its attention and dropout; our common MLP head in place of its linear classifier; more than two "

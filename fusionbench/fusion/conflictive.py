@@ -41,6 +41,7 @@ class ConflictiveFusion(FusionModule):
     family = "decision"
     paper, stage, representation, interaction = "xu2024reliable", "decision", "single", "limited"
     fidelity = "faithful"
+    tunable = {"annealing": (1, 100, "log"), "conflict": (0.1, 10.0, "log")}
     departure = (
         "our common MLP heads give the evidence; of more than two modalities all count alike; any may be missing, and "
         "is then not among those averaged"

@@ -38,6 +38,7 @@ class ContextGating(FusionModule):
 
     family = "feature"
     paper, stage, interaction, fidelity = "miech2017learnable", "feature", "full", "faithful"
+    tunable = {"mixtures": (1, 8)}
     departure = (
         "our encoders in place of its learned pooling; biases in place of normalisation over the batch; dropout before "
         "the mixture; any modality may be missing; where one class is true, scores are divided by their sum"

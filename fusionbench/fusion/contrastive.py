@@ -43,6 +43,7 @@ class ContrastiveFusion(FusionModule):
     family = "coordinated"
     paper, stage, representation, interaction = "radford2021learning", "training", "coordinated", "full"
     fidelity = "adapted"
+    tunable = {"hidden": (32, 512, "log"), "weight": (0.01, 10.0, "log")}
     departure = (
         "a second loss beside the labels', in place of training without any; a classifier on concatenated encodings; "
         "the mean over pairs of any number of modalities, any of them missing; its weight is ours"

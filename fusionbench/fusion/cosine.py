@@ -35,6 +35,7 @@ class CosineFusion(FusionModule):
 
     family = "decision"
     paper, stage, interaction, fidelity = "xu2023mmcosine", "decision", "none", "faithful"
+    tunable = {"scale": (1.0, 100.0, "log")}
     departure = (
         "a ReLU layer of the common head's width ends every encoder; any number of modalities, any of them missing; of "
         "several labels a sample, logits start from the chance of a class"

@@ -37,6 +37,7 @@ class CrossAttentionFusion(FusionModule):
 
     family = "token"
     paper, stage, interaction, fidelity = "tsai2019multimodal", "token", "full", "adapted"
+    tunable = {"layers": (1, 4), "dropout": (0.0, 0.5)}
     departure = (
         "on the encoders' steps, without temporal convolutions and positions, and so without the code's scaling of "
         "both by sqrt(D); without the self-attention over all streams to a modality and the residual block of the "

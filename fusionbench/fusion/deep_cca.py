@@ -40,6 +40,7 @@ class DeepCCA(FusionModule):
     family = "coordinated"
     paper, stage, representation, interaction = "andrew2013deep", "training", "coordinated", "full"
     fidelity = "adapted"
+    tunable = {"hidden": (4, 64, "log"), "weight": (0.01, 10.0, "log")}
     departure = (
         "a second loss beside the labels', in place of training without any; a classifier on concatenated encodings; "
         "the mean over pairs of any number of modalities, any of them missing; its weight is ours"

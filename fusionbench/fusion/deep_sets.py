@@ -28,6 +28,7 @@ class DeepSetsFusion(FusionModule):
     paper, stage, interaction, fidelity = "zaheer2017deep", "feature", "full", "adapted"
     departure = "the elements of the set are the encodings of different modalities"
     own_width = "hidden"
+    tunable = {"hidden": (32, 512, "log")}
 
     def __init__(self, setting: Setting, *, hidden: int = 128) -> None:
         at_least("deep_sets", "hidden", hidden, 1)

@@ -29,6 +29,7 @@ class EarlyTransformerFusion(FusionModule):
 
     family = "token"
     paper, stage, interaction, fidelity = "kim2021vilt", "token", "full", "adapted"
+    tunable = {"layers": (1, 4), "dropout": (0.0, 0.5)}
     departure = (
         "on the encoders' steps in place of embedded words and patches, so without positions, and no pretraining; "
         "2 layers in place of 12; our common MLP head"

@@ -32,6 +32,7 @@ class EmbraceNet(FusionModule):
     paper, stage, interaction, fidelity = "choi2019embracenet", "feature", "full", "adapted"
     departure = "predicts from the expectation over the lots, so that a prediction can be repeated; our common MLP head"
     own_width = "hidden"
+    tunable = {"hidden": (64, 1024, "log")}
 
     def __init__(self, setting: Setting, *, hidden: int = 256) -> None:
         at_least("embrace", "hidden", hidden, 1)

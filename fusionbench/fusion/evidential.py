@@ -50,6 +50,7 @@ class EvidentialFusion(FusionModule):
     paper, stage, representation, interaction = "han2021trusted", "decision", "single", "limited"
     fidelity = "faithful"
     departure = "our common MLP head gives the evidence; modalities may be missing, and then say nothing"
+    tunable = {"annealing": (1, 100, "log")}
 
     def __init__(self, setting: Setting, *, annealing: int = 50) -> None:
         at_least("evidential", "annealing", annealing, 1)

@@ -30,6 +30,7 @@ class FiLMFusion(FusionModule):
 
     family = "feature"
     paper, stage, interaction, fidelity = "perez2018film", "feature", "full", "adapted"
+    tunable = {"hidden": (32, 512, "log")}
     departure = (
         "each modality is modulated by all others, their scales and shifts added, in place of a picture by a question; "
         "one layer on encoder outputs in place of several on feature maps after batch normalisation"

@@ -29,6 +29,7 @@ class GatedFusion(FusionModule):
 
     family = "feature"
     paper, stage, interaction, fidelity = "arevalo2017gated", "feature", "full", "faithful"
+    tunable = {"hidden": (32, 512, "log")}
     departure = (
         "the classifier after it is our common MLP head in place of a maxout network; without the batch normalisation "
         "of inputs and of what the classifier reads, which the authors' code has and the paper does not state"

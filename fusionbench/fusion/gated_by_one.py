@@ -31,6 +31,7 @@ class GatedByOne(FusionModule):
 
     family, per_modality = "feature", "gate"
     paper, stage, interaction, fidelity = "kiela2018efficient", "feature", "full", "adapted"
+    tunable = {"hidden": (32, 512, "log")}
     departure = (
         "compared with the paper's formula alone, since no code of it is public; of more than two modalities the one "
         "named gates the sum of the others; any may be missing; our common MLP head in place of its linear classifier"

@@ -46,6 +46,7 @@ class GatedCrossAttentionFusion(FusionModule):
     family, per_modality = "token", "reader"
     paper, stage, flow, interaction = "alayrac2022flamingo", "token", "sequential", "full"
     fidelity = "adapted"
+    tunable = {"layers": (1, 4), "opening": (0.0, 1.0)}
     departure = (
         "between the layers of a small Transformer over the reader's encoded steps, trained with all the rest, in "
         "place of a large language model's that is frozen; no Perceiver resampler before it: the others' steps are "

@@ -42,6 +42,7 @@ class GatedKronecker(FusionModule):
 
     family = "bilinear"
     paper, stage, interaction, fidelity = "chen2020pathomic", "feature", "full", "adapted"
+    tunable = {"mixed": (16, 256, "log"), "dropout": (0.0, 0.5)}
     departure = (
         "gates are linear in the concatenation of all modalities, an option of the code, whose default is a bilinear "
         "form of two; encodings are normalised; any number of modalities, any of them missing; our common MLP head"

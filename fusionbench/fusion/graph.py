@@ -36,6 +36,7 @@ class GraphFusion(FusionModule):
 
     family = "feature"
     paper, stage, interaction, fidelity = "velickovic2018graph", "feature", "full", "adapted"
+    tunable = {"layers": (1, 3), "hidden": (4, 32, "log")}
     departure = (
         "the nodes are the modalities of a sample, all joined; the last layer's heads stand side by side and an MLP on "
         "the mean node classifies, in place of one output per node; no biases, which the authors' code has"

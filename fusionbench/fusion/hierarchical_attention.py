@@ -34,6 +34,7 @@ class HierarchicalAttentionFusion(FusionModule):
 
     family = "token"
     paper, stage, interaction, fidelity = "libovicky2017attention", "token", "full", "adapted"
+    tunable = {"hidden": (32, 512, "log")}
     departure = (
         "one learned constant (the biases b_m and d) asks in place of a decoder's state at each word it writes; no "
         "sentinel, and no biases of each modality; contexts are normalised; our common MLP head in place of the decoder"

@@ -35,6 +35,7 @@ class InterleaveFusion(FusionModule):
     stage, flow, interaction, fidelity = "token", "sequential", "full", "inspired"
     departure = "no paper: relative time in place of clock time, which our datasets do not have"
     own_width = "hidden"
+    tunable = {"hidden": (32, 512, "log")}
 
     def __init__(self, setting: Setting, *, hidden: int = 128) -> None:
         at_least("interleave", "hidden", hidden, 1)

@@ -30,6 +30,7 @@ class LateTransformerFusion(FusionModule):
 
     family = "token"
     paper, stage, interaction, fidelity = "rheude2025fusion", "token", "full", "adapted"
+    tunable = {"layers": (1, 4), "dropout": (0.0, 0.5)}
     departure = (
         "built from the paper's abstract and accounts of it; its layer sizes, dropout and tuning were not seen; our "
         "common MLP head"

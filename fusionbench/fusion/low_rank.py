@@ -35,6 +35,7 @@ class LowRankFusion(FusionModule):
     paper, stage, interaction, fidelity = "liu2018efficient", "feature", "full", "faithful"
     departure = "our common MLP head follows; starts near the sum over modalities"
     own_width = "hidden"
+    tunable = {"rank": (1, 16, "log"), "hidden": (32, 512, "log")}
 
     def __init__(self, setting: Setting, *, rank: int = 4, hidden: int = 128) -> None:
         at_least("low_rank", "rank", rank, 1)

@@ -38,6 +38,7 @@ class MemoryFusion(FusionModule):
 
     family = "sequential"
     paper, stage, flow, interaction, fidelity = "zadeh2018memory", "token", "sequential", "full", "adapted"
+    tunable = {"hidden": (16, 256, "log"), "memory": (32, 512, "log")}
     departure = (
         "on the encoders' steps, averaged to a common number of parts in place of the paper's alignment to words; one "
         "hidden width for all inner networks, softmax over the modalities that are there"

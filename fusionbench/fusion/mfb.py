@@ -31,6 +31,7 @@ class MFBFusion(FusionModule):
 
     family = "bilinear"
     paper, stage, interaction, fidelity = "yu2017multimodal", "feature", "full", "faithful"
+    tunable = {"hidden": (32, 512, "log"), "factors": (1, 10)}
     departure = (
         "without its co-attention and dropout; our common MLP head in place of its linear classifier; more than two "
         "modalities are multiplied alike"

@@ -35,6 +35,7 @@ class MFHFusion(FusionModule):
 
     family = "bilinear"
     paper, stage, interaction, fidelity = "yu2018beyond", "feature", "full", "faithful"
+    tunable = {"hidden": (32, 512, "log"), "order": (1, 3)}
     departure = (
         "without its co-attention and dropout; our common MLP head in place of its linear classifier; more than two "
         "modalities are multiplied alike"

@@ -30,6 +30,7 @@ class MLBFusion(FusionModule):
 
     family = "bilinear"
     paper, stage, interaction, fidelity = "kim2017hadamard", "feature", "full", "faithful"
+    tunable = {"hidden": (32, 512, "log")}
     departure = (
         "without its attention and dropout; our common MLP head in place of its linear classifier; biases start at 1; "
         "more than two modalities are multiplied alike"

@@ -46,6 +46,7 @@ class MMPareto(FusionModule):
 
     family, trains_encoders = "training", True
     paper, stage, interaction, fidelity = "wei2024mmpareto", "training", "full", "adapted"
+    tunable = {"gamma": (1.0, 3.0)}
     departure = (
         "our common MLP heads in place of linear ones, and the common AdamW in place of SGD, so that gamma stretches "
         "steps, not gradients; several labels by binary cross-entropy; samples that lack a modality do not count in "

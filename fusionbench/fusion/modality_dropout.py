@@ -27,6 +27,7 @@ class ModalityDropout(FusionModule):
     family = "missing"
     paper, stage, interaction, fidelity = "neverova2016moddrop", "training", "full", "adapted"
     departure = "one modality is always kept; one joint layer in place of gradual fusion; the probability is ours"
+    tunable = {"drop": (0.05, 0.5)}
 
     def __init__(self, setting: Setting, *, drop: float = 0.2) -> None:
         below_one("modality_dropout", "drop", drop)

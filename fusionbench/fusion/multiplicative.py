@@ -30,6 +30,7 @@ class MultiplicativeFusion(FusionModule):
 
     family = "feature"
     paper, stage, interaction, fidelity = "jayakumar2020multiplicative", "feature", "full", "adapted"
+    tunable = {"hidden": (8, 128, "log")}
     departure = (
         "compared with the paper's formula alone, since no code of it is public; more than two modalities interact in "
         "pairs; our common MLP head follows"

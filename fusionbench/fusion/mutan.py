@@ -31,6 +31,7 @@ class MutanFusion(FusionModule):
 
     family = "bilinear"
     paper, stage, interaction, fidelity = "benyounes2017mutan", "feature", "full", "faithful"
+    tunable = {"rank": (1, 20, "log"), "hidden": (16, 256, "log")}
     departure = (
         "without its attention and dropout; our common MLP head in place of its linear classifier; starts near the sum "
         "over modalities; more than two modalities are multiplied alike"

@@ -57,6 +57,7 @@ class OgmGeFusion(FusionModule):
 
     family, trains_encoders = "training", True
     paper, stage, interaction, fidelity = "peng2022balanced", "training", "none", "adapted"
+    tunable = {"alpha": (0.1, 1.0, "log"), "noise": [False, True]}
     departure = (
         "AdamW for SGD, so that coefficient and noise are the step's, not the gradient's; a ReLU layer on normalised "
         "encodings ends each encoder; all of an encoder is changed, in the code its convolutions; several labels are "

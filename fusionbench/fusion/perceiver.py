@@ -34,6 +34,7 @@ class PerceiverFusion(FusionModule):
 
     family = "token"
     paper, stage, interaction, fidelity = "jaegle2021perceiver", "token", "full", "adapted"
+    tunable = {"latents": (4, 64, "log"), "rounds": (1, 4)}
     departure = (
         "on the encoders' steps in place of raw inputs, so without Fourier positions; modality embeddings are "
         "added, not appended; 16 latents, 2 rounds and 1 layer in place of 512, 8 and 6; our common MLP head"

@@ -61,6 +61,7 @@ class PmrFusion(FusionModule):
 
     family, trains_encoders = "training", True
     paper, stage, interaction, fidelity = "fan2023pmr", "training", "full", "adapted"
+    tunable = {"alpha": (0.1, 10.0, "log"), "mu": (0.001, 0.1, "log")}
     departure = (
         "the paper's coefficients and entropy term, which the authors' file leaves out: there whichever modality is "
         "behind counts alpha; our common MLP head in place of a linear layer; any number of modalities, any missing"

@@ -31,6 +31,7 @@ class ProductFusion(FusionModule):
 
     family = "feature"
     paper, stage, interaction, fidelity = "antol2015vqa", "feature", "full", "faithful"
+    tunable = {"hidden": (32, 512, "log")}
     departure = (
         "any number of modalities, any of them missing; biases start at 1; our common MLP head, with its dropout"
     )

@@ -55,6 +55,7 @@ class PseudoViewFusion(FusionModule):
     paper, stage, representation, interaction = "han2022trusted", "decision", "joint", "full"
     fidelity = "faithful"
     departure = "our common MLP heads give the evidence; modalities may be missing, and then say nothing"
+    tunable = {"annealing": (1, 100, "log")}
 
     def __init__(self, setting: Setting, *, annealing: int = 10) -> None:
         at_least("pseudo_view", "annealing", annealing, 1)

@@ -46,6 +46,7 @@ class QualityAwareFusion(FusionModule):
     family = "decision"
     paper, stage, representation, interaction = "zhang2023provable", "decision", "single", "none"
     fidelity = "adapted"
+    tunable = {"weight": (0.1, 10.0, "log"), "detach": [False, True]}
     departure = (
         "our common MLP heads; any number of modalities, any of them missing; a history is scaled over the samples met "
         "so far, in the code over all rows, of which those not met yet count as 0 in the first epoch"

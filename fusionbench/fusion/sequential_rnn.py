@@ -30,6 +30,7 @@ class SequentialRNNFusion(FusionModule):
 
     family = "sequential"
     paper, stage, flow, interaction, fidelity = "cho2014learning", "feature", "sequential", "full", "adapted"
+    tunable = {"hidden": (32, 512, "log")}
     departure = (
         "the paper's cell reads words of a phrase, ours modalities of a sample; reset gate after the product, as in "
         "torch.nn.GRU"

@@ -52,6 +52,7 @@ class SharedPrivate(FusionModule):
 
     family = "coordinated"
     paper, representation, interaction, fidelity = "hazarika2020misa", "coordinated", "full", "adapted"
+    tunable = {"similarity": (0.1, 10.0, "log"), "difference": (0.03, 3.0, "log")}
     departure = (
         "any number of modalities, any of them missing: losses over the samples that have them; the gradient of the "
         "difference loss goes through the rows' lengths, which the authors' code detaches; our common MLP head after "

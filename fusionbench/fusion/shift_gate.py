@@ -36,6 +36,7 @@ class ShiftGateFusion(FusionModule):
 
     family = "sequential"
     paper, stage, flow, interaction, fidelity = "rahman2020integrating", "feature", "sequential", "full", "adapted"
+    tunable = {"beta": (0.1, 10.0, "log"), "dropout": (0.0, 0.7)}
     departure = (
         "on the encoders' vectors in place of the word vectors inside a language model; where the anchor is missing, "
         "the displacement stands in for it"

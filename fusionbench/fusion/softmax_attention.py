@@ -29,6 +29,7 @@ class SoftmaxAttention(FusionModule):
 
     family = "feature"
     paper, stage, interaction, fidelity = "hori2017attention", "feature", "limited", "adapted"
+    tunable = {"hidden": (32, 512, "log")}
     departure = (
         "no decoder whose state helps to score; a ReLU on the projected features; a classifier in place of words"
     )

@@ -25,6 +25,7 @@ class SumFusion(FusionModule):
 
     family = "feature"
     paper, stage, interaction, fidelity = "kiela2018efficient", "feature", "full", "adapted"
+    tunable = {"hidden": (32, 512, "log")}
     departure = (
         "compared with the paper's formula alone, since no code of it is public; any number of modalities, any of them "
         "missing; our common MLP head in place of its linear classifier"

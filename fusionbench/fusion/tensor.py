@@ -33,6 +33,7 @@ class TensorFusion(FusionModule):
 
     family = "bilinear"
     paper, stage, interaction, fidelity = "zadeh2017tensor", "feature", "full", "faithful"
+    tunable = {"hidden": [0, 4, 8]}
     departure = (
         "our encoders and one ReLU layer are its embedding networks, of one width for all, without the batch "
         "normalisation of the code; our common MLP head follows, of one hidden layer"

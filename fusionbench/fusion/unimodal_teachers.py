@@ -48,6 +48,7 @@ class UnimodalTeachers(FusionModule):
 
     family, trains_encoders = "training", True
     paper, stage, interaction, fidelity = "du2021improving", "training", "full", "adapted"
+    tunable = {"weight": (1.0, 100.0, "log"), "share": (0.25, 0.75)}
     departure = (
         "teachers are trained in the first part of the run's own budget, not to their end beforehand; features are "
         "compared as heads read them, normalised; our common MLP head; any modality may be missing"

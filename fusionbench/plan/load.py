@@ -16,8 +16,9 @@ from fusionbench.core.task import ModalityKind
 from fusionbench.plan.names import track_label
 from fusionbench.plan.schema import FileBudget, FileChoice, FileEncoder, SuiteFile, validated
 from fusionbench.plan.source import Source, TreePath, named_suites, read_source, with_settings
-from fusionbench.plan.suite import Budget, Choice, Pretraining, Row, Suite, on_half
+from fusionbench.plan.suite import TUNED, Budget, Choice, Pretraining, Row, Suite, on_half
 from fusionbench.plan.tracks import filled_track
+from fusionbench.plan.tuned import own_space
 
 NAME = r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*"
 
@@ -162,8 +163,10 @@ class _Resolver:
                     place = self.source.place(at)
                     raise UserError(f"{place}: '{strategy.name}' is named twice with the same options")
                 seen.append(strategy)
-                used = _used(plugin, strategy, encoders, self.source.place(at))
-                yield Row(dataset, strategy, used, track, on_half(encoders) and not on_half(used))
+                place = self.source.place(at)
+                used = _used(plugin, strategy, encoders, place)
+                space = own_space(plugin, choice.options, place) if track.name == TUNED else {}
+                yield Row(dataset, strategy, used, track, on_half(encoders) and not on_half(used), space)
 
     def encoders(self, dataset: Choice, given: Mapping[str, Choice]) -> dict[str, Choice]:
         """Each modality's encoder: by its name, then by its kind, then the dataset's default by name, then by kind."""

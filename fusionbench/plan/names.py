@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from fusionbench.core.canonical import short_key
 from fusionbench.core.catalogue import PluginKind, changed_options, describe
-from fusionbench.plan.suite import Choice
+from fusionbench.plan.suite import TUNED, Choice, RunSpec
 
 
 def slug(kind: PluginKind, choice: Choice) -> str:
@@ -25,3 +27,23 @@ def track_label(track: Choice) -> str:
     """The track as files and groups name it: `matched_parameters+target=100000`; one of a kind within a suite."""
     shown = {option: track.options.get(option) for option in ("solve", "target")}
     return track.name + "".join(f"+{option}={value}" for option, value in shown.items() if value is not None)
+
+
+def have_one_size(a: Choice, b: Choice) -> bool:
+    """Whether models are as large under one track as under the other; another search may choose other ones."""
+    return a == b if TUNED in (a.name, b.name) else track_label(a) == track_label(b)
+
+
+def trial_label(trial: RunSpec) -> str:
+    """What a trial tries: `trial at 0.001`, or all that its track tunes, and its seed where there are several."""
+    if trial.track.name != TUNED:
+        return f"trial at {trial.budget.learning_rate:g}"
+    parts = (
+        f"{trial.budget.learning_rate:.3g}, decay {trial.budget.weight_decay:.3g}, dropout {trial.budget.dropout:.2f}"
+    )
+    return f"trial at {parts}{own_label(trial.track.options.get('own', {}))}, seed {trial.seed}"
+
+
+def own_label(own: Mapping[str, Any]) -> str:
+    """Options that were tried or chosen: `, rank=3, hidden=96`."""
+    return "".join(f", {name}={f'{value:.3g}' if isinstance(value, float) else value}" for name, value in own.items())

@@ -21,6 +21,9 @@ SEEDS = 6
 """The smallest number of paired seeds at which an exact sign test can reach .05."""
 LARGEST_SEED = 2**32 - 1
 """What NumPy and Lightning take."""
+TRIAL_SEED = 1_000_000
+"""The first of the seeds that trials have: far from any that counts up from 0, so that a suite that gets more seeds
+keeps its trials."""
 
 
 @dataclass(config=STRICT, kw_only=True)

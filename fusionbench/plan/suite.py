@@ -20,7 +20,7 @@ from fusionbench.core.catalogue import describe
 Precision = Literal["32-true", "bf16-mixed"]
 Role = Literal["final", "trial"]
 TrainedOn = Literal["half", "all"]
-SAME_ENCODERS, MATCHED_PARAMETERS = "same_encoders", "matched_parameters"
+SAME_ENCODERS, MATCHED_PARAMETERS, TUNED = "same_encoders", "matched_parameters", "tuned"
 """The tracks; see tracks.py."""
 
 
@@ -120,8 +120,10 @@ class RunSpec:
     other_half: bool = False
     """Whether it has a half of the training rows although no encoder of its own was trained on the other: some encoder
     of its neighbours in the table was, and all train on the same rows."""
+    space: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Options of the strategy that trials of a final run choose, and from where; see tuned.py."""
 
-    LATER: ClassVar[dict[str, Any]] = {"other_half": False}
+    LATER: ClassVar[dict[str, Any]] = {"other_half": False, "space": {}}
 
     def to_json(self) -> dict[str, Any]:
         """All of it, as a record states it."""
@@ -140,7 +142,7 @@ class RunSpec:
             "track": of(self.track),
             "budget": self.budget.to_json(),
             "role": self.role,
-            **_without({"other_half": self.other_half}, self.LATER),
+            **_without({"other_half": self.other_half, "space": self.space}, self.LATER),
         }
 
     @classmethod
@@ -155,6 +157,7 @@ class RunSpec:
             budget=Budget(**value["budget"]),
             role=value["role"],
             other_half=value.get("other_half", False),
+            space=value.get("space", {}),
         )
 
     @property
@@ -187,7 +190,8 @@ class Row:
     encoders: dict[str, Choice]
     track: Choice
     other_half: bool = False
-    """As in RunSpec."""
+    space: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Both as in RunSpec."""
 
 
 @dataclass(frozen=True)
@@ -221,7 +225,8 @@ class Suite:
 
     def run_of(self, row: Row, seed: int) -> RunSpec:
         """The run of a row at a seed."""
-        return RunSpec(row.dataset, row.strategy, row.encoders, seed, row.track, self.budget, other_half=row.other_half)
+        parts = row.dataset, row.strategy, row.encoders, seed, row.track, self.budget
+        return RunSpec(*parts, other_half=row.other_half, space=row.space)
 
     def measure(self, name: str) -> Choice | None:
         """The measure of that name, if the suite asks for it."""

@@ -4,11 +4,13 @@
     matched_parameters   the fusion's parameters are equal too, within 5 % of a target, by the width of its MLP heads;
                          each strategy has the best of a few learning rates, by validation at a seed of its own;
                          with `solve: own` heads are as wide as the encodings, and a width of the strategy's own does it
+    tuned                encoders and budget are equal, and so is the search for hyperparameters: as many trials for
+                         every strategy, in the same shared space and at most two options of its own; see tuned.py
 
-A trial trains as any run does, but is never tested. Trials come in rounds: while the best learning rate is the last of
-those tried, the next one, FACTOR times as large or small, is tried too, at most `grow` times each way. Which trials a
-run has follows from its spec and from what became of the trials so far, and from nothing else: so a plan, a shard, a
-resumed run and another runner agree. What a run takes over from them needs no field in its spec.
+A trial trains as any run does, but is never tested. In `matched_parameters` they come in rounds: while the best rate is
+the last of those tried, the next one, FACTOR times as large or small, is tried too, at most `grow` times each way. Which
+trials a run has follows from its spec and from what became of the trials so far, and from nothing else: so a plan, a
+shard, a resumed run and another runner agree. What a run takes over from them needs no field in its spec.
 """
 
 from __future__ import annotations
@@ -25,15 +27,14 @@ from fusionbench.core.canonical import canonical_json
 from fusionbench.core.catalogue import describe
 from fusionbench.core.errors import UserError, unknown
 from fusionbench.core.options import complaint
-from fusionbench.plan.schema import LARGEST_SEED, STRICT
-from fusionbench.plan.suite import MATCHED_PARAMETERS, SAME_ENCODERS, Budget, Choice, RunSpec
+from fusionbench.plan import tuned
+from fusionbench.plan.schema import LARGEST_SEED, STRICT, TRIAL_SEED
+from fusionbench.plan.suite import MATCHED_PARAMETERS, SAME_ENCODERS, TUNED, Budget, Choice, RunSpec
 
 GRID = (0.3, 1.0, 3.0)
 """Learning rates that are tried by default, in units of the budget's."""
 FACTOR = 3.0
 """Between a grid's last learning rate and the next that it grows by."""
-TRIAL_SEED = 1_000_000
-"""Far from any that counts up from 0: a suite that gets more seeds keeps its trials."""
 
 
 @dataclass(config=STRICT, kw_only=True)
@@ -69,7 +70,7 @@ class Trial:
 
 LATER: Mapping[str, Any] = {"solve": "head"}
 """Options that came after the first results, with the value that means "as before": left out of keys there."""
-TRACKS = {SAME_ENCODERS: SameEncoders, MATCHED_PARAMETERS: MatchedParameters}
+TRACKS = {SAME_ENCODERS: SameEncoders, MATCHED_PARAMETERS: MatchedParameters, TUNED: tuned.Tuned}
 
 
 def filled_track(
@@ -99,8 +100,9 @@ def filled_track(
             raise unknown(f"option of track '{name}' called", str(problem["loc"][-1]), known, place()) from error
         path = [part for part in problem["loc"] if isinstance(part, int) or part in given]
         raise UserError(f"{place('options', *path)}: track '{name}': {complaint(problem)}") from error
-    if name == MATCHED_PARAMETERS:
-        _complete(options, budget, seeds, place)
+    complete = {MATCHED_PARAMETERS: _complete, TUNED: tuned.complete}.get(name)
+    if complete is not None:
+        complete(options, budget, seeds, place)
     return Choice(name, {option: value for option, value in options.items() if LATER.get(option, ...) != value})
 
 
@@ -122,9 +124,43 @@ def head_times(strategy: Choice) -> int:
     return times if isinstance(times, int) else 1
 
 
-def chooses_rate(run: RunSpec) -> bool:
-    """Whether a run's learning rate is chosen by trials."""
-    return run.role == "final" and len(_first_round(run)) > 1
+def has_trials(run: RunSpec) -> bool:
+    """Whether trials choose something for a run: its learning rate, or all that its track tunes."""
+    if run.role != "final" or not tuned.takes_steps(run.strategy):
+        return False
+    return "trials" in run.track.options if run.track.name == TUNED else len(_first_round(run)) > 1
+
+
+def trials_of(run: RunSpec, became: Callable[[RunSpec], Trial | None]) -> tuple[RunSpec, ...]:
+    """The trials of a run, as far as is known by now; none where it has no choice.
+
+    Args:
+        run: any.
+        became: what became of a trial; None: it has no record yet.
+    """
+    if not has_trials(run):
+        return ()
+    if run.track.name == TUNED:
+        # Seed by seed: what frozen encoders give is stored for one seed at a time.
+        pairs = zip(*(tuned.trials_at(run, point) for point in tuned.points(run)), strict=True)
+        return tuple(trial for of_seed in pairs for trial in of_seed)
+    return tuple(trial_at(run, rate) for rate in learning_rates(run, became))
+
+
+def settled(run: RunSpec, options: Mapping[str, Any]) -> RunSpec:
+    """A final run with what its trials chose written into it: it trains the same, and needs no trials.
+
+    Args:
+        run: a final run.
+        options: those of its record.
+    """
+    if not has_trials(run):
+        return run
+    rate = options["learning_rate"]
+    if run.track.name == TUNED:
+        point = tuned.Point(rate, options["weight_decay"], options["dropout"], options.get("own", {}))
+        return tuned.run_at(run, point)
+    return replace(run, track=replace(run.track, options={**run.track.options, "learning_rates": [rate]}))
 
 
 def learning_rates(run: RunSpec, became: Callable[[RunSpec], Trial | None]) -> tuple[float, ...]:
@@ -136,7 +172,7 @@ def learning_rates(run: RunSpec, became: Callable[[RunSpec], Trial | None]) -> t
     """
     first = _first_round(run)
     rates = list(first)
-    if not chooses_rate(run):
+    if not has_trials(run):
         return first
     while True:
         found = [became(trial_at(run, rate)) for rate in rates]
@@ -171,9 +207,8 @@ def trial_at(run: RunSpec, rate: float) -> RunSpec:
 
 
 def _first_round(run: RunSpec) -> tuple[float, ...]:
-    """The rates that a run is tried at first; what takes no steps of an optimiser learns nothing at any rate."""
-    facts = describe("strategy", run.strategy.name).facts
-    if facts.get("uses") == "none" or facts.get("fitted"):
+    """The rates that a run is tried at first."""
+    if not tuned.takes_steps(run.strategy):
         return (run.budget.learning_rate,)
     return tuple(run.track.options.get("learning_rates", (run.budget.learning_rate,)))
 

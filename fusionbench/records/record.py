@@ -58,8 +58,11 @@ class Record:
     options: dict[str, Any] = field(default_factory=dict)
     """What the runner fixed for the model: width, head_width; in a track that matches parameters also
     target_parameters, fusion_parameters, reachable_parameters (lowest, highest); where the learning rate was chosen,
-    learning_rate and trials (validation scores by learning rate); where encoders were trained beforehand, pretrained:
-    by modality rows ("half" or "all"), count (how many), metric, and scores (train/..., validation/..., epoch)."""
+    learning_rate and trials (validation scores by learning rate); in a tuned track what was chosen (learning_rate,
+    weight_decay, dropout, own: options of the strategy) and tuning: best (its number, from 0), seeds (of the trials)
+    and validation (by point the score at each of these seeds, null for a trial that did not end well); where encoders
+    were trained beforehand, pretrained: by modality rows ("half" or "all"), count (how many), metric, and scores
+    (train/..., validation/..., epoch)."""
     task: dict[str, Any] = field(default_factory=dict)
     """kind, classes, metric, modalities (name, kind, shape)."""
     scores: dict[str, float] = field(default_factory=dict)

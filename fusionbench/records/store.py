@@ -20,7 +20,7 @@ import numpy as np
 from fusionbench.core.canonical import short_key
 from fusionbench.core.errors import UserError
 from fusionbench.core.files import sweep, write_beside, write_new, write_over
-from fusionbench.plan.names import slug, track_label
+from fusionbench.plan.names import have_one_size, slug
 from fusionbench.plan.suite import SAME_ENCODERS, Choice, RunSpec
 from fusionbench.records import resamples
 from fusionbench.records.record import (
@@ -161,7 +161,7 @@ class Store:
         """All latency sessions on a dataset under a track, which decides how large models are; oldest first."""
         found = [self._read_json(path, path.stem) for path in sorted((self.folder(dataset) / LATENCY).glob("*.json"))]
         current = [session for session in found if session and session.get("results_version", 1) == RESULTS_VERSION]
-        sessions = [session for session in current if track_label(_track_of(session)) == track_label(track)]
+        sessions = [session for session in current if have_one_size(_track_of(session), track)]
         return sorted(sessions, key=lambda session: str(session["started"]))
 
     def publish_latency(self, dataset: Choice, session: Mapping[str, Any]) -> Path:

@@ -246,6 +246,20 @@ def test_under_torchrun_trials_come_before_the_runs_that_take_over_from_them(ben
     assert chosen == expected
 
 
+def test_under_torchrun_a_search_is_that_of_one_device(bench: Bench) -> None:
+    track = {"name": "tuned", "options": {"trials": 2, "weight_decay": [0.01, 0.01]}}
+    suite = bench.suite(strategies=["low_rank"], seeds=1, tracks=[track], budget=BUDGET, encoders=SMALL)
+    assert bench.run(suite, results="one") == 0
+    assert torchrun(bench, suite).returncode == 0
+    assert_equal(scores(bench, "results"), scores(bench, "one"))
+    chosen, expected = (
+        [record["options"]["own"] for record in bench.records(results).values() if "own" in record["options"]]
+        for results in ("results", "one")
+    )
+    assert chosen == expected
+    assert len(chosen) == 1
+
+
 def test_the_first_process_of_torchrun_is_told_by_its_environment() -> None:
     assert ranks_under_torchrun({}) is None
     found = {"TORCHELASTIC_RUN_ID": "x", "RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "2"}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from small_suites import Bench, kill_tree
 
-from fusionbench.bench.tuning import chosen_learning_rate
+from fusionbench.bench.tuning import chosen_by_trials
 from fusionbench.cli.main import main
 from fusionbench.core.errors import Diverged, UserError
 from fusionbench.plan.load import load_suite
@@ -135,10 +135,10 @@ def test_the_best_trial_on_validation_gives_the_learning_rate(
 ) -> None:
     store = Store(tmp_path, "s")
     with_trials(store, run, *scores)
-    chosen = chosen_learning_rate(run, store)
-    assert chosen.learning_rate == expected
+    chosen = chosen_by_trials(run, store)
+    assert chosen.budget.learning_rate == expected
     stated = [None if isinstance(score, str) else score[0] for score in scores]
-    assert chosen.validation == dict(zip(("0.0001", "0.01"), stated, strict=True))
+    assert chosen.facts["trials"] == dict(zip(("0.0001", "0.01"), stated, strict=True))
 
 
 def test_where_no_trial_ended_well_the_run_says_how_they_ended(run: RunSpec, tmp_path: Path) -> None:
@@ -146,12 +146,12 @@ def test_where_no_trial_ended_well_the_run_says_how_they_ended(run: RunSpec, tmp
         store = Store(tmp_path / statuses[1], "s")
         with_trials(store, run, *statuses)
         with pytest.raises(kind, match=f"0.0001: it diverged; 0.01: it {statuses[1]}"):
-            chosen_learning_rate(run, store)
+            chosen_by_trials(run, store)
 
 
 def test_a_run_whose_trials_are_gone_is_not_trained_with_any_rate(run: RunSpec, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="has no record; another runner may be at it"):
-        chosen_learning_rate(run, Store(tmp_path, "s"))
+        chosen_by_trials(run, Store(tmp_path, "s"))
 
 
 def test_a_trial_that_saw_the_test_rows_is_no_record(run: RunSpec, tmp_path: Path) -> None:

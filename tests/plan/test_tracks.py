@@ -11,17 +11,10 @@ import pytest
 from fusionbench.core.errors import UserError
 from fusionbench.plan.load import suite_of
 from fusionbench.plan.names import track_label
+from fusionbench.plan.schema import TRIAL_SEED
 from fusionbench.plan.source import parse_source
 from fusionbench.plan.suite import Choice, RunSpec, Suite
-from fusionbench.plan.tracks import (
-    TRIAL_SEED,
-    Trial,
-    chooses_rate,
-    is_at_limit,
-    learning_rates,
-    solves_own,
-    trial_at,
-)
+from fusionbench.plan.tracks import Trial, has_trials, is_at_limit, learning_rates, solves_own, trial_at, trials_of
 
 BASE = "name: x\ndatasets: [digits]\nstrategies: [concat, late]\nseeds: 2\nbudget: {learning_rate: 2e-3}\n"
 
@@ -47,7 +40,7 @@ def nothing(_: RunSpec) -> Trial | None:
 
 def trials(run: RunSpec) -> list[RunSpec]:
     """Those of the first round."""
-    return [trial_at(run, rate) for rate in learning_rates(run, nothing)] if chooses_rate(run) else []
+    return list(trials_of(run, nothing))
 
 
 def peak(*scores: tuple[float, float | str]) -> Callable[[RunSpec], Trial]:
@@ -69,7 +62,7 @@ def test_each_final_run_has_a_trial_for_each_learning_rate_at_one_seed_of_their_
     assert {(trial.seed, trial.role) for trial in trials(run)} == {(TRIAL_SEED, "trial")}
     for trial in trials(run):
         assert replace(trial, seed=run.seed, role="final", track=run.track, budget=run.budget) == run
-        assert not chooses_rate(trial)
+        assert not has_trials(trial)
 
 
 def test_all_seeds_of_a_strategy_share_their_trials() -> None:
@@ -100,7 +93,7 @@ def test_one_learning_rate_alone_needs_no_trials() -> None:
 def test_what_takes_no_steps_of_an_optimiser_has_nothing_to_try(strategy: str) -> None:
     text = BASE.replace("[concat, late]", f"[{strategy}]")
     run = next(iter(suite_of(parse_source(f"{text}tracks: [matched_parameters]", "my.yaml")).runs()))
-    assert (chooses_rate(run), learning_rates(run, nothing)) == (False, (2e-3,))
+    assert (has_trials(run), learning_rates(run, nothing)) == (False, (2e-3,))
 
 
 FIRST = (0.0006, 0.002, 0.006)
