@@ -83,11 +83,16 @@ def test_the_example_suite_plans() -> None:
 
 def test_the_example_of_tracks_plans() -> None:
     suite = suite_with("docs/suites.md", 0, "digits")
-    assert [track.options.get("target") for track in suite.tracks] == [None, None, 1_000_000]
+    assert [track.options.get("target") for track in suite.tracks] == [None, None, 1_000_000, None]
+
+
+def test_the_example_of_a_search_plans() -> None:
+    suite = suite_with("docs/suites.md", 1, "digits")
+    assert suite.tracks[1].options["trials"] == 32
 
 
 def test_the_example_of_a_comparison_plans() -> None:
-    suite = suite_with("docs/suites.md", 1, "digits")
+    suite = suite_with("docs/suites.md", 2, "digits")
     assert suite.compare_with == ("cifar10_frozen_4x", "cifar10_frozen_unnormalised")
 
 

@@ -8,7 +8,7 @@
                          every strategy, in the same shared space and at most two options of its own; see tuned.py
 
 A trial trains as any run does, but is never tested. In `matched_parameters` they come in rounds: while the best rate is
-the last of those tried, the next one, FACTOR times as large or small, is tried too, at most `grow` times each way. Which
+the last of those tried, the next one, FACTOR times as large or small, is tried too, at most `grow` times each way. What
 trials a run has follows from its spec and from what became of the trials so far, and from nothing else: so a plan, a
 shard, a resumed run and another runner agree. What a run takes over from them needs no field in its spec.
 """
