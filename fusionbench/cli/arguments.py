@@ -100,11 +100,12 @@ def _add_wandb_arguments(entry: argparse.ArgumentParser, default: str | None) ->
         text = "at the end, mirror the records to Weights & Biases: to files, or to the server"
     entry.add_argument("--wandb", choices=["offline", "online"], default=default, help=text)
     entry.add_argument(
-        "--wandb-project", metavar="NAME", type=_project, default="fusionbench", help="(default: fusionbench)"
+        "--wandb-project", metavar="NAME", type=_wandb_name, default="fusionbench", help="(default: fusionbench)"
     )
+    entry.add_argument("--wandb-entity", metavar="NAME", type=_wandb_name, help="user or team (default: your own)")
 
 
-def _project(name: str) -> str:
+def _wandb_name(name: str) -> str:
     """Refused before anything trains, not after."""
     if not 1 <= len(name) <= 128 or set(name) & set("/\\#?%:"):
         raise argparse.ArgumentTypeError(f"{name!r}: give 1 to 128 characters, none of / \\ # ? % :")

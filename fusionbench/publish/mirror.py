@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 from fusionbench.core.canonical import sha256_of, short_key
@@ -19,6 +20,25 @@ DESCRIBES = frozenset({"schema", "key", "measure", *STATED})
 """What a measure's file holds beside values."""
 RESULTS = frozenset({"key", "spec", "scores", "validation", "curves", "train_seconds", "epochs_run"})
 """Fields of a record that are no settings, or that have a place of their own."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A table, as `wandb.Table` takes it."""
+
+    columns: list[str]
+    rows: list[list[Any]]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A folder, as an artifact."""
+
+    name: str
+    kind: str
+    root: Path
+    files: dict[str, str]
+    """By path below the root, SHA-256."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +61,15 @@ class Mirror:
     """Per epoch, from the first: {"train/loss": .., "validation/accuracy": ..}."""
     summary: dict[str, Any]
     """Scores and validation by their names in the record, then measures: {"test/accuracy": .., "size/..": ..}."""
-    is_failure: bool
+    is_failure: bool = False
+    tables: dict[str, Rows] = field(default_factory=dict)
+    bundle: Bundle | None = None
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all of it: whether what was sent is what is there now."""
-        return sha256_of(asdict(self))
+        """SHA-256 of all of it, wherever it lies: whether what was sent is what is there now."""
+        facts = asdict(self)
+        return sha256_of(facts | ({"bundle": facts["bundle"] | {"root": ""}} if self.bundle else {}))
 
 
 def mirror(suite: Suite, store: Store, record: Record) -> Mirror:
@@ -63,16 +86,32 @@ def mirror(suite: Suite, store: Store, record: Record) -> Mirror:
     tags = (dataset, strategy, track, run.role, record.status)
     return Mirror(
         id=f"{suite.name}-{record.key}",
-        group=_fitted(f"{suite.name}/{dataset}/{track}", NAME_LENGTH),
-        job_type=_fitted(strategy, TAG_LENGTH),
-        name=_fitted(f"{strategy} seed {run.seed}", NAME_LENGTH),
-        tags=tuple(dict.fromkeys(_fitted(tag, TAG_LENGTH) for tag in tags)),
+        group=group_of(suite.name, dataset, track),
+        job_type=fitted(strategy, TAG_LENGTH),
+        name=fitted(f"{strategy} seed {run.seed}", NAME_LENGTH),
+        tags=tuple(dict.fromkeys(fitted(tag, TAG_LENGTH) for tag in tags)),
         host=str(record.environment.get("host") or "unknown"),
         config={"suite": suite.name, "key": record.key, **dict(_flat(_settings(record), "."))},
         curves=_epochs(record.curves),
         summary={**record.scores, **record.validation, **_ending(record), **_measured(suite, store, run, strategy)},
         is_failure=record.status in ("failed", "diverged"),
     )
+
+
+def group_of(suite: str, dataset: str, track: str) -> str:
+    """What the runs of one table are grouped by.
+
+    Args:
+        suite: its name.
+        dataset: its slug.
+        track: its label.
+    """
+    return fitted(f"{suite}/{dataset}/{track}", NAME_LENGTH)
+
+
+def fitted(text: str, length: int) -> str:
+    """The text, its end a hash where it is too long."""
+    return text if len(text) <= length else f"{text[: length - 7]}~{short_key(text, 6)}"
 
 
 def _settings(record: Record) -> dict[str, Any]:
@@ -130,8 +169,3 @@ def _flat(tree: Mapping[str, Any], separator: str, above: str = "") -> Iterator[
             yield from _flat(numbered, separator, f"{above}{name}{separator}")
         else:
             yield f"{above}{name}", value
-
-
-def _fitted(text: str, length: int) -> str:
-    """The text, its end a hash where it is too long."""
-    return text if len(text) <= length else f"{text[: length - 7]}~{short_key(text, 6)}"

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 
@@ -16,12 +16,15 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, refuses: str) -> None:
+    def __init__(self, refuses: str, hangs: str) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.refuses = refuses
-        """Part of the path of the calls that are forbidden; empty: none."""
+        self.refuses, self.hangs = refuses, hangs
+        """Part of the path of the calls that are forbidden, or never answered; empty: none."""
+        self.ended = Event()
         self.ids: list[str] = []
-        """Of runs, as they came."""
+        """Of runs, as they came; each once for an entity and project."""
+        self.projects: list[tuple[str, str]] = []
+        """Entity and project of each."""
         self.streams: dict[str, dict[str, list[str]]] = {}
         """By run id and file, its last content from line 0 on."""
 
@@ -31,14 +34,15 @@ class Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(refuses: str = "") -> Iterator[Server]:
+def serving(refuses: str = "", hangs: str = "") -> Iterator[Server]:
     """A server in a thread of its own."""
-    server = Server(refuses)
+    server = Server(refuses, hangs)
     thread = Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
         yield server
     finally:
+        server.ended.set()
         server.shutdown()
         server.server_close()
         thread.join()
@@ -59,6 +63,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self._body()
+        if self.server.hangs and self.server.hangs in self.path:
+            self.server.ended.wait()
+            return
         if self.server.refuses and self.server.refuses in self.path:
             self._answer(403, {"errors": [{"message": "permission denied"}]})
         elif self.path.endswith("/file_stream"):
@@ -77,8 +84,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _reply(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
         if "UpsertBucket" in query:
-            self.server.ids.append(variables["name"])
-            project = {"id": "p", "name": variables["project"], "entity": {"id": "e", "name": "me"}}
+            place = (variables.get("entity") or "me", variables["project"])
+            if (place, variables["name"]) not in zip(self.server.projects, self.server.ids, strict=True):
+                self.server.ids.append(variables["name"])
+                self.server.projects.append(place)
+            project = {"id": "p", "name": variables["project"], "entity": {"id": "e", "name": place[0]}}
             bucket = {"id": "b", "name": variables["name"], "displayName": "", "config": "{}", "project": project}
             return {"upsertBucket": {"bucket": bucket, "inserted": True}}
         if "CreateRunFiles" in query:

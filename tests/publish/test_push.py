@@ -13,7 +13,7 @@ from tracking_server import serving
 from wandb_files import read_all
 
 from fusionbench.cli.main import main
-from fusionbench.publish import wandb as publishing
+from fusionbench.publish import sending
 
 KEY = "a" * 40
 
@@ -117,7 +117,8 @@ def test_without_a_key_push_fails_and_a_finished_run_only_says_how_to_go_on(
     assert made.call("push") == 2
     shown = capfd.readouterr().err
     assert shown.count("\n") == 1
-    assert all(part in shown for part in ("WANDB_API_KEY", "wandb login", "0 of 4"))
+    assert all(part in shown for part in ("WANDB_API_KEY", "wandb login", "0 of 4 runs sent, 4 kept as files in"))
+    assert len(read_all(made.wandb)) == 4
     for number, run in enumerate(made.runs):
         made.store.publish(made_up(run, "done", number))
         made.store.publish_measure(run, "size", {"fusion_parameters": 1})
@@ -136,7 +137,7 @@ def test_without_a_network_one_line_says_so_and_what_was_written_offline_stays(
     before = sorted(made.wandb.glob("offline-run-*"))
     monkeypatch.setenv("WANDB_API_KEY", KEY)
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
-    monkeypatch.setattr(publishing, "INIT_S", 1)
+    monkeypatch.setenv("WANDB_HTTP_TIMEOUT", "1")
     capfd.readouterr()
     assert made.call("push") == 2
     shown = capfd.readouterr().err
@@ -163,6 +164,50 @@ def test_a_server_gets_every_run_once_and_whole(
     summary = json.loads(server.streams[f"tiny-{record.key}"]["wandb-summary.json"][-1])
     assert {name: summary[name] for name in record.scores | record.validation} == record.scores | record.validation
     assert list(made.wandb.glob("*run-*")) == []  # An older copy here could be uploaded over it one day.
+
+
+def test_a_run_is_sent_once_to_each_project_entity_and_account(
+    made: Published, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    with serving() as server, serving() as another:
+        monkeypatch.setenv("WANDB_BASE_URL", server.url)
+        sent = []
+        for words in ([], ["--wandb-project", "mine"], ["--wandb-entity", "us"], [], ["--wandb-entity", "us"]):
+            assert made.call("push", "--only", "seed=0", *words) == 0
+            sent.append(len(server.ids))
+        assert sent == [2, 4, 6, 6, 6]
+        assert server.projects == [*2 * [("me", "fusionbench")], *2 * [("me", "mine")], *2 * [("us", "fusionbench")]]
+        monkeypatch.setenv("WANDB_BASE_URL", another.url)
+        assert made.call("push", "--only", "seed=0") == 0
+        assert len(another.ids) == 2
+    assert KEY not in "".join(path.read_text() for path in made.store.root.rglob("*.wandb"))
+
+
+def test_many_go_in_batches(made: Published, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    monkeypatch.setattr(sending, "BATCH", 3)
+    with serving() as server:
+        monkeypatch.setenv("WANDB_BASE_URL", server.url)
+        assert made.call("push") == 0
+        assert sorted(server.ids) == sorted(f"tiny-{run.key}" for run in made.runs)
+
+
+def test_a_server_that_stops_answering_is_given_up_and_the_rest_is_kept(
+    made: Published, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    monkeypatch.setattr(sending, "RUN_S", 2)
+    with serving(hangs="file_stream") as server:
+        monkeypatch.setenv("WANDB_BASE_URL", server.url)
+        assert made.call("push") == 2
+        shown = capfd.readouterr().err
+        assert shown.count("\n") == 1
+        assert "nothing went through in 2 s (0 of 4 runs sent, 4 kept as files in" in shown
+        server.hangs = ""
+        monkeypatch.setattr(sending, "RUN_S", 60)
+        assert made.call("push") == 0
+        assert set(server.ids) == {f"tiny-{run.key}" for run in made.runs}
 
 
 @pytest.mark.parametrize("call", ["graphql", "file_stream"])
@@ -193,8 +238,8 @@ def test_a_project_name_that_wandb_refuses_is_wrong_use_before_anything_runs(
 def test_two_pushes_at_once_do_not_mix(
     made: Published, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(publishing, "WAIT_S", 0.1)
-    with publishing._alone(made.wandb):
+    monkeypatch.setattr(sending, "WAIT_S", 0.1)
+    with sending._alone(made.wandb):
         assert made.call("push", "--wandb", "offline") == 2
     assert "another push" in capfd.readouterr().err
     assert read_all(made.wandb) == {}
@@ -207,6 +252,6 @@ def test_a_suite_without_records_has_nothing_to_send(made: Published, capfd: pyt
 
 
 def test_pushing_imports_no_torch() -> None:
-    code = "import sys\nimport fusionbench.publish.wandb, fusionbench.cli.publishing\nprint('torch' in sys.modules)"
+    code = "import sys\nimport fusionbench.publish.sending, fusionbench.cli.publishing\nprint('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
