@@ -7,7 +7,8 @@
 Points are the first of a scrambled Sobol sequence, which fills the space more evenly than random draws do; each is
 tried at every trial seed. The first sixteen of thirty-two are the sixteen: a suite that asks for more keeps its trials.
 
-Source: the sequence is that of scipy.stats.qmc, whose documentation names Sobol' 1967 and Owen's scrambling.
+Source: the sequence and its scrambling are those of scipy.stats.qmc, whose documentation names Sobol' 1967 and Matousek
+1998.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from fusionbench.core.errors import UserError, shown, unknown
 from fusionbench.plan.schema import LARGEST_SEED, STRICT, TRIAL_SEED
 from fusionbench.plan.suite import TUNED, Budget, Choice, RunSpec
 
+PAPERS = ("sobol1967distribution", "matousek1998discrepancy", "dodge2019show", "tang2020showing")
+"""Of the points, and of what the report makes of their scores: keys in references.bib."""
 MOST_OWN = 2
 """Options of a strategy's own: with more, as many points fill its space less than that of others."""
 SHARED = 3

@@ -17,6 +17,7 @@ from fusionbench.report.numbers import significant
 from fusionbench.report.pretrained import pretrained
 from fusionbench.report.tables import Table, TableRow
 from fusionbench.report.titles import title
+from fusionbench.report.tuned_captions import tuning
 from fusionbench.stats.summary import EXPLORATORY_BELOW, standing
 
 PARTS = ("train", "validation", "test")
@@ -140,6 +141,7 @@ def _training(table: Table) -> Iterator[str]:
     if any(not o.run.budget.head_norm for row in table.rows for o in row.outcomes):
         yield "What enters the MLP heads is not normalised here: sizes of first signals are part of what is compared."
     yield from _matching(table)
+    yield from tuning(table)
     yield from pretrained(table)
 
 

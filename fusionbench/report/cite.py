@@ -1,4 +1,4 @@
-"""`fusionbench cite`: BibTeX of fusionbench and of every dataset, strategy and encoder that some runs use."""
+"""`fusionbench cite`: BibTeX of fusionbench and of every dataset, strategy, encoder and track that some runs use."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from fusionbench.core.catalogue import Plugin, PluginKind, describe
-from fusionbench.plan.suite import RunSpec
+from fusionbench.plan.suite import TUNED, RunSpec
+from fusionbench.plan.tracks import has_trials
+from fusionbench.plan.tuned import PAPERS
 
 REFERENCES = Path(__file__).with_name("references.bib")
 TITLE, AUTHOR, LICENCE = "fusionbench", "The fusionbench developers", "Apache-2.0"
@@ -47,9 +49,11 @@ def papers_of(plugin: Plugin) -> list[str]:
 
 
 def _users(runs: Iterable[RunSpec]) -> dict[str, list[str]]:
-    """The plug-ins by the paper that they name: {"arevalo2017gated": ["strategy gated"]}."""
-    used = {pair for run in runs for pair in _plugins(run)}
-    users: dict[str, list[str]] = {}
+    """Who names a paper: {"arevalo2017gated": ["strategy gated"]}; plug-ins, and a track that searches."""
+    known = list(runs)
+    used = {pair for run in known for pair in _plugins(run)}
+    tunes = any(run.track.name == TUNED and has_trials(run) for run in known)
+    users = {paper: [f"track {TUNED}"] for paper in (PAPERS if tunes else ())}
     for kind, name in sorted(used):
         for paper in papers_of(describe(kind, name)):
             users.setdefault(paper, []).append(f"{kind} {name}")

@@ -25,13 +25,13 @@ TIMES = (("fusion", 1), ("end_to_end", 1), ("end_to_end", 64))
 
 def table_csv(*tables: Table) -> str:
     """A line for each strategy: what table.md shows, unrounded, and every score's mean and half-width."""
-    return _text(_row(table, row) for table in tables for row in table.rows)
+    return text_of(_row(table, row) for table in tables for row in table.rows)
 
 
 def seeds_csv(table: Table) -> str:
     """A line for each planned run: its status and every score."""
     names = sorted({name for row in table.rows for name in row.scores})
-    return _text(
+    return text_of(
         {
             "dataset": table.name,
             "track": track_label(table.track),
@@ -57,7 +57,7 @@ def admission_csv(table: Table) -> str:
         return ""
     chosen = [(one.role or "baseline", one.strategy, "", one.estimate, None) for one in found.chosen]
     gains = [(f"gain of {one.of}", one.strategy, one.over, one.estimate, one.is_shown) for one in found.gains]
-    return _text(
+    return text_of(
         {
             "dataset": table.name,
             "track": track_label(table.track),
@@ -105,7 +105,8 @@ def _row(table: Table, row: TableRow) -> dict[str, Any]:
     return found | {"best": row.best, "front": row.front, "notes": note(row)}
 
 
-def _text(rows: Iterable[Mapping[str, Any]]) -> str:
+def text_of(rows: Iterable[Mapping[str, Any]]) -> str:
+    """A CSV with a header; columns in the order in which rows first have them."""
     found = list(rows)
     buffer = io.StringIO()
     # Floats are written by repr: the shortest text that reads back as the same number.

@@ -20,6 +20,7 @@ from fusionbench.report.layout import markdown, narrow
 from fusionbench.report.order import order_csv, order_page
 from fusionbench.report.overview import overview, overview_csv
 from fusionbench.report.tables import Table, tables
+from fusionbench.report.tuned import tuned_files
 
 Form = Literal["md", "latex", "csv"]
 Told = Callable[[str], None]
@@ -34,7 +35,7 @@ def write_report(suite: Suite, store: Store, told: Told = lambda _: None) -> lis
     A suite of several tracks has one set of files for each, named `table-<track>.md` and so on. Without a latency
     session the picture is accuracy_parameters instead of accuracy_latency.
 
-    A suite of several datasets also has an overview of them all.
+    A suite of several datasets also has an overview of them all, one with the track `tuned` what tuned.py makes.
 
     Args:
         suite: what to show.
@@ -59,6 +60,7 @@ def write_report(suite: Suite, store: Store, told: Told = lambda _: None) -> lis
     if len(suite.datasets) > 1:
         for track in suite.tracks:
             files += _across([table for table in found if table.track == track], store.root, by_track)
+    files += tuned_files(suite, store, told)
     for path, content in files:
         write_over(path, content)
     return [path for path, _ in files]

@@ -70,6 +70,15 @@ def test_a_paper_that_several_plugins_share_stands_there_once() -> None:
     assert text.count("kiela2020hateful") == 1
 
 
+def test_the_track_that_searches_is_cited_where_it_does() -> None:
+    tracks = "tracks: [same_encoders, tuned]\n"
+    text = bibliography(suite("concat", tracks).runs())
+    assert "% track tuned\n@inproceedings{dodge2019show," in text
+    assert {"sobol1967distribution", "tang2020showing"} <= set(parsed(text).entries_dict)
+    for other in (suite("concat"), suite("chance", tracks)):  # Of chance there is nothing to tune.
+        assert "dodge2019show" not in parsed(bibliography(other.runs())).entries_dict
+
+
 @pytest.mark.parametrize("name", sorted(shipped_suites()))
 def test_every_shipped_suite_can_be_cited_and_is_sorted(name: str) -> None:
     found = parsed(bibliography(load_suite(name).runs()))
