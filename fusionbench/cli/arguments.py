@@ -11,6 +11,7 @@ SUITE_VERBS = {
     "latency": "a latency session alone",
     "report": "tables and pictures from the records",
     "push": "send to Weights & Biases what was not sent yet",
+    "dashboard": "a workspace and a report in Weights & Biases, with all runs and a run for each strategy's mean",
     "targets": "how wide each strategy's heads are at numbers of fusion parameters, and which number to choose",
     "cite": "BibTeX of fusionbench and of every dataset, strategy and encoder the suite uses",
 }
@@ -63,8 +64,8 @@ def _add_own_arguments(entry: argparse.ArgumentParser, verb: str) -> None:
             help="leave what frozen encoders gave in the data folder when its runs are done",
         )
         entry.add_argument("--again", metavar="STATUS", help="do runs with these statuses again: failed,diverged")
-    if verb in ("run", "push"):
-        _add_wandb_arguments(entry, default="online" if verb == "push" else None)
+    if verb in ("run", "push", "dashboard"):
+        _add_wandb_arguments(entry, default=None if verb == "run" else "online")
     if verb == "targets":
         about = "fusion parameters to show the heads at, besides those of the suite's tracks; may be repeated"
         entry.add_argument("--target", metavar="N", type=int, action="append", default=[], help=about)

@@ -167,6 +167,17 @@ def push(options: argparse.Namespace) -> int:
     return DONE
 
 
+def dashboard(options: argparse.Namespace) -> int:
+    """A workspace and a report with W&B."""
+    from fusionbench.cli.publishing import make_dashboard
+
+    suite, store, runs = selected(options)
+    written(suite, store)  # The artifact holds the tables as they are now.
+    make_dashboard(options, suite, store, runs)
+    tell(store)
+    return DONE
+
+
 def targets(options: argparse.Namespace) -> int:
     """Which number of parameters a matched suite may ask for."""
     from fusionbench.cli.targets import targets_page
@@ -213,6 +224,7 @@ VERBS = {
     "latency": latency,
     "report": report,
     "push": push,
+    "dashboard": dashboard,
     "targets": targets,
     "cite": cite,
     "selftest": selftest,

@@ -6,15 +6,20 @@ import argparse
 import os
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from fusionbench.core.errors import UserError
 from fusionbench.plan.suite import RunSpec, Suite
 from fusionbench.publish.offline import files_root
 from fusionbench.publish.places import Target
-from fusionbench.publish.sending import Told, push
+from fusionbench.publish.sending import Pushed, Told, push, record_runs, send
 from fusionbench.records.store import WANDB, Store
+
+if TYPE_CHECKING:
+    from fusionbench.report.tables import Table
 
 
 def target_of(options: argparse.Namespace) -> Target:
@@ -26,17 +31,64 @@ def mirror_records(options: argparse.Namespace, suite: Suite, store: Store, runs
     """Send what was not sent yet, and say in one line what came of it.
 
     Raises:
-        UserError: it cannot be sent; what was is remembered, what was not is kept, and the error says how to go on.
+        UserError: it cannot be sent; what was is remembered, what was not is kept, and the error says where.
     """
     with counting() as told:
         pushed = push(suite, store, runs, target_of(options), told)
-    counts = [f"{pushed.sent} runs sent" if options.wandb == "online" else f"{pushed.sent} runs written"]
+    print(_came_to(options, store, pushed, "push"))
+
+
+def make_dashboard(options: argparse.Namespace, suite: Suite, store: Store, runs: Sequence[RunSpec]) -> None:
+    """Send what records and tables come to, then a workspace for each table and a report.
+
+    Raises:
+        UserError: no run is done, or it cannot be sent: the error says what is kept where.
+    """
+    from fusionbench.publish.dashboard import save, write_files
+    from fusionbench.publish.summaries import table_runs
+
+    found = finished_tables(suite, store)
+    target = target_of(options)
+    files = write_files(store, found, target.project)
+    with counting() as told:
+        pushed = send(store, record_runs(suite, store, runs) | table_runs(suite, store, found), target, told)
+    print(_came_to(options, store, pushed, "dashboard"))
+    if target.mode == "offline":
+        print("\n".join(["written:", *(f"  {path}" for path in files)]))
+        return
+    saved = save(store, found, target)
+    if saved.plain:
+        print(f"W&B took no charts of ours, so bars have no intervals: {saved.plain}", file=sys.stderr)
+    for name, url in zip(["report", *("workspace" for _ in found)], saved.urls, strict=True):
+        print(f"{name}: {url}")
+
+
+def finished_tables(suite: Suite, store: Store) -> list[Table]:
+    """The suite's tables.
+
+    Raises:
+        UserError: there is nothing to compare; says what to do.
+    """
+    from fusionbench.report.tables import tables
+
+    found = list(tables(suite, store))
+    states = Counter(outcome.state for table in found for row in table.rows for outcome in row.outcomes)
+    if not states["done"]:
+        again = [state for state in ("failed", "diverged") if states[state]]
+        words = f" --again {','.join(again)}` does those runs again" if again else "` does its runs"
+        counts = ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
+        raise UserError(f"{store.root}: no finished run ({counts}); `fusionbench run {suite.name}{words}")
+    return found
+
+
+def _came_to(options: argparse.Namespace, store: Store, pushed: Pushed, verb: str) -> str:
+    """What a push came to, and what uploads files."""
+    counts = [f"{pushed.sent} runs {'sent' if options.wandb == 'online' else 'written'}"]
     counts += [f"{pushed.already} were there already"] if pushed.already else []
     counts += [f"{pushed.missing} have no record yet"] if pushed.missing else []
     if options.wandb == "online":
-        print(f"W&B, project {options.wandb_project}: {', '.join(counts)}")
-    else:
-        print(f"W&B, {files_root(store) / WANDB}: {', '.join(counts)}; `{command(options, 'push')}` uploads them")
+        return f"W&B, project {options.wandb_project}: {', '.join(counts)}"
+    return f"W&B, {files_root(store) / WANDB}: {', '.join(counts)}; `{command(options, verb)}` uploads them"
 
 
 def mirror_finished(options: argparse.Namespace, suite: Suite, store: Store, runs: Sequence[RunSpec]) -> None:

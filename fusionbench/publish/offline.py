@@ -122,7 +122,9 @@ def _add_tables(run: Any, content: Mirror) -> None:
     import wandb
 
     if content.tables:
-        run.log({key: wandb.Table(columns=[*table.columns], data=[*table.rows]) for key, table in content.tables.items()})
+        run.log(
+            {key: wandb.Table(columns=[*table.columns], data=[*table.rows]) for key, table in content.tables.items()}
+        )
     if content.bundle:
         artifact = wandb.Artifact(content.bundle.name, content.bundle.kind)
         for name in content.bundle.files:

@@ -56,10 +56,15 @@ def push(suite: Suite, store: Store, runs: Sequence[RunSpec], target: Target, to
     Raises:
         UserError: as `send`.
     """
-    records = [record for run in runs if (record := store.read(run)) is not None]
-    contents = {store.path(record.run, f".{WANDB}"): mirror(suite, store, record) for record in records}
+    contents = record_runs(suite, store, runs)
     pushed = send(store, contents, target, told) if contents else Pushed(0, 0)
-    return Pushed(pushed.sent, pushed.already, len(runs) - len(records))
+    return Pushed(pushed.sent, pushed.already, len(runs) - len(contents))
+
+
+def record_runs(suite: Suite, store: Store, runs: Sequence[RunSpec]) -> dict[Path, Mirror]:
+    """What the records of these runs come to."""
+    records = [record for run in runs if (record := store.read(run)) is not None]
+    return {store.path(record.run, f".{WANDB}"): mirror(suite, store, record) for record in records}
 
 
 def send(store: Store, contents: Contents, target: Target, told: Told = lambda *_: None) -> Pushed:
@@ -72,15 +77,20 @@ def send(store: Store, contents: Contents, target: Target, told: Told = lambda *
     there = folders(files_root(store))
     if target.mode == "offline" and all(_is_written(path, one, target, there) for path, one in contents.items()):
         return Pushed(0, len(contents))  # Without W&B, whose import takes a second.
+    with session(store, target):
+        return (_written if target.mode == "offline" else _sent)(store, contents, target, told)
+
+
+@contextmanager
+def session(store: Store, target: Target) -> Iterator[None]:
+    """W&B set up for one call, alone on the results folder; what it raises is an error for the user."""
     with _alone(store.root / WANDB), own_words():
         import wandb
 
         files_root(store).mkdir(parents=True, exist_ok=True)  # W&B would take the temporary folder instead.
         wandb.setup(wandb.Settings(mode=target.mode, silent=True))
         try:
-            if target.mode == "offline":
-                return _written(store, contents, target, told)
-            return _sent(store, contents, target, told)
+            yield
         except UserError:
             raise
         # wandb has no one class for what it raises, and whatever it is, the records are safe.
@@ -148,7 +158,7 @@ def _sent(store: Store, contents: Contents, target: Target, told: Told) -> Pushe
     import wandb
 
     has_key = bool(wandb.login(prompt=False, verify=False))
-    place = target.place(_account()) if has_key else ""
+    place = target.place(account_here()) if has_key else ""
     todo = {path: one for path, one in contents.items() if sent_before(path).get(place) != one.digest}
     kept = dict(zip(_as_files(store, todo, target), todo.items(), strict=True))
     count, why = 0, _refusal(has_key=has_key) if todo else ""
@@ -168,7 +178,8 @@ def _sent(store: Store, contents: Contents, target: Target, told: Told) -> Pushe
     return Pushed(count, len(contents) - len(todo))
 
 
-def _account() -> str:
+def account_here() -> str:
+    """The account whose key W&B has found; within a session."""
     import wandb
 
     known = wandb.setup().settings

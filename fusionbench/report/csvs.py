@@ -25,13 +25,23 @@ TIMES = (("fusion", 1), ("end_to_end", 1), ("end_to_end", 64))
 
 def table_csv(*tables: Table) -> str:
     """A line for each strategy: what table.md shows, unrounded, and every score's mean and half-width."""
-    return text_of(_row(table, row) for table in tables for row in table.rows)
+    return text_of(row for table in tables for row in strategy_rows(table))
+
+
+def strategy_rows(table: Table) -> list[dict[str, Any]]:
+    """By column, what `table_csv` says of each strategy."""
+    return [_row(table, row) for row in table.rows]
 
 
 def seeds_csv(table: Table) -> str:
     """A line for each planned run: its status and every score."""
+    return text_of(seed_rows(table))
+
+
+def seed_rows(table: Table) -> list[dict[str, Any]]:
+    """By column, what `seeds_csv` says of each planned run."""
     names = sorted({name for row in table.rows for name in row.scores})
-    return text_of(
+    return [
         {
             "dataset": table.name,
             "track": track_label(table.track),
@@ -47,7 +57,7 @@ def seeds_csv(table: Table) -> str:
         }
         for row in table.rows
         for outcome in row.outcomes
-    )
+    ]
 
 
 def admission_csv(table: Table) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
@@ -20,6 +20,8 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.refuses, self.hangs = refuses, hangs
         """Part of the path of the calls that are forbidden, or never answered; empty: none."""
+        self.without = ""
+        """Part of a query that the server does not know; empty: none."""
         self.ended = Event()
         self.ids: list[str] = []
         """Of runs, as they came; each once for an entity and project."""
@@ -27,6 +29,13 @@ class Server(ThreadingHTTPServer):
         """Entity and project of each."""
         self.streams: dict[str, dict[str, list[str]]] = {}
         """By run id and file, its last content from line 0 on."""
+        self.uploads: dict[str, bytes] = {}
+        """By path below /upload/, what was put there: tables, and files of artifacts."""
+        self.artifacts: list[tuple[str, str]] = []
+        """Type and name of each, as they came."""
+        self.views: list[dict[str, Any]] = []
+        """Workspaces and reports, as they came; the spec is JSON again."""
+        self.charts: list[dict[str, Any]] = []
 
     @property
     def url(self) -> str:
@@ -58,7 +67,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(200, {})
 
     def do_PUT(self) -> None:
-        self._body()
+        self.server.uploads[self.path.removeprefix("/upload/")] = self._body()
         self._answer(200, {})
 
     def do_POST(self) -> None:
@@ -73,6 +82,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, {})
         elif self.path == "/graphql":
             call = json.loads(body)
+            if self.server.without and self.server.without in call["query"]:
+                self._answer(400, {"errors": [{"message": "no such operation"}]})
+                return
             self._answer(200, {"data": self._reply(call["query"], call.get("variables") or {})})
         else:
             self._answer(404, {})
@@ -83,18 +95,12 @@ class _Handler(BaseHTTPRequestHandler):
             kept[file["offset"] :] = file["content"]
 
     def _reply(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
-        if "UpsertBucket" in query:
-            place = (variables.get("entity") or "me", variables["project"])
-            if (place, variables["name"]) not in zip(self.server.projects, self.server.ids, strict=True):
-                self.server.ids.append(variables["name"])
-                self.server.projects.append(place)
-            project = {"id": "p", "name": variables["project"], "entity": {"id": "e", "name": place[0]}}
-            bucket = {"id": "b", "name": variables["name"], "displayName": "", "config": "{}", "project": project}
-            return {"upsertBucket": {"bucket": bucket, "inserted": True}}
-        if "CreateRunFiles" in query:
-            files = [{"name": name, "uploadUrl": f"{self.server.url}/{name}"} for name in variables["files"]]
-            return {"createRunFiles": {"runID": "b", "uploadHeaders": [], "files": files}}
-        return {"viewer": {"id": "v", "entity": "me", "username": "me", "flags": "{}", "teams": {"edges": []}}}
+        """To an operation of that name; to any other, whose key it is."""
+        for name, reply in REPLIES.items():
+            if name in query:
+                return reply(self.server, variables)
+        entity = {"entity": "me", "defaultEntity": {"name": "me"}}
+        return {"viewer": {"id": "v", "username": "me", "flags": "{}", "teams": {"edges": []}, **entity}}
 
     def _body(self) -> bytes:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -107,3 +113,90 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
+
+
+def _run(server: Server, variables: dict[str, Any]) -> dict[str, Any]:
+    place = (variables.get("entity") or "me", variables["project"])
+    if (place, variables["name"]) not in zip(server.projects, server.ids, strict=True):
+        server.ids.append(variables["name"])
+        server.projects.append(place)
+    project = {"id": "p", "name": variables["project"], "entity": {"id": "e", "name": place[0]}}
+    bucket = {"id": "b", "name": variables["name"], "displayName": "", "config": "{}", "project": project}
+    return {"upsertBucket": {"bucket": bucket, "inserted": True}}
+
+
+def _run_files(server: Server, variables: dict[str, Any]) -> dict[str, Any]:
+    files = [{"name": name, "uploadUrl": f"{server.url}/upload/{name}"} for name in variables["files"]]
+    return {"createRunFiles": {"runID": "b", "uploadHeaders": [], "files": files}}
+
+
+def _artifact(server: Server, variables: dict[str, Any]) -> dict[str, Any]:
+    sent = variables["input"]
+    server.artifacts.append((sent["artifactTypeName"], sent["artifactCollectionName"]))
+    made = {"id": str(len(server.artifacts)), "state": "PENDING", "artifactSequence": {"latestArtifact": None}}
+    return {"createArtifact": {"artifact": made}}
+
+
+def _manifest(server: Server, variables: dict[str, Any]) -> dict[str, Any]:
+    file = {"id": "f", "uploadUrl": f"{server.url}/upload/manifest", "uploadHeaders": []}
+    return {"createArtifactManifest": {"artifactManifest": {"id": "m", "file": file}}}
+
+
+def _artifact_files(server: Server, variables: dict[str, Any]) -> dict[str, Any]:
+    nodes = [
+        {
+            "storagePath": f"store/{file['name']}",
+            "uploadUrl": f"{server.url}/upload/artifact/{file['name']}",
+            "uploadHeaders": [],
+            "uploadMultipartUrls": None,
+            "artifact": {"id": file["artifactID"]},
+        }
+        for file in variables["input"]["artifactFiles"]
+    ]
+    return {"createArtifactFiles": {"files": {"edges": [{"node": node} for node in nodes]}}}
+
+
+def _commit(server: Server, variables: dict[str, Any]) -> dict[str, Any]:
+    return {"commitArtifact": {"artifact": {"id": variables["artifactID"], "digest": "d"}}}
+
+
+def _view(server: Server, variables: dict[str, Any]) -> dict[str, Any]:
+    server.views.append({**variables, "spec": json.loads(variables["spec"])})
+    project = {"id": "p", "name": variables["projectName"], "entityName": variables["entityName"]}
+    view = {"id": variables.get("id") or f"view{len(server.views)}", "name": variables["name"], "project": project}
+    view |= {"type": variables["type"], "displayName": variables["displayName"], "description": "", "updatedAt": None}
+    return {"upsertView": {"view": {**view, "spec": variables["spec"]}, "inserted": True}}
+
+
+def _chart(server: Server, variables: dict[str, Any]) -> dict[str, Any]:
+    server.charts.append({**variables, "spec": json.loads(variables["spec"])})
+    return {"createCustomChart": {"chart": {"id": f"{variables['entity']}/{variables['chartName']}"}}}
+
+
+def _project_number(server: Server, variables: dict[str, Any]) -> dict[str, Any]:
+    return {"project": {"id": "p", "internalId": "77"}}
+
+
+def _projects(server: Server, variables: dict[str, Any]) -> dict[str, Any]:
+    page = {"endCursor": None, "hasNextPage": False}
+    node = {"id": "p", "name": "fusionbench", "entityName": "me", "createdAt": "2026-01-01", "user": None}
+    node["isBenchmark"] = False
+    return {"models": {"edges": [{"cursor": "c", "node": node}], "pageInfo": page}}
+
+
+Reply = Callable[[Server, dict[str, Any]], dict[str, Any]]
+REPLIES: dict[str, Reply] = {
+    "UpsertBucket": _run,
+    "CreateRunFiles": _run_files,
+    "ServerFeaturesQuery": lambda *_: {"serverInfo": {"features": []}},
+    "mutation CreateArtifactManifest": _manifest,
+    "mutation CreateArtifactFiles": _artifact_files,
+    "mutation CreateArtifact ": _artifact,
+    "CommitArtifact": _commit,
+    "UpsertView2": _view,
+    "mutation upsertView": _view,
+    "CreateCustomChart": _chart,
+    "ProjectInternalId": _project_number,
+    "query GetProjects": _projects,
+}
+"""By part of the query."""
