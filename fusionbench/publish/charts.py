@@ -11,8 +11,8 @@ from typing import Any
 
 from fusionbench.core.canonical import short_key
 
-FIELDS = ("strategy", "mean", "low", "high", "seeds")
-"""Columns of the table that are drawn, or told where the pointer is."""
+FIELDS = ("strategy", "mean", "low", "high", "seeds", "close")
+"""Columns of the table that are drawn, told where the pointer is, or say whether a line is part of the close view."""
 BLUE, GREY = "#0072B2", "#6B6B6B"
 """As in report/plots.py: two that colour-blind readers tell apart."""
 
@@ -36,25 +36,30 @@ def _field(name: str) -> str:
 
 
 def _spec(mark: dict[str, Any], *, from_zero: bool) -> dict[str, Any]:
-    """Strategies from best to worst along y; along x the mean, and the 95 % interval as a line."""
+    """Strategies from best to worst along y; along x the mean, and the 95 % interval as a line.
+
+    From close by, what looks at nothing is left out: beside chance, all others are one point.
+    """
     ranks = {"field": _field("mean"), "order": "descending"}
     y = {"field": _field("strategy"), "type": "nominal", "title": None, "sort": ranks}
     x = {"type": "quantitative", "title": "${string:metric}", "scale": {"zero": from_zero}}
-    told = [{"field": _field(name), "type": "nominal" if name == "strategy" else "quantitative"} for name in FIELDS]
+    told = [
+        {"field": _field(name), "type": "nominal" if name == "strategy" else "quantitative"} for name in FIELDS[:-1]
+    ]
     ends = {"x": {**x, "field": _field("low")}, "x2": {"field": _field("high")}}
+    line = {"mark": {"type": "rule", "color": GREY, "strokeWidth": 2}, "encoding": ends}
+    mean = {"mark": {"color": BLUE, **mark}, "encoding": {"x": {**x, "field": _field("mean")}}}
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "title": "${string:title}",
         "data": {"name": "wandb"},
+        "transform": [] if from_zero else [{"filter": {"field": _field("close"), "equal": True}}],
         "height": {"step": 18},
         "encoding": {"y": y, "tooltip": told},
-        "layer": [
-            {"mark": {"color": BLUE, **mark}, "encoding": {"x": {**x, "field": _field("mean")}}},
-            {"mark": {"type": "rule", "color": GREY, "strokeWidth": 2}, "encoding": ends},
-        ],
+        "layer": [mean, line] if from_zero else [line, mean],
     }
 
 
 BARS = Chart("ranked bars", _spec({"type": "bar", "opacity": 0.7}, from_zero=True))
-CLOSE = Chart("ranked intervals", _spec({"type": "point", "filled": True, "size": 60}, from_zero=False))
+CLOSE = Chart("ranked intervals", _spec({"type": "point", "filled": True, "size": 40, "opacity": 1}, from_zero=False))
 CHARTS = (BARS, CLOSE)

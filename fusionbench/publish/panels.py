@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fusionbench.publish.charts import BARS, CLOSE, FIELDS, Chart
@@ -58,8 +58,9 @@ def blocks(table: Table, entity: str, project: str, charts: ChartIds) -> list[An
     """One table's part of a report."""
     ranking = wr.OrderBy(wr.SummaryMetric(f"mean/{table.metric}"), ascending=False)
 
-    def runs(name: str, tag: str, *order: wr.OrderBy, **by: list[str]) -> wr.Runset:
-        made = wr.Runset(entity=entity, project=project, name=name, order=list(order) or [wr.OrderBy("Name")], **by)
+    def runs(name: str, tag: str, *, order: wr.OrderBy | None = None, groups: Sequence[str] = ()) -> wr.Runset:
+        first = order or wr.OrderBy("Name", ascending=True)
+        made = wr.Runset(entity=entity, project=project, name=name, order=[first], groupby=list(groups))
         only(made, [_of(table), ("tags", "IN", [tag])])
         return made
 
@@ -71,12 +72,12 @@ def blocks(table: Table, entity: str, project: str, charts: ChartIds) -> list[An
         wr.PanelGrid(runsets=[runs("table", TABLE)], panels=_laid_out(ranked_panels(table, charts), height)),
         wr.H2(text="Accuracy against cost, and parameters"),
         wr.PanelGrid(
-            runsets=[runs("strategies", SUMMARY, ranking)],
+            runsets=[runs("strategies", SUMMARY, order=ranking)],
             panels=_laid_out([*cost_panels(table), *parameter_panels(table)], 10),
         ),
         wr.H2(text="Learning curves"),
         wr.PanelGrid(
-            runsets=[runs("seeds", "final", groupby=["run.jobType"])], panels=_laid_out(curve_panels(table), 10)
+            runsets=[runs("seeds", "final", groups=["run.jobType"])], panels=_laid_out(curve_panels(table), 10)
         ),
         wr.H2(text="Every number"),
         wr.PanelGrid(

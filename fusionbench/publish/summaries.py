@@ -134,6 +134,7 @@ def ranked(table: Table) -> list[dict[str, Any]]:
                     for name in ("latency_ms", "fusion_parameters", "encoder_parameters")
                 },
                 "front": row.front,
+                "close": row.uses != "none",
             }
         )
     return found

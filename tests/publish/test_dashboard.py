@@ -17,6 +17,7 @@ from tracking_server import Server, serving
 ROOT = Path(__file__).parent.parent.parent
 KEY = "a" * 40
 GROUP = {"key": {"section": "run", "name": "group"}, "op": "=", "value": "tiny/digits/same_encoders", "disabled": False}
+FIELDS = ("strategy", "mean", "low", "high", "seeds", "close")
 COSTS = ["cost/latency_ms", "cost/fusion_parameters"]
 CURVES = ["validation/accuracy", "train/loss"]
 
@@ -58,7 +59,7 @@ def grids_of(report: dict[str, Any]) -> list[tuple[list[Any], list[Any]]]:
 def check_panels(found: dict[str, list[Any]]) -> None:
     """Ranked charts with intervals, costs, curves and parameters by strategy."""
     for chart in found["Ranked, with 95 % intervals"]:
-        assert chart["config"]["fieldSettings"] == {n: n for n in ("strategy", "mean", "low", "high", "seeds")}
+        assert chart["config"]["fieldSettings"] == {name: name for name in FIELDS}
         assert {"name": "tableKey", "value": "ranked"} in chart["config"]["userQuery"]["queryFields"][0]["fields"][0][
             "args"
         ]
