@@ -15,8 +15,8 @@ import statistics
 import tempfile
 from pathlib import Path
 
+from fusionbench.api.progress import LineWatcher
 from fusionbench.bench.jobs import Place
-from fusionbench.cli.progress import LineWatcher
 from fusionbench.engines.gpus import visible_gpus
 from fusionbench.engines.runner import Runner
 from fusionbench.engines.selftest import SelfTest

@@ -14,8 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from fusionbench.api.progress import LineWatcher
 from fusionbench.bench.jobs import Place
-from fusionbench.cli.progress import LineWatcher
 from fusionbench.engines.runner import Runner
 from fusionbench.plan.load import suite_of
 from fusionbench.plan.source import parse_source

@@ -57,7 +57,9 @@ def test_no_function_takes_arguments_it_does_not_name(path: Path) -> None:
 
 
 def test_packages_are_empty_so_that_importing_one_module_imports_no_other() -> None:
-    assert [name(path) for path in CODE if path.name == "__init__.py" and path.read_text().strip()] == []
+    # That of fusionbench itself imports what is asked of it, when it is asked (tests/api/test_public.py).
+    full = [name(path) for path in CODE if path.name == "__init__.py" and path.read_text().strip()]
+    assert full == ["fusionbench/__init__.py"]
 
 
 def test_no_folder_is_called_after_nothing() -> None:

@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fusionbench.cli.arguments import parser
-from fusionbench.cli.suites import counted, runner_for, selected, show_report, tell, watcher_for, written
+from fusionbench.cli.suites import counted, show_report, tell, watchers, work_of, written
 from fusionbench.core.output import never_fail
 from fusionbench.core.ranks import ranks_under_torchrun
 
 DONE, SOME_FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
-AGAIN = ("failed", "diverged", "skipped")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,64 +64,54 @@ def plan(options: argparse.Namespace) -> int:
     from fusionbench.plan.names import slug, track_label, trial_label
     from fusionbench.records.trials import all_trials
 
-    suite, store, runs = selected(options)
+    work = work_of(options)
     counts: Counter[str] = Counter()
-    trials = all_trials(runs, store)
-    for run in (*trials, *runs):
-        status = store.status(run)
+    trials = all_trials(work.runs, work.store)
+    for run in (*trials, *work.runs):
+        status = work.store.status(run)
         counts[status] += 1
         names = f"{slug('dataset', run.dataset)}  {slug('strategy', run.strategy)}"
-        names += f"  {track_label(run.track)}" if len(suite.tracks) > 1 else ""
+        names += f"  {track_label(run.track)}" if len(work.suite.tracks) > 1 else ""
         names += f"  {trial_label(run)}" if run.role == "trial" else ""
         print(f"{run.key}  {status:8}  seed {run.seed}  {names}")
     also = f" and {len(trials)} trials before them, as far as is known by now" if trials else ""
-    print(f"{suite.name}: {len(runs)} runs{also}; {counted(counts)}")
+    print(f"{work.suite.name}: {len(work.runs)} runs{also}; {counted(counts)}")
     return DONE
 
 
 def prepare(options: argparse.Namespace) -> int:
     """Download, verify, convert, train encoders beforehand, store encodings; no training of the suite."""
-    suite, _, runs = selected(options)
-    with watcher_for(options, 0, 0) as watcher:
-        runner_for(options, suite, watcher).prepare_all(runs)
-    print(f"{suite.name}: data ready")
+    work = work_of(options)
+    with watchers(debug=options.debug)(0, 0) as watcher:
+        work.runner(watcher, watcher.told).prepare_all(work.runs)
+    print(f"{work.suite.name}: data ready")
     return DONE
 
 
 def run(options: argparse.Namespace) -> int:
     """Train, measure, time, report."""
-    from fusionbench.records.trials import all_trials
+    from fusionbench.api.running import finish
+    from fusionbench.api.work import statuses
 
-    suite, store, runs = selected(options)
-    again = frozenset(word for word in (options.again or "").split(",") if word)
-    if not again <= set(AGAIN):
-        from fusionbench.core.errors import UserError
-
-        raise UserError(f"--again {options.again}: give one or more of {','.join(AGAIN)}")
+    work = work_of(options)
+    again = statuses((word for word in (options.again or "").split(",") if word), f"--again {options.again}")
     ranks = ranks_under_torchrun(os.environ)
     if ranks is not None:
         from fusionbench.cli.torchrun import train_under_torchrun
 
-        if not train_under_torchrun(options, suite, runs, ranks, again):
+        if not train_under_torchrun(work, ranks, again):
             return SOME_FAILED
         if not ranks.is_first:
             return DONE
         again = frozenset()  # Done just now; what follows is for one process alone: measures, tables.
-    pending = [one for one in runs if store.is_wanted(one, again)]
-    trials = [trial for trial in all_trials(pending, store) if store.is_wanted(trial, again)]
-    with watcher_for(options, len(runs) + len(trials), len(runs) - len(pending)) as watcher:
-        runner = runner_for(options, suite, watcher)
-        counts = runner.run(runs, again)
-        latency = suite.measure("latency")
-        if latency is not None and counts["done"]:
-            runner.latency(runs, latency.options, anew=False)
-    tell(store)
-    show_report(suite, store)
+    counts = finish(work, again, watchers(debug=options.debug)).counts
+    tell(work.store)
+    show_report(work.suite, work.store)
     if options.wandb:
         from fusionbench.cli.publishing import mirror_finished
 
-        mirror_finished(options, suite, store, runs)
-    print(f"{suite.name}: {counted(counts)}")
+        mirror_finished(options, work.suite, work.store, work.runs)
+    print(f"{work.suite.name}: {counted(counts)}")
     return SOME_FAILED if counts["failed"] or counts["diverged"] or counts["missing"] else DONE
 
 
@@ -130,14 +119,14 @@ def latency(options: argparse.Namespace) -> int:
     """A latency session alone."""
     from fusionbench.core.catalogue import checked_options, describe
 
-    suite, store, runs = selected(options)
-    choice = suite.measure("latency")
+    work = work_of(options)
+    choice = work.suite.measure("latency")
     chosen = choice.options if choice else checked_options(describe("measure", "latency"), {}, lambda *_: "latency")
-    with watcher_for(options, 0, 0) as watcher:
-        runner = runner_for(options, suite, watcher)
-        runner.prepare(runs)
-        paths = runner.latency(runs, chosen, anew=True)
-    show_report(suite, store)
+    with watchers(debug=options.debug)(0, 0) as watcher:
+        runner = work.runner(watcher, watcher.told)
+        runner.prepare(work.runs)
+        paths = runner.latency(work.runs, chosen, anew=True)
+    show_report(work.suite, work.store)
     for path in paths:
         print(path)
     return DONE
@@ -147,13 +136,13 @@ def report(options: argparse.Namespace) -> int:
     """Tables and pictures from the records that are there."""
     from fusionbench.report.write import printed
 
-    suite, store, _ = selected(options)
+    work = work_of(options)
     if options.format:
-        written(suite, store)
-        print(printed(suite, store, options.format), end="")  # This alone: it goes into a file or a paper.
+        written(work.suite, work.store)
+        print(printed(work.suite, work.store, options.format), end="")  # This alone: it goes into a file or a paper.
     else:
-        show_report(suite, store)
-    tell(store)
+        show_report(work.suite, work.store)
+    tell(work.store)
     return DONE
 
 
@@ -161,9 +150,9 @@ def push(options: argparse.Namespace) -> int:
     """Mirror to W&B what was not sent yet."""
     from fusionbench.cli.publishing import mirror_records
 
-    suite, store, runs = selected(options)
-    mirror_records(options, suite, store, runs)
-    tell(store)
+    work = work_of(options)
+    mirror_records(options, work.suite, work.store, work.runs)
+    tell(work.store)
     return DONE
 
 
@@ -171,10 +160,10 @@ def dashboard(options: argparse.Namespace) -> int:
     """A workspace and a report with W&B."""
     from fusionbench.cli.publishing import make_dashboard
 
-    suite, store, runs = selected(options)
-    written(suite, store)  # The artifact holds the tables as they are now.
-    make_dashboard(options, suite, store, runs)
-    tell(store)
+    work = work_of(options)
+    written(work.suite, work.store)  # The artifact holds the tables as they are now.
+    make_dashboard(options, work.suite, work.store, work.runs)
+    tell(work.store)
     return DONE
 
 
@@ -182,8 +171,8 @@ def targets(options: argparse.Namespace) -> int:
     """Which number of parameters a matched suite may ask for."""
     from fusionbench.cli.targets import targets_page
 
-    suite, _, runs = selected(options)
-    print(targets_page(options, suite, runs))
+    work = work_of(options)
+    print(targets_page(options, work.suite, work.runs))
     return DONE
 
 
@@ -191,8 +180,7 @@ def cite(options: argparse.Namespace) -> int:
     """BibTeX of what the suite uses."""
     from fusionbench.report.cite import bibliography
 
-    _, _, runs = selected(options)
-    print(bibliography(runs), end="")
+    print(bibliography(work_of(options).runs), end="")
     return DONE
 
 

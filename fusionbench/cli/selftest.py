@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
+from pathlib import Path
 
-from fusionbench.cli.suites import place_of, watcher_for
+from fusionbench.api.work import Work
+from fusionbench.cli.suites import watchers
 from fusionbench.engines.gpus import refuse_too_many, refuse_uneven, visible_gpus
 from fusionbench.engines.selftest import Compared, SelfTest
 from fusionbench.plan.load import load_suite
@@ -25,9 +27,9 @@ def report_selftest(options: argparse.Namespace) -> bool:
     refuse_too_many(devices, gpus, os.cpu_count() or 1)
     refuse_uneven(devices, suite.budget.batch_size)
     with tempfile.TemporaryDirectory(prefix="fusionbench-selftest-") as folder:
-        given = {"workers": 1, "threads": 1, "results": folder, "debug": False, "no_stored_encodings": False}
-        place = place_of(argparse.Namespace(data=options.data, **given), suite)
-        with watcher_for(argparse.Namespace(debug=False), 2 * len(list(suite.runs())), 0) as watcher:
+        runs = tuple(suite.runs())
+        place = Work(suite, runs, Path(folder), Path(options.data) if options.data else None).place()
+        with watchers(debug=False)(2 * len(runs), 0) as watcher:
             test = SelfTest(suite, place, devices, gpus, watcher)
             found = test.run()
             backend, seconds = test.start_up()

@@ -10,7 +10,6 @@ import ast
 import hashlib
 import importlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,6 +20,7 @@ from pydantic import ValidationError
 
 from fusionbench.core.errors import UserError, unknown
 from fusionbench.core.options import Option, complaint, options_of
+from fusionbench.core.plugin_source import entry_of, literals
 from fusionbench.core.sources import file_of, source_of
 
 PluginKind = Literal["strategy", "dataset", "encoder", "measure"]
@@ -100,7 +100,7 @@ def describe(kind: PluginKind, name: str) -> Plugin:
         tree = _parsed(path)
     except SyntaxError as error:
         raise UserError(f"{kind} '{name}': {path.name}, line {error.lineno}: {error.msg}") from error
-    entry = _entry(kind, tree)
+    entry = entry_of(tree, BASES.get(kind))
     if entry is None:
         needed = f"public class derived from {BASES[kind]}" if kind in BASES else "function `measure`"
         raise UserError(f"{kind} '{name}': {path.name} must hold exactly one {needed}")
@@ -113,10 +113,17 @@ def describe(kind: PluginKind, name: str) -> Plugin:
         module=module,
         attribute=entry.name,
         doc=ast.get_docstring(tree) or ast.get_docstring(entry) or "",
-        facts=MappingProxyType(dict(_facts(body))),
+        facts=MappingProxyType(dict(literals(body))),
         options=MappingProxyType({option.name: option for option in options_of(signature, f"{kind} '{name}'")}),
         source=source_of(module, path) if "." in name else hashlib.sha256(path.read_bytes()).hexdigest(),
     )
+
+
+def forget() -> None:
+    """What was read so far is read anew: files of the user's own may have been written or edited since."""
+    importlib.invalidate_caches()
+    describe.cache_clear()
+    _parsed.cache_clear()
 
 
 def load(kind: PluginKind, name: str) -> Any:
@@ -186,7 +193,7 @@ def _files(kind: PluginKind) -> Iterator[Path]:
 
 def _is_plugin(kind: PluginKind, path: Path) -> bool:
     try:
-        return _entry(kind, _parsed(path)) is not None
+        return entry_of(_parsed(path), BASES.get(kind)) is not None
     except SyntaxError:
         return True
 
@@ -220,31 +227,3 @@ def _parsed(path: Path) -> ast.Module:
         return ast.parse(path.read_bytes())
     except ValueError as error:  # Null bytes, before Python 3.12.
         raise SyntaxError(str(error), (path.name, 1, None, None)) from error
-
-
-def _entry(kind: PluginKind, tree: ast.Module) -> ast.ClassDef | ast.FunctionDef | None:
-    """The one definition that makes the file a plug-in, or None."""
-    found: list[ast.ClassDef | ast.FunctionDef] = []
-    for node in tree.body:
-        if kind == "measure" and isinstance(node, ast.FunctionDef) and node.name == "measure":
-            found.append(node)
-        if kind != "measure" and isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-            bases = {base.attr if isinstance(base, ast.Attribute) else getattr(base, "id", "") for base in node.bases}
-            found.extend([node] if BASES[kind] in bases else [])
-    return found[0] if len(found) == 1 else None
-
-
-def _facts(body: list[ast.stmt]) -> Iterator[tuple[str, Any]]:
-    """`name = literal` and `a, b = literal, literal`; anything else is a fact only of the imported class."""
-    for node in body:
-        pairs: list[tuple[ast.expr, ast.expr]] = []
-        match node:
-            case ast.Assign(targets=[ast.Name() as assigned], value=value):
-                pairs = [(assigned, value)]
-            case ast.AnnAssign(target=annotated, value=ast.expr() as value):
-                pairs = [(annotated, value)]
-            case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Tuple(elts=values)):
-                pairs = list(zip(targets, values, strict=False))
-        for target, value in pairs:
-            with suppress(ValueError, TypeError):
-                yield ast.unparse(target), ast.literal_eval(value)

@@ -6,32 +6,30 @@ fraction of a second (benchmarks/run_overhead.py), not the seconds of a fresh in
 
 from __future__ import annotations
 
-import multiprocessing
 import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import wait
-from multiprocessing.context import ForkServerContext
 from typing import Any, Protocol
 
 from fusionbench.bench.jobs import Job, Message, devices_of
 from fusionbench.core.errors import UserError
+from fusionbench.engines.deadline import Deadline
 from fusionbench.engines.gpus import gpus_of
 from fusionbench.engines.job_files import JobFiles
 from fusionbench.engines.worker_group import WorkerGroup
 from fusionbench.records.claims import Claims, told
 
-PRELOAD = ["fusionbench.engines.preload"]
-"""Imported once, by the server that workers are forked from; it starts no threads and does not touch CUDA."""
 POLL_S = 0.5
 CLAIMED_S = 1.0
 """How often to look whether a run that another runner has claimed is done."""
 
 
 class Watcher(Protocol):
-    """Shows what happens; see cli/progress.py."""
+    """Shows what happens; see api/progress.py."""
 
     def started(self, job: Job) -> None:
         """A worker took the job."""
@@ -54,15 +52,18 @@ class Pool:
 
     def __init__(self, workers: int, watcher: Watcher, gpus: tuple[str, ...] = ()) -> None:
         self.workers, self.watcher, self.gpus = workers, watcher, gpus
-        self._context: ForkServerContext = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(PRELOAD)
         self._claims = Claims()
         self._running: dict[int, WorkerGroup] = {}
         """By slot, from 0 to the number of workers."""
         self._told = 0
 
-    def run(self, jobs: Iterable[Job], files: JobFiles) -> list[tuple[Job, Message]]:
+    def run(self, jobs: Iterable[Job], files: JobFiles, deadline: Deadline | None = None) -> list[tuple[Job, Message]]:
         """Do all jobs, in this order; one that another runner has claimed is waited for.
+
+        Args:
+            jobs: what to do.
+            files: where they leave what they find.
+            deadline: when it is over, those that run are finished, and no other begins.
 
         Returns:
             Each job with the last message of its worker; jobs done by others are left out.
@@ -76,7 +77,7 @@ class Pool:
         try:
             with _terminable():
                 while pending or claimed or self._running:
-                    self._fill(pending, claimed, files)
+                    self._fill(pending, claimed, files, deadline)
                     self._wait_for_others(pending, claimed, files)
                     ended += list(self._listen(files))
                     self._claims.beat()
@@ -84,8 +85,11 @@ class Pool:
             self._stop()
         return ended
 
-    def _fill(self, pending: deque[Job], claimed: deque[Job], files: JobFiles) -> None:
-        """Start jobs while a worker is free; those that another runner has go to `claimed`."""
+    def _fill(self, pending: deque[Job], claimed: deque[Job], files: JobFiles, deadline: Deadline | None) -> None:
+        """Start jobs while a worker is free and there is time; those that another runner has go to `claimed`."""
+        if deadline is not None and deadline.is_over:
+            pending.clear()
+            claimed.clear()
         while pending and len(self._running) < self.workers:
             job = pending.popleft()
             if not self._start(job, files):
@@ -114,7 +118,7 @@ class Pool:
                 return True
         slot = next(number for number in range(self.workers) if number not in self._running)
         gpus = gpus_of(slot, devices_of(job), self.gpus)
-        self._running[slot] = WorkerGroup(self._context, job, files.log(job), gpus)
+        self._running[slot] = WorkerGroup(job, files.log(job), gpus)
         self.watcher.started(job)
         return True
 
@@ -147,17 +151,22 @@ class Pool:
 
     def _stop(self) -> None:
         """End the workers that still run, remove their logs, and give all claims back."""
-        for group in self._running.values():
-            group.end()
-        for group in self._running.values():
-            group.stop()
-        self._running.clear()
-        self._claims.release_all()
+        try:
+            for group in self._running.values():
+                group.end()
+            for group in self._running.values():
+                group.stop()
+            self._running.clear()
+        finally:
+            self._claims.release_all()  # Also at a second Ctrl-C, which waits for no worker.
 
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """SIGTERM ends the work as Ctrl-C does."""
+    """SIGTERM ends the work as Ctrl-C does; in a thread of a program it is left to that program."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
 
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt

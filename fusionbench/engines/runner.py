@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,9 +20,11 @@ from fusionbench.bench.jobs import (
 )
 from fusionbench.core.errors import UserError
 from fusionbench.core.files import try_out
+from fusionbench.engines.deadline import Deadline
 from fusionbench.engines.encodings import Encodings, shared_encoder
 from fusionbench.engines.job_files import JobFiles, session_lock
 from fusionbench.engines.local import Pool, Watcher
+from fusionbench.engines.rows import grouped, row_name, rows_of
 from fusionbench.plan.names import slug, track_label
 from fusionbench.plan.suite import RunSpec, Suite
 from fusionbench.records.claims import Claims
@@ -56,12 +59,15 @@ class Runner:
 
     # --- verbs ---------------------------------------------------------------------------------------------------
 
-    def run(self, runs: Sequence[RunSpec], again: frozenset[str] = frozenset()) -> Counter[str]:
+    def run(
+        self, runs: Sequence[RunSpec], again: frozenset[str] = frozenset(), deadline: Deadline | None = None
+    ) -> Counter[str]:
         """Train what is not done, take missing measures; how many of the runs have which status now.
 
         Args:
             runs: those of the suite's that are wanted; trials that choose something for them come first.
             again: records of these statuses ("failed", "diverged", "skipped") do not count as done.
+            deadline: no seed begins that would not be done by then.
 
         Raises:
             UserError: the data are missing, wrong, or not those of the records that are there.
@@ -77,8 +83,9 @@ class Runner:
             files = JobFiles(self.store, again)
             try:
                 for several in self.rounds(trials, pending, again):
-                    self._train(several, files)
-                self._train(pending, files)
+                    self._train(several, files, deadline)
+                if deadline is None or not self.trials(pending):  # Else nothing is chosen yet.
+                    self._train(pending, files, deadline)
                 self.encodings.forget()
                 self.encodings.forget_trunks()
                 self.pool.run([MeasureJob(self.place, run, self.suite.measures) for run in unmeasured], files)
@@ -87,14 +94,19 @@ class Runner:
         found = (self.store.read(run) for run in runs)
         return Counter("missing" if record is None else record.status for record in found)
 
-    def _train(self, runs: Sequence[RunSpec], files: JobFiles) -> None:
+    def _train(self, runs: Sequence[RunSpec], files: JobFiles, deadline: Deadline | None) -> None:
         """Seed by seed: what frozen encoders give is stored for one seed at a time, and stays until another comes."""
-        for several in _grouped(runs, lambda run: run.seed):
+        for several in grouped(runs, lambda run: run.seed):
+            if deadline is not None and not deadline.has_room_for(len(several)):
+                return  # Whole seeds are comparable.
+            began = time.monotonic()
             if self._stored_for not in (None, several[0].seed):
                 self.encodings.forget()
             self._stored_for = several[0].seed
             self._ready_encoders(several)
-            self.pool.run([self.training(run) for run in several], files)
+            self.pool.run([self.training(run) for run in several], files, deadline)
+            if deadline is not None:
+                deadline.learn(len(several), time.monotonic() - began)
 
     def rounds(
         self, trials: list[RunSpec], runs: Sequence[RunSpec], again: frozenset[str] = frozenset()
@@ -158,8 +170,8 @@ class Runner:
         """What `prepare` does first, a job per dataset."""
         runs = list(runs)
         seeds = len({run.seed for run in runs}) if all_seeds or self.keep_encodings else 1
-        datasets = _grouped(runs, lambda run: slug("dataset", run.dataset))
-        models = (_grouped(found, lambda run: (_row_name(run), track_label(run.track))) for found in datasets)
+        datasets = grouped(runs, lambda run: slug("dataset", run.dataset))
+        models = (grouped(found, lambda run: (row_name(run), track_label(run.track))) for found in datasets)
         return [PrepareJob(self.place, tuple(first for first, *_ in found), self.devices, seeds) for found in models]
 
     def pretraining(self, runs: Iterable[RunSpec]) -> list[PretrainJob]:
@@ -170,15 +182,15 @@ class Runner:
     def latency(self, runs: Iterable[RunSpec], options: dict[str, object], *, anew: bool) -> list[Path]:
         """A latency session per table; unless `anew`, only where no session covers these strategies already."""
         timed = [run for run in runs if self._runs_at_all(run)]
-        tables = _grouped(timed, lambda run: (slug("dataset", run.dataset), track_label(run.track)))
-        models = [_rows_of(found) for found in tables]
+        tables = grouped(timed, lambda run: (slug("dataset", run.dataset), track_label(run.track)))
+        models = [rows_of(found) for found in tables]
         jobs = [
             LatencyJob(self.place, tuple(rows.values()), options)
             for rows in models
             if anew or not self._is_timed(rows, options)
         ]
         # One worker alone, and one runner at a time (the session is claimed): two at once would time each other.
-        files = JobFiles(self.store, timed=lambda job: not anew and self._is_timed(_rows_of(job.runs), options))
+        files = JobFiles(self.store, timed=lambda job: not anew and self._is_timed(rows_of(job.runs), options))
         return [Path(message.facts["path"]) for _, message in Pool(1, self.watcher, self.gpus).run(jobs, files)]
 
     def clear(self, runs: Iterable[RunSpec]) -> None:
@@ -226,20 +238,3 @@ class Runner:
                 f"(fingerprint {before[:12]} then, {fingerprint[:12]} now).\n"
                 f"Bring the old data back (--data), or give the new results their own folder (--results)."
             )
-
-
-def _grouped(runs: Iterable[RunSpec], name: Callable[[RunSpec], object]) -> list[list[RunSpec]]:
-    """Runs of one name together, in the order in which names come first."""
-    groups: dict[object, list[RunSpec]] = {}
-    for run in runs:
-        groups.setdefault(name(run), []).append(run)
-    return list(groups.values())
-
-
-def _rows_of(runs: Iterable[RunSpec]) -> dict[str, RunSpec]:
-    """By strategy, the first run of each."""
-    return {_row_name(first): first for first, *_ in _grouped(runs, _row_name)}
-
-
-def _row_name(run: RunSpec) -> str:
-    return slug("strategy", run.strategy)

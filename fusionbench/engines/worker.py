@@ -54,6 +54,8 @@ def main(job: Job, connection: Connection, context: WorkerContext) -> None:
     forget_server_settings()
     never_fail()  # What a plug-in prints is no reason to lose its run.
     report = Report(connection)
+    if report.is_abandoned():
+        os._exit(1)  # Interrupted while the server was starting.
     quiet()
     torch.set_num_threads(job.place.threads)
     if not torch.cuda.is_available():

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import signal
 import socket
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
-from multiprocessing.context import ForkServerContext, ForkServerProcess
+from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
-from types import ModuleType
 
 from fusionbench.bench.jobs import Job, Message, WorkerContext, devices_of
 from fusionbench.core.files import is_running
 from fusionbench.core.ranks import Ranks
-from fusionbench.engines.forkserver import ensure_server
+from fusionbench.engines.processes import WorkerProcess
 
 GRACE_S = 5.0
 HOST = "127.0.0.1"
@@ -25,7 +22,7 @@ HOST = "127.0.0.1"
 
 @dataclass
 class _Worker:
-    process: ForkServerProcess
+    process: WorkerProcess
     connection: Connection
     log: Path | None
     last: Message | None = None
@@ -35,19 +32,26 @@ class _Worker:
 class WorkerGroup:
     """The workers of one job; the first speaks for all of them as long as none fails."""
 
-    def __init__(self, context: ForkServerContext, job: Job, log: Path | None, gpus: tuple[str, ...]) -> None:
+    def __init__(self, job: Job, log: Path | None, gpus: tuple[str, ...]) -> None:
         self.job = job
         self.failure: Message | str | None = None
         """What went wrong first: what a worker said of it, or how it died without a word."""
         self._workers: list[_Worker] = []
-        size = devices_of(job)
+        try:
+            self._start(log, gpus)
+        except BaseException:  # Ctrl-C while the server is starting: those that run already end.
+            self.stop()
+            raise
+
+    def _start(self, log: Path | None, gpus: tuple[str, ...]) -> None:
+        size = devices_of(self.job)
         with socket.create_server((HOST, 0), backlog=size) if size > 1 else nullcontext() as listener:
             for rank in range(size):
                 own = log if rank == 0 or log is None else log.with_name(f"{log.stem}.device{rank}{log.suffix}")
                 port = listener.getsockname()[1] if listener else 0
                 ranks = Ranks(rank, size, rank, size)
                 worker_context = WorkerContext(own, gpus, ranks, port, listener if rank == 0 else None)
-                self._workers.append(_started(context, job, worker_context))
+                self._workers.append(_started(self.job, worker_context))
 
     @property
     def connections(self) -> list[Connection]:
@@ -115,30 +119,20 @@ class WorkerGroup:
         return reason if len(self._workers) == 1 else f"device {rank} of {len(self._workers)}: {reason}"
 
 
-def _started(context: ForkServerContext, job: Job, worker_context: WorkerContext) -> _Worker:
-    ensure_server()
-    here, there = context.Pipe()
-    process = context.Process(target=_work, args=(job, there, worker_context), daemon=True)
-    with _without_main():
+def _started(job: Job, worker_context: WorkerContext) -> _Worker:
+    here, there = Pipe()
+    process = WorkerProcess(target=_work, args=(job, there, worker_context), daemon=True)
+    try:
         process.start()
-    there.close()
+    except BaseException:
+        here.close()  # A worker that comes to be after all sees that nobody waits for it.
+        raise
+    finally:
+        there.close()
     return _Worker(process, here, worker_context.log)
 
 
-@contextmanager
-def _without_main() -> Iterator[None]:
-    """A worker needs nothing of the script that started the suite, and would run it again to have it, anew in each run.
-
-    multiprocessing asks the module `__main__` where that script lies.
-    """
-    before, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = before
-
-
-def _join(process: ForkServerProcess, deadline: float) -> None:
+def _join(process: WorkerProcess, deadline: float) -> None:
     process.join(max(0.0, deadline - time.monotonic()))
     if process.is_alive():
         process.kill()

@@ -40,6 +40,8 @@ class Source:
         near = next((prefix for prefix in prefixes if prefix in self.lines or prefix in self.settings), ())
         if near in self.settings:
             return f"--set {self.settings[near]}: {dotted}"
+        if not self.lines:  # No file: a suite that was given as a dict.
+            return f"{self.name}: {dotted}".removesuffix(": ")
         return f"{self.name}, line {self.lines.get(near, 1)}: {dotted}".removesuffix(": ")
 
 

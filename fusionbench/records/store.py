@@ -161,7 +161,7 @@ class Store:
         """All latency sessions on a dataset under a track, which decides how large models are; oldest first."""
         found = [self._read_json(path, path.stem) for path in sorted((self.folder(dataset) / LATENCY).glob("*.json"))]
         current = [session for session in found if session and session.get("results_version", 1) == RESULTS_VERSION]
-        sessions = [session for session in current if have_one_size(_track_of(session), track)]
+        sessions = [session for session in current if have_one_size(track_of(session), track)]
         return sorted(sessions, key=lambda session: str(session["started"]))
 
     def publish_latency(self, dataset: Choice, session: Mapping[str, Any]) -> Path:
@@ -226,8 +226,8 @@ def stated(choice: Choice) -> dict[str, Any]:
     return {name: value for name in STATED if (value := getattr(choice, name))}
 
 
-def _track_of(session: Mapping[str, Any]) -> Choice:
-    """The first sessions do not say: there was one track then."""
+def track_of(session: Mapping[str, Any]) -> Choice:
+    """The track of a latency session; the first ones do not say it: there was one then."""
     return Choice.from_json(session["track"]) if "track" in session else Choice(SAME_ENCODERS)
 
 

@@ -9,6 +9,7 @@ import io
 import math
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from textwrap import wrap
 from typing import Any
@@ -43,22 +44,46 @@ LABEL_SIZE, LEADER_FROM = 8, 12
 """In points: the type, and how far a label may be without a line to its point."""
 
 
+class Picture(Figure):
+    """A figure that a notebook shows, whichever backend is chosen there."""
+
+    def _repr_png_(self) -> bytes:
+        return _saved(self, "png")
+
+
 def pictures(table: Table) -> dict[str, bytes]:
     """The picture in each of FORMS; empty if no strategy has both a score and a cost."""
-    marks = marks_of(table)
-    if not marks:
-        return {}
+    with _settings():
+        figure = _figure_of(table)
+        return {form: _saved(figure, form) for form in FORMS} if figure else {}
+
+
+def figure_of(table: Table) -> Picture | None:
+    """The picture as a figure; None if no strategy has both a score and a cost."""
+    with _settings():
+        return _figure_of(table)
+
+
+@contextmanager
+def _settings() -> Iterator[None]:
     with style.context(["default", SETTINGS]), warnings.catch_warnings():
         # A user's strategy may be named in a script that the font lacks: a box in its place is no reason to stop.
         warnings.filterwarnings("ignore", message="Glyph", category=UserWarning)
-        figure = Figure(figsize=SIZE_INCHES, dpi=DPI, layout="constrained")
-        FigureCanvasAgg(figure)
-        axes = figure.add_subplot()
-        keys = _draw(axes, table, marks)
-        figure.legend(handles=keys, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
-        figure.draw_without_rendering()  # Places the axes, so that labels can be put where nothing is.
-        _label(figure, axes, table, marks)
-        return {form: _saved(figure, form) for form in FORMS}
+        yield
+
+
+def _figure_of(table: Table) -> Picture | None:
+    marks = marks_of(table)
+    if not marks:
+        return None
+    figure = Picture(figsize=SIZE_INCHES, dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    keys = _draw(axes, table, marks)
+    figure.legend(handles=keys, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+    figure.draw_without_rendering()  # Places the axes, so that labels can be put where nothing is.
+    _label(figure, axes, table, marks)
+    return figure
 
 
 def _saved(figure: Figure, form: str) -> bytes:

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from fusionbench.api.progress import LineWatcher
 from fusionbench.cli.arguments import parser
 from fusionbench.cli.main import main
-from fusionbench.cli.progress import LineWatcher
-from fusionbench.cli.suites import runner_for
+from fusionbench.cli.suites import work_of
 from fusionbench.core.catalogue import names
-from fusionbench.plan.load import load_suite
 from fusionbench.plan.suite import RunSpec
 from fusionbench.records.resamples import Resamples
 from fusionbench.records.store import Store
@@ -26,7 +25,7 @@ def command(*words: str, folder: Path | None = None) -> subprocess.CompletedProc
     )
 
 
-HEAVY = ("torch", "lightning", "timm", "pandas", "sklearn", "matplotlib", "scipy")
+HEAVY = ("torch", "lightning", "timm", "pandas", "pyarrow", "sklearn", "matplotlib", "scipy")
 
 
 @pytest.mark.parametrize(
@@ -147,5 +146,6 @@ def test_bfloat16_on_a_processor_that_emulates_it_is_told(
     monkeypatch.setattr("fusionbench.records.environment.emulates_bfloat16", lambda: emulates)
     monkeypatch.setattr("fusionbench.engines.gpus.visible_gpus", lambda: gpus)
     options = parser().parse_args(["run", "smoke", "--set", "budget.precision=bf16-mixed"])
-    runner_for(options, load_suite("smoke", options.set), LineWatcher(0, 0, print))
+    watcher = LineWatcher(0, 0, print)
+    work_of(options).runner(watcher, watcher.told)
     assert ("emulates it" in capsys.readouterr().err) == is_told

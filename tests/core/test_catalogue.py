@@ -11,7 +11,7 @@ from typing import get_args
 
 import pytest
 
-from fusionbench.core import catalogue
+from fusionbench.core import catalogue, plugin_source
 from fusionbench.core.catalogue import PluginKind, changed_options, checked_options, describe, load, names
 from fusionbench.core.errors import UserError
 
@@ -168,7 +168,7 @@ def test_an_import_that_raises_anything_is_one_line(own: Path) -> None:
 
 def test_facts_are_literals_in_any_spelling() -> None:
     body = ast.parse("a = 1\nb: int = 2\nc, d = 'x', (1, 2)\ne: int\nf = g()\nh, i = 1, g()\nj, k = f()").body
-    assert dict(catalogue._facts(body)) == {"a": 1, "b": 2, "c": "x", "d": (1, 2), "h": 1}
+    assert dict(plugin_source.literals(body)) == {"a": 1, "b": 2, "c": "x", "d": (1, 2), "h": 1}
 
 
 def test_options_are_filled_in_with_their_defaults() -> None:

@@ -12,7 +12,7 @@ import pytest
 from small_suites import Bench
 
 from fusionbench.core import catalogue
-from fusionbench.engines.local import PRELOAD
+from fusionbench.engines.forkserver import PRELOAD
 
 
 def test_the_server_freezes_what_it_has_imported(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
 
+from fusionbench.api.notebook import NotebookWatcher
+from fusionbench.api.progress import LineWatcher, LiveWatcher
 from fusionbench.bench.jobs import LatencyJob, Message, Place, PrepareJob, PretrainJob, TrainJob
-from fusionbench.cli.progress import LineWatcher, LiveWatcher
 from fusionbench.plan.load import load_suite
 
 RUN = next(load_suite("quickstart").runs())
@@ -94,3 +96,35 @@ def test_pretraining_is_announced_and_its_score_told() -> None:
     assert "5/8" in screen.getvalue()
     assert "validation accuracy 0.9321" in screen.getvalue()
     assert "0/10" in screen.getvalue()
+
+
+def test_a_notebook_gets_a_bar_for_the_suite_and_one_for_each_worker() -> None:
+    drawn: list[tuple[str, str]] = []
+    with NotebookWatcher(10, 4, lambda html, plain: drawn.append((html, plain))) as watcher:
+        assert "starting" in drawn[-1][1]
+        watcher.started(TRAIN)
+        watcher.drawn = -1.0  # As if the last drawing were long ago.
+        watcher.progress(TRAIN, Message("progress", "", 7, 20))
+        html, plain = drawn[-1]
+        assert '<progress value="4" max="10">' in html
+        assert '<progress value="7" max="20">' in html
+        assert "digits / chance, seed 0 7/20" in plain
+        many = len(drawn)
+        watcher.progress(TRAIN, Message("progress", "", 8, 20))
+        assert len(drawn) == many  # Not more often than anybody sees.
+        watcher.ended(TRAIN, FAILED)
+        watcher.told("<so & so>")
+        assert "&lt;so &amp; so&gt;" in drawn[-1][0]
+    html, plain = drawn[-1]
+    assert "failed: RuntimeError: no [idea]" in html
+    assert plain.splitlines()[-1].startswith("done in ")
+    assert html.count("<progress") == 1
+
+
+def test_a_notebook_that_was_stopped_shows_so() -> None:
+    drawn: list[str] = []
+    with suppress(KeyboardInterrupt), NotebookWatcher(10, 0, lambda _, plain: drawn.append(plain)) as watcher:
+        watcher.started(TRAIN)
+        raise KeyboardInterrupt
+    assert drawn[-1].startswith("stopped after ")
+    assert "digits / chance" not in drawn[-1]

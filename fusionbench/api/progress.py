@@ -1,11 +1,13 @@
-"""What a user sees while a suite runs: a live display on a terminal, one line per event in a pipe."""
+"""What a user sees while a suite runs: a live display on a terminal or in a notebook, one line per event in a pipe."""
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from rich.console import Console
 from rich.progress import (
@@ -18,7 +20,32 @@ from rich.progress import (
 )
 
 from fusionbench.bench.jobs import EncodeJob, Job, MeasureJob, Message, PrepareJob, PretrainJob, TrainJob
+from fusionbench.engines.local import Watcher
 from fusionbench.engines.titles import title
+
+
+class Shown(Watcher, AbstractContextManager["Shown"], Protocol):
+    """A watcher that begins to show when it is entered, and also takes notices."""
+
+    def told(self, line: str) -> None:
+        """A notice for the user."""
+
+
+def watcher_here(total: int, already: int) -> Shown:
+    """For a call from Python: bars in a notebook or on a terminal, else lines on standard error."""
+    console = Console()
+    if console.is_jupyter:
+        from fusionbench.api.notebook import NotebookWatcher, drawing
+
+        return NotebookWatcher(total, already, drawing())
+    if console.is_terminal:
+        return LiveWatcher(total, already, console)
+    return LineWatcher(total, already, _to_standard_error)
+
+
+def silent(total: int, already: int) -> Shown:
+    """Shows nothing but notices."""
+    return LineWatcher(total, already, lambda _: None)
 
 
 def outcome(message: Message) -> str:
@@ -35,6 +62,19 @@ def waiting_for(count: int, holder: str) -> str:
     return f"{runs} being done by another runner on these results; waiting for it ({holder})"
 
 
+def time_left(began: float, total: int, already: int, done: int) -> str:
+    """Time left, from the runs that this call has done; empty before the first."""
+    if done <= already:
+        return ""
+    seconds = (time.monotonic() - began) / (done - already) * (total - done)
+    return f"about {seconds / 60:.0f} min left" if seconds >= 90 else f"about {seconds:.0f} s left"
+
+
+def _to_standard_error(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
 class LineWatcher:
     """One line per event, for pipes and log files."""
 
@@ -48,6 +88,10 @@ class LineWatcher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Nothing to put away."""
+
+    def told(self, line: str) -> None:
+        """A notice, apart from the lines."""
+        _to_standard_error(line)
 
     def started(self, job: Job) -> None:
         """Only long jobs are announced; a training run is told when it ends."""
@@ -104,6 +148,10 @@ class LiveWatcher:
     ) -> None:
         self.bars.stop()
 
+    def told(self, line: str) -> None:
+        """A notice, above the bars."""
+        self.console.print(line, highlight=False, markup=False)
+
     def started(self, job: Job) -> None:
         """A row for the worker; one that prepares data has the terminal to itself, for its own display."""
         if isinstance(job, PrepareJob):
@@ -133,7 +181,8 @@ class LiveWatcher:
         self.bars.advance(self.suite)
         if message.text != "done":
             self.console.print(f"{title(job)}: {outcome(message)}", highlight=False, markup=False)
-        self.bars.update(self.suite, left=self._left())
+        done = int(self.bars.tasks[0].completed)
+        self.bars.update(self.suite, left=time_left(self.began, self.total, self.already, done))
 
     def waiting(self, count: int, holder: str) -> None:
         """Another runner is at work."""
@@ -143,9 +192,3 @@ class LiveWatcher:
         """The next round of trials."""
         self.total += count
         self.bars.update(self.suite, total=self.total)
-
-    def _left(self) -> str:
-        """Time left, from the runs that this call has done."""
-        done = int(self.bars.tasks[0].completed) - self.already
-        seconds = (time.monotonic() - self.began) / done * (self.total - self.already - done)
-        return f"about {seconds / 60:.0f} min left" if seconds >= 90 else f"about {seconds:.0f} s left"

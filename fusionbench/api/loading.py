@@ -1,0 +1,163 @@
+"""`fusionbench.load_results`: every record below a folder as one row of a data frame."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fusionbench.core.canonical import canonical_json
+from fusionbench.core.errors import UserError
+from fusionbench.core.surroundings import alone
+from fusionbench.plan.names import have_one_size, track_label
+from fusionbench.plan.suite import Choice
+from fusionbench.records.record import SCHEMA, InvalidRecord, Record, from_text
+from fusionbench.records.store import LATENCY, WANDB, track_of
+from fusionbench.report.collect import name_of
+from fusionbench.report.latency import Latency, Scope, newest_complete
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RECORD = re.compile(r"[0-9a-f]{12}\.json")
+FIRST = ("suite", "dataset", "strategy", "track", "seed", "role", "status", "reason", "metric", "score")
+TIMES: tuple[tuple[Scope, int], ...] = (("fusion", 1), ("end_to_end", 1), ("end_to_end", 64))
+"""Of a latency session: scope and batch size."""
+
+
+def load_results(folder: str | os.PathLike[str] = "results") -> pd.DataFrame:
+    """Every record below a folder: a row for each run, of whichever suite.
+
+    Columns: suite, dataset and strategy (as folders name them, with options that differ from the default), track, seed,
+    role ("final", or "trial" of a search for a learning rate), status and reason; metric (the score that ranks) and
+    score; every test and validation score; what it cost (train_seconds, parameters, FLOPs, median latency in ms);
+    learning_rate and the rest of the budget; all options as JSON; and where it was made.
+
+    Args:
+        folder: a results folder, or a part of one.
+
+    Returns:
+        Rows in the order of their paths; columns that no record has are left out, what a record lacks is missing.
+
+    Raises:
+        UserError: no such folder.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder; name the one that holds the records (--results)")
+    with alone():
+        import pandas as pd
+    rows, faults = list[dict[str, Any]](), list[str]()
+    times = _Times()
+    for path in _paths(root):
+        try:
+            record = from_text(path.read_bytes())
+        except InvalidRecord as error:
+            faults.append(f"{path}: {error}")
+            continue
+        rows.append({**_row(record, path), **_sizes(path), **times.of(record, path)})
+    if faults:
+        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+        warnings.warn(f"left out, no record of this version: {faults[0]}{more}", stacklevel=2)
+    found = pd.DataFrame(rows)
+    first = [name for name in FIRST if name in found]
+    return found[[*first, *(name for name in found if name not in first)]] if rows else pd.DataFrame(columns=[*FIRST])
+
+
+def _paths(root: Path) -> Iterator[Path]:
+    for path in sorted(root.rglob("*.json")):
+        # Of <suite>/<dataset>/<strategy>/<key>.json: not below W&B's own folder, nor a latency session.
+        if RECORD.fullmatch(path.name) and path.parent.name != LATENCY and WANDB not in path.relative_to(root).parts:
+            yield path
+
+
+def _row(record: Record, path: Path) -> dict[str, Any]:
+    run = record.run
+    # What trials have chosen stands in the place of the suite's own.
+    budget = {name: record.options.get(name, value) for name, value in vars(run.budget).items()}
+    validation = {("best_epoch" if name == "epoch" else name): value for name, value in record.validation.items()}
+    return {
+        "suite": path.absolute().parents[2].name,
+        "dataset": name_of("dataset", run.dataset),
+        "strategy": name_of("strategy", run.strategy),
+        "track": track_label(run.track),
+        "seed": run.seed,
+        "role": run.role,
+        "status": record.status,
+        "reason": record.reason,
+        "metric": record.task.get("metric"),
+        "score": record.score,
+        **record.scores,
+        **validation,
+        "train_seconds": record.train_seconds,
+        "epochs_run": record.epochs_run,
+        "learning_rate": budget.pop("learning_rate"),
+        **budget,
+        "dataset_options": canonical_json(run.dataset.options),
+        "strategy_options": canonical_json(run.strategy.options),
+        "encoders": canonical_json({name: choice.to_json() for name, choice in run.encoders.items()}),
+        **_origin(record),
+        "key": record.key,
+        "path": str(path),
+    }
+
+
+def _origin(record: Record) -> dict[str, Any]:
+    """Where and from what it was made."""
+    rows = {f"{part}_rows": count for part, count in record.data.counts.items()} if record.data else {}
+    return {
+        **rows,
+        "fingerprint": record.data.fingerprint if record.data else None,
+        **{name: record.environment.get(name) for name in ("cpu", "gpu", "torch", "fusionbench", "commit")},
+        "threads": record.threads,
+        "devices": record.devices,
+        "started": record.started,
+        "finished": record.finished,
+        "results_version": record.results_version,
+    }
+
+
+def _sizes(path: Path) -> dict[str, Any]:
+    """Parameters and FLOPs, where they were measured."""
+    found = _read(path.with_suffix(".size.json"))
+    return {name: value for name, value in found.items() if isinstance(value, int | float) and name != "schema"}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """What a file beside records holds; an unreadable one is as if it were not there, and stays as it is."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) and found.get("schema") == SCHEMA else {}
+
+
+class _Times:
+    """Median latencies by dataset and track, each session's file read once."""
+
+    def __init__(self) -> None:
+        self._found = dict[tuple[Path, str, int], Latency | None]()
+
+    def of(self, record: Record, path: Path) -> dict[str, float]:
+        """Milliseconds of a whole batch of the record's strategy; empty where it was not timed."""
+        folder, track, version = path.absolute().parents[1], record.run.track, record.results_version
+        place = folder, canonical_json(track.to_json()), version
+        if place not in self._found:
+            names = {other.name for other in folder.iterdir() if other.is_dir()}
+            self._found[place] = newest_complete(list(_sessions(folder, track, version)), names)
+        latency, strategy = self._found[place], name_of("strategy", record.run.strategy)
+        if latency is None:
+            return {}
+        found = {f"{scope}_ms_batch{size}": latency.median_ms(strategy, scope, size) for scope, size in TIMES}
+        return {name: value for name, value in found.items() if value is not None}
+
+
+def _sessions(folder: Path, track: Choice, version: int) -> Iterator[dict[str, Any]]:
+    for path in sorted((folder / LATENCY).glob("*.json")):
+        session = _read(path)
+        if session.get("results_version", 1) == version and have_one_size(track_of(session), track):
+            yield session

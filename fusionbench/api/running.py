@@ -1,0 +1,116 @@
+"""`fusionbench.run`: a suite from plan to records, as `fusionbench run` does it, without a command line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fusionbench.api.results import Results, whole_seeds
+from fusionbench.api.work import Work, listed, planned, statuses
+from fusionbench.core.errors import UserError
+from fusionbench.core.ranks import ranks_under_torchrun
+from fusionbench.records.trials import all_trials
+
+if TYPE_CHECKING:
+    from fusionbench.api.progress import Shown
+
+Show = Callable[[int, int], "Shown"]
+"""Makes a watcher, a context manager: of how many runs, and how many of them are done already."""
+
+
+def run(
+    suite: str | os.PathLike[str] | Mapping[str, Any],
+    *,
+    settings: str | Sequence[str] = (),
+    only: str | Sequence[str] = (),
+    shard: str = "1/1",
+    again: str | Sequence[str] = (),
+    results: str | os.PathLike[str] = "results",
+    data: str | os.PathLike[str] | None = None,
+    workers: int | None = None,
+    devices: int | None = None,
+    threads: int = 1,
+    time_limit: float | None = None,
+    stored_encodings: bool = True,
+    keep_encodings: bool = False,
+    progress: bool = True,
+    debug: bool = False,
+) -> Results:
+    """Train and measure what is not done of a suite; the same call goes on where one was stopped.
+
+    It may be called anywhere: in a script (no `if __name__ == "__main__":` is needed), a notebook, or a thread.
+
+    >>> result = run("quickstart", only="dataset=digits", results="results")  # doctest: +SKIP
+    >>> print(result.table())  # doctest: +SKIP
+
+    Args:
+        suite: a suite file, the name of a shipped suite, or what such a file holds as a dict.
+        settings: laid over it, such as `budget.epochs=2`.
+        only: which of its runs, such as `strategy=gated,late`.
+        shard: `k/n`, share k of n of them, for n machines on one results folder.
+        again: do runs again whose records have these statuses: failed, diverged, skipped.
+        results: the folder of records.
+        data: the data folder; None: $FUSIONBENCH_DATA or ~/.cache/fusionbench.
+        workers: runs at a time; None: as many as the GPUs, or else cores, allow.
+        devices: GPUs, or processes, that train a run together; None: one.
+        threads: torch threads per run.
+        time_limit: seconds; what is left out then is whole seeds as far as possible, and `left_out` names it.
+        stored_encodings: whether frozen encoders run once, not in every step; scores are the same but for roundings.
+        keep_encodings: whether what they gave stays in the data folder.
+        progress: whether it is shown: bars in a notebook or on a terminal, else lines on standard error.
+        debug: whether workers' output is shown.
+
+    Raises:
+        UserError: wrong use or bad data; one or two lines say what, where and the way out.
+        KeyboardInterrupt: stopped; what is done is recorded, and no process or claim is left.
+    """
+    if ranks_under_torchrun(os.environ) is not None:
+        raise UserError("fusionbench.run: torchrun has started this process; it starts `-m fusionbench.cli run SUITE`")
+    made, runs = planned(suite, listed(settings), listed(only), shard)
+    folder = None if data is None else Path(data)
+    work = Work(
+        made,
+        runs,
+        Path(results),
+        folder,
+        workers,
+        devices,
+        threads,
+        stored_encodings,
+        keep_encodings,
+        debug,
+    )
+    return finish(work, statuses(listed(again)), _shown(progress), time_limit)
+
+
+def finish(work: Work, again: frozenset[str], show: Show, time_limit: float | None = None) -> Results:
+    """Train, measure and time what is not done of a piece of work.
+
+    Raises:
+        UserError: wrong use, or bad data.
+        KeyboardInterrupt: stopped.
+    """
+    from fusionbench.engines.deadline import Deadline
+
+    if time_limit is not None and not time_limit > 0:
+        raise UserError(f"time_limit: give seconds above 0, or None, got {time_limit}")
+    deadline = None if time_limit is None else Deadline(time_limit)
+    runs, store = work.runs, work.store
+    pending = [run for run in runs if store.is_wanted(run, again)]
+    trials = [trial for trial in all_trials(pending, store) if store.is_wanted(trial, again)]
+    with show(len(runs) + len(trials), len(runs) - len(pending)) as watcher:
+        runner = work.runner(watcher, watcher.told)
+        counts = runner.run(runs, again, deadline)
+        latency = work.suite.measure("latency")
+        if latency is not None and counts["done"] and not (deadline is not None and deadline.is_over):
+            runner.latency(runs, latency.options, anew=False)
+    suite, left_out = whole_seeds(work.suite, runs, store, time_limit)
+    return Results(suite, store, counts, left_out)
+
+
+def _shown(progress: bool) -> Show:
+    from fusionbench.api.progress import silent, watcher_here
+
+    return watcher_here if progress else silent
