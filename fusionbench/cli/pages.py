@@ -80,11 +80,16 @@ def page(plugin: Plugin) -> str:
         ("FLOPs a sample", _code(parts.get("FLOPs"))),
         ("Source", _escaped(_closed(parts.get("Source", ""))) + (f" [{paper}]" if paper else "")),
         ("Departures", _closed(str(facts.get("departure", "")))),
+        ("In a family", _copy(str(facts.get("copy_of", "")))),
         ("Over several devices", _closed(str(facts.get("batch_level", "")))),
         ("When to use it", _closed(parts.get("Use", ""))),
     ]
     lines += [f"- **{name}**: {text}" for name, text in stated if text]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)) + "\n"
+
+
+def _copy(original: str) -> str:
+    return f"counted once with `{original}`: one model but for gradients." if original else ""
 
 
 def sentence(plugin: Plugin) -> str:

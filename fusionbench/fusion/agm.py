@@ -64,7 +64,7 @@ BOUND = 10.0
 class AgmFusion(FusionModule):
     """Adaptive gradient modulation (AGM) on a concatenation."""
 
-    family, trains_encoders = "training", True
+    family, trains_encoders, copy_of = "training", True, "concat"
     paper, stage, interaction, fidelity = "li2023boosting", "training", "full", "adapted"
     tunable = {"alpha": (0.1, 10.0, "log")}
     departure = (

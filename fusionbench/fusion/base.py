@@ -81,6 +81,8 @@ class FusionModule(TrainableModule):
     tunable: ClassVar[Mapping[str, tuple[Any, ...] | list[Any]]] = {}
     """At most two options that the track `tuned` searches beside what all have: `(lowest, highest)`, `(lowest, highest,
     "log")`, or a list of values. Every value has to build, whatever the task: a literal, in the key of tuned runs."""
+    copy_of: ClassVar[str] = ""
+    """A strategy whose model it is but for gradients: of rows that are tested pair by pair, the two count once."""
     training_only: ClassVar[tuple[str, ...]] = ()
     """Submodules, by path such as `heads.own`, that no prediction needs: their parameters are counted apart."""
     version: ClassVar[int] = 1

@@ -27,7 +27,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class LateLearnedFusion(FusionModule):
     """A weighted mean of the logits of one MLP per modality."""
 
-    family = "decision"
+    family, copy_of = "decision", "late"
     paper, stage, representation, interaction = "fumera2005theoretical", "decision", "single", "none"
     fidelity = "adapted"
     departure = "weighs logits in place of estimated posteriors; weights and classifiers are trained together"

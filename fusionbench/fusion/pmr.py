@@ -59,7 +59,7 @@ FARTHEST = 1e9
 class PmrFusion(FusionModule):
     """Prototypical modal rebalance (PMR) on a concatenation."""
 
-    family, trains_encoders = "training", True
+    family, trains_encoders, copy_of = "training", True, "concat"
     paper, stage, interaction, fidelity = "fan2023pmr", "training", "full", "adapted"
     tunable = {"alpha": (0.1, 10.0, "log"), "mu": (0.001, 0.1, "log")}
     departure = (

@@ -13,6 +13,7 @@ from fusionbench.core.catalogue import Plugin, PluginKind, checked_options, desc
 from fusionbench.core.contents import named_content
 from fusionbench.core.errors import UserError, shown, unknown
 from fusionbench.core.task import ModalityKind
+from fusionbench.plan.families import checked_families
 from fusionbench.plan.names import track_label
 from fusionbench.plan.schema import FileBudget, FileChoice, FileEncoder, SuiteFile, validated
 from fusionbench.plan.source import Source, TreePath, named_suites, read_source, with_settings
@@ -51,7 +52,8 @@ def suite_of(source: Source) -> Suite:
     given = zip(tracks, file.tracks, strict=True)
     fewer = tuple((track, tuple(one.seeds)) for track, one in given if one.seeds is not None)
     others = tuple(named_suites(source, file.compare_with, file.name))
-    return Suite(file.name, datasets, rows, tuple(file.seeds), tracks, budget, measures, fewer, others)
+    families = checked_families(source, file.families, rows)
+    return Suite(file.name, datasets, rows, tuple(file.seeds), tracks, budget, measures, fewer, others, families)
 
 
 def modality_kinds(dataset: Choice) -> dict[str, ModalityKind]:

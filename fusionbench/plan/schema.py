@@ -16,6 +16,8 @@ from fusionbench.plan.source import Source
 from fusionbench.plan.suite import SAME_ENCODERS, Budget, Precision, TrainedOn
 
 STRICT = ConfigDict(extra="forbid", strict=True)
+NAME = r"^[a-z0-9][a-z0-9_-]*$"
+"""Of a suite and of a family."""
 MEASURES = ({"name": "size"},)
 SEEDS = 6
 """The smallest number of paired seeds at which an exact sign test can reach .05."""
@@ -71,10 +73,18 @@ class FileTrack(FileChoice):
 
 
 @dataclass(config=STRICT, kw_only=True)
+class FileFamily:
+    """Rows that are tested pair by pair."""
+
+    name: str = Field(pattern=NAME, max_length=64)
+    rows: list[str] = Field(min_length=2)
+
+
+@dataclass(config=STRICT, kw_only=True)
 class SuiteFile:
     """A suite file, its short forms written out."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)
+    name: str = Field(pattern=NAME, max_length=64)
     datasets: list[FileChoice] = Field(min_length=1)
     strategies: list[FileChoice] = Field(min_length=1)
     seeds: list[int]
@@ -83,9 +93,16 @@ class SuiteFile:
     budget: FileBudget = Field(default_factory=FileBudget)
     encoders: dict[str, FileEncoder] = Field(default_factory=dict)
     compare_with: list[str] = Field(default_factory=list)
+    families: list[FileFamily] = Field(default_factory=list)
 
 
-_OWNERS = {"budget": FileBudget, "pretrain": FilePretraining, "encoders": FileEncoder, "tracks": FileTrack}
+_OWNERS = {
+    "budget": FileBudget,
+    "pretrain": FilePretraining,
+    "encoders": FileEncoder,
+    "tracks": FileTrack,
+    "families": FileFamily,
+}
 """Whose keys stand below these words."""
 
 
@@ -174,7 +191,8 @@ def _line(source: Source, problem: Mapping[str, Any]) -> str:
         return f"{place}: is missing"
     if problem["type"] in ("string_pattern_mismatch", "string_too_long"):
         given = shown(problem["input"])
-        return f"{place}: a suite's name is up to 64 lower-case letters, digits, - and _, no path, got {given}"
+        what = "suite" if len(path) == 1 else "family"
+        return f"{place}: a {what}'s name is up to 64 lower-case letters, digits, - and _, no path, got {given}"
     if path[-1] in ("budget", "pretrain") and problem["type"] == "dataclass_type":
         return f"{place}: give a mapping such as {{epochs: 20}}, got {shown(problem['input'])}"
     return f"{place}: {complaint(problem)}"

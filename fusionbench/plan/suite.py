@@ -195,6 +195,15 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Family:
+    """Rows of a table that are tested pair by pair."""
+
+    name: str
+    members: tuple[str, ...]
+    """Strategies, all rows of each (`gated_by_one`), or single rows as tables name them (`gated_by_one+gate=left`)."""
+
+
+@dataclass(frozen=True)
 class Suite:
     """Everything that one suite file asks for, checked, with every default filled in."""
 
@@ -210,6 +219,8 @@ class Suite:
     """Tracks that have some of the seeds only, and which: what a seed decides, and a key, are the same with all."""
     compare_with: tuple[str, ...] = ()
     """Other suites, by name or file, whose order of strategies a report holds against this one's; decides no run."""
+    families: tuple[Family, ...] = ()
+    """Rows that a report tests pair by pair; decides no run."""
 
     def seeds_of(self, track: Choice) -> tuple[int, ...]:
         """The seeds of a track, in the suite's order."""

@@ -6,14 +6,15 @@ makes the data set a sanity set: whatever order strategies have on it, it is non
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from statistics import fmean
 
 from fusionbench.report.contenders import Contender
+from fusionbench.report.numbers import difference as signed
 from fusionbench.report.numbers import score
-from fusionbench.stats.estimate import Estimate, Scored, difference, estimate
-from fusionbench.stats.summary import Summary
+from fusionbench.report.tested import scored, validated
+from fusionbench.stats.estimate import Estimate, difference, estimate
+from fusionbench.stats.headline import picked
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def admission(rows: Iterable[Contender], metric: str) -> Admission | None:
         "of those that add modalities up": None if additive is late else additive,
         "of those that see interactions": interacting,
     }
-    found = [Chosen(role, row.strategy, estimate(_scored(row, metric))) for role, row in roles.items() if row]
+    found = [Chosen(role, row.strategy, estimate(scored(row, metric))) for role, row in roles.items() if row]
     pairs = [("fusing", fusion, single)]
     if additive and interacting:
         pairs.append(("interactions", interacting, additive))
@@ -88,9 +89,9 @@ def sentences(found: Admission, title: str) -> Iterator[str]:
         found: what it is about.
         title: of the score, as the field writes it.
     """
-    rows = "; ".join(f"{one.role} `{one.strategy}` {_shown(one.estimate)}".strip() for one in found.chosen)
+    rows = "; ".join(f"{one.role} `{one.strategy}` {score(one.estimate)}".strip() for one in found.chosen)
     yield f"Admission ({title}; rows that validation picks): {rows}."
-    gains = "; ".join(f"of {g.of} (`{g.strategy}` over `{g.over}`) {_signed(g.estimate)}" for g in found.gains)
+    gains = "; ".join(f"of {g.of} (`{g.strategy}` over `{g.over}`) {signed(g.estimate)}" for g in found.gains)
     yield f"Gain {gains}{_kind_of_interval(found)}."
     missing = " and ".join(f"of {gain.of}" for gain in found.gains if gain.is_shown is False)
     if missing:
@@ -100,26 +101,13 @@ def sentences(found: Admission, title: str) -> Iterator[str]:
 
 
 def _best(rows: Iterable[Contender], metric: str) -> Contender | None:
-    """The row that validation would have picked; of equal ones the first by name."""
-    scores = {row.strategy: (validation, row) for row in rows if (validation := _validation(row, metric)) is not None}
-    ordered = sorted(scores.items(), key=lambda item: (-item[1][0], item[0]))
-    return ordered[0][1][1] if ordered else None
-
-
-def _validation(row: Contender, metric: str) -> float | None:
-    """Its mean on validation, by the score that ranks."""
-    name = metric.replace("test/", "validation/", 1)
-    records = [outcome.record for outcome in row.outcomes if metric in outcome.scores]
-    found = [record.validation[name] for record in records if record and name in record.validation]
-    return fmean(found) if found else None
-
-
-def _scored(row: Contender, metric: str) -> Mapping[int, Scored]:
-    return {o.run.seed: o.scored(metric) for o in row.outcomes if metric in o.scores}
+    """The row that validation would have picked."""
+    known = {row.strategy: (mean, row) for row in rows if (mean := validated(row, metric)) is not None}
+    return known[picked({name: mean for name, (mean, _) in known.items()})][1] if known else None
 
 
 def _gain(of: str, row: Contender, over: Contender, metric: str) -> Gain | None:
-    a, b = _scored(row, metric), _scored(over, metric)
+    a, b = scored(row, metric), scored(over, metric)
     if not a.keys() & b.keys():
         return None
     return Gain(of, row.strategy, over.strategy, difference(a, b))
@@ -131,12 +119,3 @@ def _kind_of_interval(found: Admission) -> str:
         return ""
     rows = "" if any(one.test_error is None for one in estimates) else " and test rows"
     return f" (± half-widths of 95 % intervals over seeds{rows})"
-
-
-def _shown(found: Estimate) -> str:
-    return score(Summary(found.mean, found.half_width, found.n))
-
-
-def _signed(found: Estimate) -> str:
-    text = _shown(found)
-    return text if text.startswith("-") else f"+{text}"

@@ -11,14 +11,13 @@ from fusionbench.core.errors import UserError
 from fusionbench.plan.names import track_label
 from fusionbench.plan.suite import MATCHED_PARAMETERS
 from fusionbench.plan.tracks import FACTOR, solves_own
+from fusionbench.report.claims import intervals, marks, tests
 from fusionbench.report.latency import ENOUGH_CALLS, ENOUGH_SECONDS
 from fusionbench.report.notes import BAD, has_nothing_frozen, has_nothing_to_train, limit
-from fusionbench.report.numbers import significant
 from fusionbench.report.pretrained import pretrained
 from fusionbench.report.tables import Table, TableRow
 from fusionbench.report.titles import title
 from fusionbench.report.tuned_captions import tuning
-from fusionbench.stats.summary import EXPLORATORY_BELOW, standing
 
 PARTS = ("train", "validation", "test")
 APART: tuple[tuple[Callable[[TableRow], bool], str, str], ...] = (
@@ -32,7 +31,7 @@ def caption(table: Table) -> tuple[str, ...]:
     """The sentences below a table, each on one subject."""
     return tuple(
         sentence
-        for part in (_interval, _seeds, _bold, _power, _counts, _cost, _latency, _training, _data)
+        for part in (intervals, _seeds, tests, _counts, _cost, _latency, _training, _data)
         for sentence in part(table)
     )
 
@@ -40,19 +39,7 @@ def caption(table: Table) -> tuple[str, ...]:
 def short_caption(table: Table) -> tuple[str, ...]:
     """The sentences that a terminal shows: what the numbers are, what went wrong, where time was taken."""
     columns = "Parameters: of the fusion." + (" ms: end to end, batch 1." if table.latency else "")
-    return (columns, *(sentence for part in (_interval, _counts, _latency) for sentence in part(table)))
-
-
-def _interval(table: Table) -> Iterator[str]:
-    counts = sorted({row.done for row in table.rows if row.done})
-    if not counts:
-        yield "No run is done yet."
-        return
-    seeds = f"{counts[0]} to {counts[-1]} seeds" if len(counts) > 1 else f"{counts[0]} seed{'s' * (counts[0] > 1)}"
-    claim = standing(counts[0])
-    claim += f": fewer than {EXPLORATORY_BELOW}" if claim == "exploratory" else ""
-    interval = "Mean ± half-width of the 95 % t interval over" if counts[-1] > 1 else "Scores, without an interval, of"
-    yield f"{interval} {seeds}{f' ({claim})' if claim else ''}."
+    return (columns, *(sentence for part in (intervals, marks, _counts, _latency) for sentence in part(table)))
 
 
 def _seeds(table: Table) -> Iterator[str]:
@@ -71,21 +58,6 @@ def _seeds(table: Table) -> Iterator[str]:
         yield "A seed draws the validation split, initial weights, order and dropout; the test rows never move."
 
 
-def _bold(table: Table) -> Iterator[str]:
-    if any(row.best for row in table.rows):
-        which = "the best mean" if table.holds else "the highest mean"
-        yield f"Bold: {which}; differences are not tested here."
-
-
-def _power(table: Table) -> Iterator[str]:
-    difference = table.detectable()
-    if difference is not None:
-        yield (
-            f"Smallest difference between two fusion strategies that these seeds would show with 80 % power: "
-            f"{significant(difference, 2)} (seed-blocked t test at .05, one comparison, no correction)."
-        )
-
-
 def _counts(table: Table) -> Iterator[str]:
     apart = []
     for belongs, verb, why in APART:
@@ -101,14 +73,17 @@ def _counts(table: Table) -> Iterator[str]:
         stated = ", ".join(f"{states[state]} {state}" for state in BAD if states[state])
         yield f"Of {planned} planned runs{others} {states['done']} are done; {stated}."
     if states["diverged"] + states["failed"] + states["skipped"] and states["done"]:
-        yield "A row with runs that did not end well is neither bold nor on the front: its mean is that of survivors."
+        yield (
+            "A row with runs that did not end well is tested on no pair, and neither bold nor on the front: its mean "
+            "is that of survivors."
+        )
 
 
 def _cost(table: Table) -> Iterator[str]:
     if table.cost is None or not any(row.front for row in table.rows):
         return
     cost = "end-to-end latency at batch 1" if table.cost == "latency" else "fusion parameters"
-    noise = "paired over seeds" + ("; for latency the spread between rounds" if table.cost == "latency" else "")
+    noise = "of the paired difference" + ("; for latency the spread between rounds" if table.cost == "latency" else "")
     yield (
         f"Front ●: no other strategy has at least that mean {title(table.metric)} at no more {cost}, one of the two "
         f"beyond the interval ({noise})."

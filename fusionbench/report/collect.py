@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -10,13 +9,13 @@ from typing import Any, Literal
 from fusionbench.core.canonical import short_key
 from fusionbench.core.catalogue import PluginKind, describe
 from fusionbench.core.errors import UserError
-from fusionbench.plan.names import slug
+from fusionbench.plan.names import slug, track_label
 from fusionbench.plan.suite import Choice, Row, RunSpec, Suite
 from fusionbench.records.record import Record
 from fusionbench.records.resamples import Resamples
 from fusionbench.records.store import Store
-from fusionbench.stats.estimate import Scored
-from fusionbench.stats.summary import Summary, mean_interval
+from fusionbench.stats.estimate import Estimate, Scored, estimate
+from fusionbench.stats.refusals import refuse_mixture
 
 State = Literal["done", "diverged", "failed", "skipped", "missing"]
 
@@ -69,10 +68,10 @@ def outcomes(suite: Suite, row: Row, store: Store) -> tuple[Outcome, ...]:
     return tuple(_outcome(spec, store) for spec in specs)
 
 
-def summaries(found: Sequence[Outcome]) -> dict[str, Summary]:
-    """Each score over the done seeds, by its name in the records."""
+def estimates(found: Sequence[Outcome]) -> dict[str, Estimate]:
+    """Each score over the done seeds, by its name in the records; for test rows too where resamples have it."""
     names = sorted({name for outcome in found for name in outcome.scores})
-    return {name: mean_interval([o.scores[name] for o in found if name in o.scores]) for name in names}
+    return {name: estimate({o.run.seed: o.scored(name) for o in found if name in o.scores}) for name in names}
 
 
 def size_of(found: Sequence[Outcome], store: Store) -> Mapping[str, Any]:
@@ -86,19 +85,22 @@ def size_of(found: Sequence[Outcome], store: Store) -> Mapping[str, Any]:
 
 
 def refuse_mixtures(where: str, records: Iterable[Record]) -> None:
-    """Only results on one set of data, with one split at each seed, may share a table; of another version none counts.
+    """Only results of one version, under one track, on one set of data, with one split at each seed share a table.
 
     Raises:
         UserError: they do not.
     """
     found = list(records)
-    done = [record for record in found if record.data is not None]
-    _one(where, "data fingerprint", Counter(record.data.fingerprint[:12] for record in done if record.data))
-    for seed in sorted({record.spec["seed"] for record in done}):
-        here = [record for record in done if record.spec["seed"] == seed]
-        splits = Counter(record.data.split_sha256[:12] for record in here if record.data)
-        _one(f"{where}, seed {seed}", "split", splits)
-    _one(where, "metric", Counter(record.metric for record in found if "metric" in record.task))
+    refuse_mixture(where, "results version", (str(record.results_version) for record in found))
+    refuse_mixture(where, "track", (track_label(Choice.from_json(record.spec["track"])) for record in found))
+    splits: dict[int, list[str]] = {}
+    for record in found:
+        if record.data is not None:
+            splits.setdefault(record.spec["seed"], []).append(record.data.split_sha256[:12])
+    refuse_mixture(where, "data fingerprint", (record.data.fingerprint[:12] for record in found if record.data))
+    for seed, here in sorted(splits.items()):
+        refuse_mixture(f"{where}, seed {seed}", "split", here)
+    refuse_mixture(where, "metric", (record.metric for record in found if "metric" in record.task))
 
 
 def _outcome(spec: RunSpec, store: Store) -> Outcome:
@@ -110,12 +112,3 @@ def _outcome(spec: RunSpec, store: Store) -> Outcome:
         return Outcome(spec, "missing", "of an older results version" if store.status(spec) == "old" else "")
     found = store.read_resamples(spec) if record.status == "done" else None
     return Outcome(spec, record.status, record.reason, record, found)
-
-
-def _one(where: str, what: str, counts: Counter[str]) -> None:
-    if len(counts) > 1:
-        stated = ", ".join(f"{value} ({runs} runs)" for value, runs in sorted(counts.items()))
-        raise UserError(
-            f"{where}: one table cannot mix a {what} of {stated};\n"
-            "move the older records away and run the suite again, or run it with another --results folder"
-        )

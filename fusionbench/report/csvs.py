@@ -10,6 +10,7 @@ from typing import Any
 from fusionbench.plan.names import track_label
 from fusionbench.report.notes import BAD, note, own_width
 from fusionbench.report.tables import Table, TableRow
+from fusionbench.report.tested import heading, validated
 
 SIZES = (
     "training_parameters",
@@ -97,9 +98,12 @@ def _row(table: Table, row: TableRow) -> dict[str, Any]:
         "ranked_by": table.metric,
     }
     for name in names:
-        summary = row.scores.get(name)
-        found[f"{name}_mean"] = summary.mean if summary else None
-        found[f"{name}_half_width"] = summary.half_width if summary else None
+        estimate = row.scores.get(name)
+        for what in ("mean", "half_width", "seed_error"):
+            found[f"{name}_{what}"] = getattr(estimate, what, None)
+        if any(other.scores[name].test_error is not None for other in table.rows if name in other.scores):
+            found[f"{name}_test_error"] = getattr(estimate, "test_error", None)
+    found |= _tested(table, row)
     if (ceiling := table.ceiling) is not None:
         mean = row.scores[table.metric].mean if table.metric in row.scores else None
         found |= {"ceiling": ceiling.value, "of_ceiling": None if mean is None else ceiling.part(mean)}
@@ -113,6 +117,23 @@ def _row(table: Table, row: TableRow) -> dict[str, Any]:
     latency = table.latency
     found |= {"latency_device": latency.device if latency else None, "threads": latency.threads if latency else None}
     return found | {"best": row.best, "front": row.front, "notes": note(row)}
+
+
+def _tested(table: Table, row: TableRow) -> dict[str, Any]:
+    """What validation says of a row, its differences to the references, its family and whether it is tied there."""
+    tests, found = table.tests, dict[str, Any]()
+    found["validation"] = validated(row, table.metric) if table.metric else None
+    found["picked"] = tests.headline is not None and tests.headline.strategy == row.strategy
+    for one in tests.references:
+        name, compared = heading(one).replace(" ", "_"), one.of(row.strategy)
+        found[f"{name}_reference"] = one.reference
+        found[name] = compared.estimate.mean if compared else None
+        found[f"{name}_half_width"] = compared.estimate.half_width if compared else None
+        found[f"{name}_p"] = compared.p if compared else None
+    family = tests.family_of(row.strategy)
+    if tests.families:
+        found |= {"family": family.name if family else "", "tied": family is not None and row.strategy in family.tied}
+    return found
 
 
 def text_of(rows: Iterable[Mapping[str, Any]]) -> str:

@@ -17,10 +17,12 @@ from fusionbench.report.captions import caption, short_caption
 from fusionbench.report.ceiling import Ceiling
 from fusionbench.report.latency import Scope
 from fusionbench.report.notes import note, own_width, problems
-from fusionbench.report.numbers import count, milliseconds, score
+from fusionbench.report.numbers import count, difference, milliseconds, score
 from fusionbench.report.opening import opening
 from fusionbench.report.tables import Table, TableRow
+from fusionbench.report.tested import heading
 from fusionbench.report.titles import title
+from fusionbench.stats.references import Against, Compared
 
 MARK = "●"
 """On the front."""
@@ -38,7 +40,7 @@ class Column:
     left: bool = False
     form: Literal["number", "code", "words"] = "number"
     ranks: bool = False
-    """Whether the best row is bold here."""
+    """Whether the best row is bold here, and rows that are tied with it are marked."""
 
 
 def columns(table: Table) -> list[Column]:
@@ -47,6 +49,7 @@ def columns(table: Table) -> list[Column]:
         Column("strategy", lambda row: row.strategy, left=True, form="code"),
         Column(title(table.metric), lambda row: score(row.scores.get(table.metric)), ranks=True),
     ]
+    found += [_over(one) for one in table.tests.references if any(row.p is not None for row in one.compared)]
     if (ceiling := table.ceiling) is not None:
         found += [Column("of the ceiling", lambda row: _of_ceiling(row, table.metric, ceiling))]
     found += [_score(name) for name in (table.second, "test/nll") if any(name in row.scores for row in table.rows)]
@@ -114,14 +117,18 @@ def narrow(table: Table) -> Group:
     name = f"{table.name} · {table.suite} · {track_label(table.track)}"
     shown = RichTable(title=Text(name), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     shown.add_column("strategy", no_wrap=True)
-    for heading in (title(table.metric), "parameters", *(["ms"] if table.latency else [])):
-        shown.add_column(heading, justify="right", no_wrap=True)
+    for words in (title(table.metric), "parameters", *(["ms"] if table.latency else [])):
+        shown.add_column(words, justify="right", no_wrap=True)
     shown.add_column("front", justify="center", no_wrap=True)
     notes = any(problems(row) for row in table.rows)
     if notes:
         shown.add_column("notes", overflow="fold")
     for row in table.rows:
-        cells = [row.strategy, score(row.scores.get(table.metric)), count(row.size.get("fusion_parameters"))]
+        cells = [
+            row.strategy,
+            f"{score(row.scores.get(table.metric))} {row.mark}".rstrip(),
+            count(row.size.get("fusion_parameters")),
+        ]
         cells += [milliseconds(table.latency.median_ms(row.strategy, "end_to_end", 1))] if table.latency else []
         cells += [MARK if row.front else "", *([_short(problems(row))] if notes else [])]
         # Text, not str: a reason may hold what rich takes for markup.
@@ -157,6 +164,17 @@ def _head_width(row: TableRow) -> str:
     )
 
 
+def _over(reference: Against) -> Column:
+    """How far each row is above a reference; a star where that is not 0, corrected."""
+    return Column(heading(reference), lambda row: _apart(reference.of(row.strategy)))
+
+
+def _apart(found: Compared | None) -> str:
+    if found is None:
+        return "-"
+    return difference(found.estimate) + " *" * (found.is_better or found.is_worse)
+
+
 def _of_ceiling(row: TableRow, metric: str, ceiling: Ceiling) -> str:
     return f"{ceiling.part(row.scores[metric].mean):.3f}" if metric in row.scores else "-"
 
@@ -181,7 +199,9 @@ def _cell(column: Column, row: TableRow) -> str:
     """A cell as Markdown."""
     text = column.cell(row)
     marked = {"code": f"`{text}`", "words": text.translate(ESCAPED), "number": text}[column.form]
-    return f"**{marked}**" if column.ranks and row.best else marked
+    if not column.ranks:
+        return marked
+    return f"**{marked}**" if row.best else f"{marked} {row.mark}".rstrip()
 
 
 def _is_cut(row: TableRow) -> bool:

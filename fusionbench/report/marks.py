@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fusionbench.report.tables import Table, TableRow
-from fusionbench.stats.summary import Summary
+from fusionbench.stats.estimate import Estimate
 
 LONGEST_LABEL = 34
 """Characters."""
@@ -21,7 +21,7 @@ class Mark:
 
     label: str
     cost: float
-    score: Summary
+    score: Estimate
     row: TableRow
 
     @property

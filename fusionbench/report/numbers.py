@@ -4,33 +4,46 @@ from __future__ import annotations
 
 import math
 
-from fusionbench.stats.summary import Summary
+from fusionbench.stats.estimate import Estimate
 
 FEWEST, MOST = 2, 5
 """Decimals of a score."""
 WITHOUT_INTERVAL = 4
+SMALLEST = 0.5 * 10**-MOST
+"""A half-width below is written as no number: 0.00000 would say that nothing is uncertain."""
 PREFIXES = ("", "k", "M", "G", "T", "P", "E")
 
 
 def decimals(half_width: float | None) -> int:
     """So many that the half-width has two significant digits if it starts with 1 or 2, else one: 0.013, 0.005.
 
-    4 where it is zero or there is none.
+    4 where there is none, or so small a one that none of its digits would be seen.
     """
-    if not half_width:
+    if not half_width or half_width < SMALLEST:
         return WITHOUT_INTERVAL
     digits, power = f"{half_width:.1e}".split("e")
     return min(MOST, max(FEWEST, -int(power) + (digits[0] in "12")))
 
 
-def score(summary: Summary | None, dash: str = "-") -> str:
-    """`0.912 ± 0.013`, `0.9123` at one seed, a dash where there is nothing."""
-    if summary is None:
+def score(found: Estimate | None, dash: str = "-") -> str:
+    """`0.912 ± 0.013`, `0.9123` where there is no interval that could be seen, a dash where there is nothing."""
+    if found is None:
         return dash
-    places = decimals(summary.half_width)
-    if summary.half_width is None:
-        return f"{summary.mean:.{places}f}"
-    return f"{summary.mean:.{places}f} ± {summary.half_width:.{places}f}"
+    places = decimals(found.half_width)
+    if not has_interval(found):
+        return f"{found.mean:z.{places}f}"
+    return f"{found.mean:z.{places}f} ± {found.half_width:.{places}f}"
+
+
+def difference(found: Estimate) -> str:
+    """`+0.013 ± 0.020`: a score with its sign."""
+    text = score(found)
+    return text if text.startswith("-") else f"+{text}"
+
+
+def has_interval(found: Estimate) -> bool:
+    """Whether there is one that could be seen: not at one seed, nor where all seeds and resamples are equal."""
+    return found.half_width is not None and found.half_width >= SMALLEST
 
 
 def count(value: float | None, dash: str = "-") -> str:

@@ -1,10 +1,11 @@
-"""The sentences that a table's page begins with: what its data are evidence of, whether its order holds, a ceiling."""
+"""The sentences that a table's page begins with: what validation picks, what its data show, whether its order holds."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from fusionbench.report import admission
+from fusionbench.report.claims import headline
 from fusionbench.report.comparisons import verdict
 from fusionbench.report.tables import Table
 from fusionbench.report.titles import title
@@ -14,7 +15,7 @@ def opening(table: Table) -> tuple[str, ...]:
     """The sentences; none where nothing is done yet."""
     found = table.admission
     admitted = admission.sentences(found, title(table.metric)) if found else ()
-    return (*admitted, *verdict(table.comparisons), *_ceiling(table))
+    return (*headline(table), *admitted, *verdict(table.comparisons), *_ceiling(table))
 
 
 def _ceiling(table: Table) -> Iterator[str]:

@@ -13,6 +13,7 @@ from fusionbench.plan.names import track_label
 from fusionbench.report.layout import ESCAPED
 from fusionbench.report.notes import BAD
 from fusionbench.report.numbers import score
+from fusionbench.report.standings import Standings, sentences, standings
 from fusionbench.report.tables import Table, TableRow
 from fusionbench.report.titles import title
 
@@ -26,19 +27,23 @@ def overview(tables: Sequence[Table]) -> str:
         tables: of one suite and one track, one for each dataset.
     """
     rows = [{row.strategy: row for row in table.rows} for table in tables]
-    first = tables[0]
-    head = ["strategy", "fidelity", "interaction", *(table.name for table in tables)]
+    first, found = tables[0], standings(tables)
+    places = dict(zip(found.strategies, found.mean_ranks, strict=True)) if found else {}
+    more = ["mean rank"] * bool(found)
+    head = ["strategy", "fidelity", "interaction", *(table.name for table in tables), *more]
     lines = [
         f"# All datasets of suite {first.suite}, track {track_label(first.track).translate(ESCAPED)}",
         "",
         f"| {' | '.join(name.translate(ESCAPED) for name in head)} |",
-        f"| {' | '.join([':--'] * 3 + ['--:'] * len(tables))} |",
+        f"| {' | '.join([':--'] * 3 + ['--:'] * (len(tables) + len(more)))} |",
     ]
     for strategy in _strategies(rows):
-        facts = next(found[strategy] for found in rows if strategy in found)
-        cells = [_cell(table, found.get(strategy)) for table, found in zip(tables, rows, strict=True)]
+        facts = next(of[strategy] for of in rows if strategy in of)
+        cells = [_cell(table, of.get(strategy)) for table, of in zip(tables, rows, strict=True)]
+        cells += [f"{places[strategy]:.2f}" if strategy in places else "-"] * bool(found)
         lines.append(f"| {' | '.join([f'`{strategy}`', facts.fidelity, facts.interaction, *cells])} |")
-    return "\n".join([*lines, "", *_caption(tables)]) + "\n"
+    said = [*_caption(tables), *(sentences(found) if found else ())]
+    return "\n".join([*lines, "", *said, *(_matrix(tables, found) if found else ())]) + "\n"
 
 
 def overview_csv(tables: Sequence[Table]) -> str:
@@ -54,6 +59,35 @@ def overview_csv(tables: Sequence[Table]) -> str:
                 names = (track_label(table.track), strategy, table.name, table.metric)
                 writer.writerow([*names, *numbers, row.done, len(row.outcomes)])
     return buffer.getvalue()
+
+
+def wins_csv(tables: Sequence[Table]) -> str:
+    """On how many data sets each strategy has a higher mean than each other, a tie half; empty where none is shared."""
+    found = standings(tables)
+    if found is None:
+        return ""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["strategy", "mean_rank", *found.strategies])
+    for strategy, rank, row in zip(found.strategies, found.mean_ranks, found.wins.tolist(), strict=True):
+        writer.writerow([strategy, rank, *row])
+    return buffer.getvalue()
+
+
+def _matrix(tables: Sequence[Table], found: Standings) -> Iterator[str]:
+    """The same of the suite's first family: more would not fit a page."""
+    families = tables[0].tests.families
+    named = families[0].members if families else ()
+    places = [index for index, name in enumerate(found.strategies) if name in named]
+    if len(places) < 2:
+        return
+    names = [f"`{found.strategies[index]}`" for index in places]
+    yield f"\nFamily {families[0].name}: on how many data sets the row has a higher mean than the column, a tie half.\n"
+    yield f"| | {' | '.join(names)} |"
+    yield f"| :-- |{' --: |' * len(names)}"
+    for name, row in zip(names, found.wins[places][:, places].tolist(), strict=True):
+        cells = ["" if other == name else f"{value:g}" for other, value in zip(names, row, strict=True)]
+        yield f"| {name} | {' | '.join(cells)} |"
 
 
 def _strategies(rows: Sequence[Names]) -> list[str]:
@@ -81,9 +115,10 @@ def _caption(tables: Sequence[Table]) -> Iterator[str]:
     metrics = ", ".join(dict.fromkeys(f"{title(table.metric)} on {table.name}" for table in tables if table.metric))
     alike = {table.metric for table in tables if table.metric}
     what = title(alike.pop()) if len(alike) == 1 else metrics
+    interval = "mean ± half-width of the 95 % interval over" if done[-1] > 1 else "scores of"
     seeds = f"{done[0]} to {done[-1]}" if len(done) > 1 else str(done[0])
     yield (
-        f"{what[:1].upper()}{what[1:]}: mean ± half-width of the 95 % t interval over {seeds} "
-        f"seed{'s' * (done[-1] > 1)}. Bold: the highest mean of its column, unless its order is not seen to hold; "
-        "nothing is tested across datasets."
+        f"{what[:1].upper()}{what[1:]}: {interval} {seeds} seed{'s' * (done[-1] > 1)}. Bold: the highest mean of its "
+        "column's family, or of all where none is tested, unless its order is not seen to hold; nothing is tested "
+        "across data sets."
     )

@@ -15,12 +15,13 @@ from fusionbench.plan.suite import MATCHED_PARAMETERS, Choice, Row, Suite
 from fusionbench.records.store import Store
 from fusionbench.report.admission import Admission, admission
 from fusionbench.report.ceiling import Ceiling, ceiling
-from fusionbench.report.collect import Outcome, facts_of, name_of, outcomes, refuse_mixtures, size_of, summaries
+from fusionbench.report.collect import Outcome, estimates, facts_of, name_of, outcomes, refuse_mixtures, size_of
 from fusionbench.report.comparisons import Comparison, holds, other_comparison, own_comparisons
 from fusionbench.report.differing import differing
 from fusionbench.report.latency import Latency, newest_complete
+from fusionbench.report.tested import Tests, scored, tests_of
+from fusionbench.stats.estimate import Estimate
 from fusionbench.stats.pareto import Point, front
-from fusionbench.stats.summary import Summary, smallest_difference
 
 Cost = Literal["latency", "parameters"]
 SECOND = {"test/accuracy": "test/macro_f1", "test/gap20": "test/hit1"}
@@ -41,12 +42,15 @@ class TableRow:
     uses: str
     outcomes: tuple[Outcome, ...]
     """One for each planned seed."""
-    scores: Mapping[str, Summary]
+    scores: Mapping[str, Estimate]
     """Over the done seeds, by the records' names."""
     size: Mapping[str, Any]
     fixed: Mapping[str, Any] = field(default_factory=dict)
     """What the runner fixed for the model, the same at every seed: head_width, the learning rate that was chosen."""
     best: bool = False
+    """Bold: the highest mean, of its family where it is in one."""
+    mark: str = ""
+    """The sign of its family where it is tested and not told apart from the best of it; empty where it is bold."""
     front: bool = False
     """On the Pareto front over the ranking score and the table's cost."""
 
@@ -59,10 +63,6 @@ class TableRow:
     def comparable(self) -> bool:
         """Done without a run that diverged, failed or was skipped: the mean of survivors is not the strategy's."""
         return self.done > 0 and all(outcome.state in ("done", "missing") for outcome in self.outcomes)
-
-    def by_seed(self, score: str) -> dict[int, float]:
-        """One score of every done run."""
-        return {o.run.seed: o.scores[score] for o in self.outcomes if score in o.scores}
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,8 @@ class Table:
     rows: tuple[TableRow, ...]
     """Best mean first; strategies without one last, in the suite's order."""
     latency: Latency | None
+    tests: Tests = field(default_factory=Tests)
+    """Against references, pair by pair, and what validation would pick."""
     comparisons: tuple[Comparison, ...] = ()
     """Whether the order holds: on other seeds and rows, and in other suites."""
 
@@ -123,16 +125,8 @@ class Table:
 
     def point(self, row: TableRow) -> Point | None:
         """The row as a trade-off; None without a score, a cost, or any input that it looks at."""
-        scores, cost = row.by_seed(self.metric), self.cost_of(row)
+        scores, cost = scored(row, self.metric), self.cost_of(row)
         return Point(scores, *cost) if scores and cost and row.comparable and row.uses != "none" else None
-
-    def detectable(self) -> float | None:
-        """The smallest difference between two fusion strategies that the seeds show with 80 % power."""
-        fusions = [row.by_seed(self.metric) for row in self.rows if row.uses == "all" and row.comparable]
-        most = max((len(scores) for scores in fusions), default=0)
-        complete = [scores for scores in fusions if len(scores) == most]
-        shared = [scores for scores in complete if scores.keys() == complete[0].keys()]
-        return smallest_difference([[scores[seed] for seed in sorted(scores)] for scores in shared])
 
 
 def tables(suite: Suite, store: Store) -> Iterator[Table]:
@@ -163,7 +157,8 @@ def _table(suite: Suite, dataset: Choice, track: Choice, rows: Sequence[TableRow
     ranked = sorted(
         rows, key=lambda row: (metric not in row.scores, -row.scores[metric].mean if metric in row.scores else 0)
     )
-    return Table(suite.name, dataset, name, track, suite.seeds_of(track), metric, tuple(ranked), latency)
+    tests = tests_of(ranked, metric, suite.families)
+    return Table(suite.name, dataset, name, track, suite.seeds_of(track), metric, tuple(ranked), latency, tests)
 
 
 def _track_comparisons(suite: Suite, table: Table, store: Store) -> Iterator[Comparison]:
@@ -206,17 +201,26 @@ def _row(suite: Suite, row: Row, store: Store) -> TableRow:
         interaction=str(facts.get("interaction", INTERACTION if facts else "")),
         uses=str(facts.get("uses", USES)),
         outcomes=found,
-        scores=summaries(found),
+        scores=estimates(found),
         size=size_of(found, store),
         fixed=next((outcome.record.options for outcome in found if outcome.record and outcome.state == "done"), {}),
     )
 
 
 def _marked(table: Table) -> Iterator[TableRow]:
-    """The rows with the best and the front marked; none is the best where the order was seen not to hold."""
+    """The rows with the best, what is tied with it and the front marked.
+
+    The best is that of every family; where none is tested, of all rows. None is where the order was seen not to hold.
+    """
+    families = [one for one in table.tests.families if one.is_tested]
     means = [row.scores[table.metric].mean for row in table.rows if row.comparable and table.metric in row.scores]
     points = [table.point(row) for row in table.rows]
     marks = iter(front([point for point in points if point]))
     for row, point in zip(table.rows, points, strict=True):
-        best = row.comparable and table.metric in row.scores and row.scores[table.metric].mean == max(means)
-        yield replace(row, best=best and table.holds is not False, front=next(marks) if point else False)
+        if families:
+            best = any(row.strategy in one.best for one in families)
+        else:
+            best = row.comparable and table.metric in row.scores and row.scores[table.metric].mean == max(means)
+        best = best and table.holds is not False
+        mark = "" if best else table.tests.mark(row.strategy)
+        yield replace(row, best=best, mark=mark, front=next(marks) if point else False)

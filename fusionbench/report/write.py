@@ -18,7 +18,8 @@ from fusionbench.report.csvs import admission_csv, seeds_csv, table_csv
 from fusionbench.report.latex import latex
 from fusionbench.report.layout import markdown, narrow
 from fusionbench.report.order import order_csv, order_page
-from fusionbench.report.overview import overview, overview_csv
+from fusionbench.report.overview import overview, overview_csv, wins_csv
+from fusionbench.report.pairs import pairs_csv
 from fusionbench.report.tables import Table, tables
 from fusionbench.report.tuned import tuned_files
 
@@ -30,12 +31,14 @@ def write_report(suite: Suite, store: Store, told: Told = lambda _: None) -> lis
     """Write table.md, .csv and .tex, seeds.csv and the picture of every dataset; the same records, same bytes.
 
     Where single modalities and fusions are both there, admission.csv has the numbers of the page's first line; where
-    the order of strategies can be held against another (other seeds, test rows or suites), order.md and .csv do so.
+    the order of strategies can be held against another (other seeds, test rows or suites), order.md and .csv do so;
+    where a family of strategies is tested pair by pair, pairs.csv has every pair.
 
     A suite of several tracks has one set of files for each, named `table-<track>.md` and so on. Without a latency
     session the picture is accuracy_parameters instead of accuracy_latency.
 
-    A suite of several datasets also has an overview of them all, one with the track `tuned` what tuned.py makes.
+    A suite of several datasets also has an overview of them all, and wins.csv: on how many of them one beats another; one
+    with the track `tuned` has what tuned.py makes.
 
     Args:
         suite: what to show.
@@ -107,6 +110,8 @@ def _across(found: Sequence[Table], folder: Path, by_track: bool) -> Iterator[tu
     suffix = f"-{track_label(found[0].track)}" if by_track else ""
     yield folder / f"overview{suffix}.md", overview(found).encode()
     yield folder / f"overview{suffix}.csv", overview_csv(found).encode()
+    if wins := wins_csv(found):
+        yield folder / f"wins{suffix}.csv", wins.encode()
 
 
 def _files(table: Table, folder: Path, by_track: bool, told: Told) -> Iterator[tuple[Path, bytes]]:
@@ -123,6 +128,8 @@ def _files(table: Table, folder: Path, by_track: bool, told: Told) -> Iterator[t
         yield folder / f"{name}.{form}", content
     if table.admission:
         yield folder / f"admission{suffix}.csv", admission_csv(table).encode()
+    if pairs := pairs_csv(table):
+        yield folder / f"pairs{suffix}.csv", pairs.encode()
     if asked:
         yield folder / asked, order_page(table).encode()
         yield folder / f"order{suffix}.csv", order_csv(table).encode()

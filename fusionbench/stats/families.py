@@ -24,8 +24,6 @@ from fusionbench.stats.pairs import (
 )
 
 Method = Literal["tukey", "holm"]
-MOST = 12
-"""Strategies, near-copies counted once: of more, a table loses what a correction for all pairs costs."""
 POWER = 0.80
 
 
@@ -56,6 +54,11 @@ class Family:
     """1 where two differ."""
     detectable: float | None = None
     """The smallest true difference of two of them that a table like this one shows with 80 % power."""
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """All of its rows: those that are tested, and those that are not."""
+        return (*self.strategies, *self.left_out)
 
     @property
     def is_tested(self) -> bool:
@@ -89,7 +92,7 @@ def family(
     out = dict(left_out) | copied | {row: "not all seeds are done" for row in once if row not in strategies}
     if len(strategies) < 2 or len(seeds) < 2:
         few = "only one seed" if len(seeds) == 1 else "no other strategy to hold it against"
-        return Family(name, (), seeds, out | dict.fromkeys(strategies, few))
+        return Family(name, (), seeds, dict.fromkeys(strategies, few) | out)
     ordered = sorted(strategies, key=lambda row: -float(np.mean([rows[row][seed].score for seed in seeds])))
     scored = [[rows[row][seed] for seed in seeds] for row in ordered]
     scores = np.array([[one.score for one in row] for row in scored])

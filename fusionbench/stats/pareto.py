@@ -1,7 +1,7 @@
 """The Pareto front over a score (higher is better) and a cost (lower is better), as far as the noise lets one tell.
 
     b dominates a  iff  mean_b >= mean_a and cost_b <= cost_a, and in at least one of the two beyond the interval:
-        score: the 95 % t interval of the differences b - a, over the seeds that both have, lies above 0
+        score: the 95 % interval of the paired difference b - a, for seeds and test rows, lies above 0
         cost:  cost_b (1 + spread_b) < cost_a (1 - spread_a)
 
 So a dominated point is no better in either and worse beyond the noise in one; whatever is not dominated is on the
@@ -14,14 +14,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from fusionbench.stats.summary import mean_interval
+import numpy as np
+
+from fusionbench.stats.estimate import Scored
+from fusionbench.stats.paired import matrix
 
 
 @dataclass(frozen=True)
 class Point:
     """One strategy as a trade-off."""
 
-    scores: Mapping[int, float]
+    scores: Mapping[int, Scored]
     """By seed; at least one."""
     cost: float
     """Median latency, parameters, ...; above or at 0."""
@@ -31,19 +34,23 @@ class Point:
     @property
     def mean(self) -> float:
         """The mean score."""
-        return fmean(self.scores.values())
-
-
-def dominates(b: Point, a: Point) -> bool:
-    """Whether b is no worse than a in both, and better beyond the interval in one."""
-    if b.mean < a.mean or b.cost > a.cost:
-        return False
-    return _cheaper(b, a) or _better(b, a)
+        return fmean(one.score for one in self.scores.values())
 
 
 def front(points: Sequence[Point]) -> list[bool]:
     """Whether each point is on the front."""
-    return [not any(dominates(other, point) for other in points) for point in points]
+    if not points:
+        return []
+    means, costs, spreads = (
+        np.array(values) for values in zip(*((p.mean, p.cost, p.spread) for p in points), strict=True)
+    )
+    apart = matrix({str(index): point.scores for index, point in enumerate(points)})
+    # At one shared seed there is no interval, so no difference is beyond it: NaN is not above anything.
+    better = apart.mean > apart.half_width
+    cheaper = (costs * (1 + spreads))[:, None] < (costs * (1 - spreads))[None, :]
+    no_worse = (means[:, None] >= means[None, :]) & (costs[:, None] <= costs[None, :])
+    dominates = no_worse & (better | cheaper)
+    return [not dominated for dominated in dominates.any(0).tolist()]
 
 
 def staircase(points: Sequence[Point]) -> list[Point]:
@@ -53,15 +60,3 @@ def staircase(points: Sequence[Point]) -> list[Point]:
         if not stairs or point.mean > stairs[-1].mean:
             stairs.append(point)
     return stairs
-
-
-def _cheaper(b: Point, a: Point) -> bool:
-    return b.cost * (1 + b.spread) < a.cost * (1 - a.spread)
-
-
-def _better(b: Point, a: Point) -> bool:
-    shared = sorted(b.scores.keys() & a.scores.keys())
-    if len(shared) < 2:
-        return False  # One seed has no interval, so no difference is beyond it.
-    difference = mean_interval([b.scores[seed] - a.scores[seed] for seed in shared])
-    return difference.mean > (difference.half_width or 0.0)

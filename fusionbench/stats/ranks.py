@@ -53,19 +53,21 @@ def win_matrix(means: Sequence[Sequence[float]]) -> Floats:
     return np.asarray(found)
 
 
-def critical_difference(means: Sequence[Sequence[float]]) -> CriticalDifference:
+def critical_difference(means: Sequence[Sequence[float]], sources: int) -> CriticalDifference:
     """Of mean ranks of K strategies over D data sets.
 
     Args:
         means: (K, D).
+        sources: how many of the data sets are more than another one with other options.
 
     Raises:
         NotTestable: fewer than five data sets, or than three strategies.
     """
     x = np.asarray(means, dtype=np.float64)
     strategies, datasets = x.shape
-    if datasets < FEWEST_DATASETS:
-        raise NotTestable(f"a critical difference needs {FEWEST_DATASETS} data sets, there are {datasets}")
+    if sources < FEWEST_DATASETS:
+        alike = f" ({datasets} with other options of the same)" if sources < datasets else ""
+        raise NotTestable(f"a critical difference needs {FEWEST_DATASETS} data sets, there are {sources}{alike}")
     if strategies < 3:
         raise NotTestable(f"a critical difference needs 3 strategies, there are {strategies}")
     factor = math.sqrt(strategies * (strategies + 1) / (6 * datasets))

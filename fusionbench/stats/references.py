@@ -52,7 +52,9 @@ class Against:
         return next((one for one in self.compared if one.strategy == strategy), None)
 
 
-def against(role: str, reference: str, differences: Matrix, strategies: Collection[str]) -> Against:
+def against(
+    role: str, reference: str, differences: Matrix, strategies: Collection[str], typical: Collection[str]
+) -> Against:
     """Each of the strategies less the reference, those that share no seed with it left out.
 
     Args:
@@ -60,6 +62,7 @@ def against(role: str, reference: str, differences: Matrix, strategies: Collecti
         reference: it is chosen without a look at test scores.
         differences: of the table.
         strategies: whose runs all ended well.
+        typical: those whose errors say what could have been shown.
     """
     place = differences.names.index(reference)
     others = [index for index, name in enumerate(differences.names) if name in strategies and index != place]
@@ -73,15 +76,17 @@ def against(role: str, reference: str, differences: Matrix, strategies: Collecti
         )
         for index, p in zip(others, corrected, strict=True)
     )
-    return Against(role, reference, found, _detectable(differences, others, place))
+    count = int(np.isfinite(corrected).sum())
+    asked = [index for index in others if differences.names[index] in typical]
+    return Against(role, reference, found, _detectable(differences, asked, place, count))
 
 
-def _detectable(differences: Matrix, others: list[int], place: int) -> float | None:
-    """As in families.py, for the first test of Holm's, level .05 / N; the median over strategies."""
-    known = [index for index in others if np.isfinite(differences.p[index, place])]
+def _detectable(differences: Matrix, asked: list[int], place: int, count: int) -> float | None:
+    """As in families.py, for the first of Holm's tests, at the level .05 / N; the median over strategies."""
+    known = [index for index in asked if np.isfinite(differences.p[index, place])]
     if not known:
         return None
     error = float(np.median(differences.error[known, place]))
     degrees = float(np.median(differences.degrees[known, place]))
-    needed = float(stdtrit(degrees, 1 - (1 - CONFIDENCE) / 2 / len(known)))
+    needed = float(stdtrit(degrees, 1 - (1 - CONFIDENCE) / 2 / count))
     return float(nctdtrinc(degrees, 1 - POWER, needed)) * error if error > 0 else None

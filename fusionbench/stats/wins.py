@@ -22,7 +22,7 @@ from scipy.special import betaincinv
 
 from fusionbench.stats.estimate import CONFIDENCE, Floats
 from fusionbench.stats.refusals import NotTestable
-from fusionbench.stats.summary import EXPLORATORY_BELOW
+from fusionbench.stats.standing import EXPLORATORY_BELOW
 
 MOST_EXACT = 13
 """Seeds whose 2^n signs are all gone through; of more, as many are drawn."""

@@ -71,7 +71,8 @@ def test_gains_above_zero_admit_a_data_set(tmp_path: Path) -> None:
     found = table.admission
     assert found
     assert found.is_sanity_set is False
-    first, second, *_ = opening(table)
+    headline, first, second, *_ = opening(table)
+    assert headline.startswith("Headline: of 6 rows validation picks `concat`, test accuracy 0.9")
     assert first.startswith(f"Admission (accuracy; rows that validation picks): single modality `{LEFT}` 0.798 ± 0.004")
     assert "; `late` 0.8" in first
     assert f"Gain of fusing (`concat` over `{LEFT}`) +0.1" in second
@@ -135,5 +136,6 @@ def test_the_csv_has_a_line_for_each_row_and_gain(tmp_path: Path) -> None:
 def test_the_page_begins_with_it_and_the_table_comes_after(tmp_path: Path) -> None:
     lines = markdown(one(made(tmp_path))).splitlines()
     assert lines[0].startswith("## digits")
-    assert lines[2].startswith("Admission (")
+    assert lines[2].startswith("Headline: ")
+    assert lines[3].startswith("Admission (")
     assert lines.index(next(line for line in lines if line.startswith("| strategy"))) > 4

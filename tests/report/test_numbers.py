@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusionbench.report.numbers import count, decimals, milliseconds, score, significant
-from fusionbench.stats.summary import Summary
+from fusionbench.report.numbers import count, decimals, difference, milliseconds, score, significant
+from fusionbench.stats.estimate import Estimate
 
 
 @pytest.mark.parametrize(
@@ -18,13 +18,20 @@ from fusionbench.stats.summary import Summary
         (0.91234, 0.0019, "0.9123 ± 0.0019"),
         (0.91234, 0.00982, "0.912 ± 0.010"),
         (0.91234, 0.31, "0.91 ± 0.31"),
-        (2.302585, 0.0, "2.3026 ± 0.0000"),
-        (0.91234, 3e-9, "0.91234 ± 0.00000"),
+        (0.91234, 6e-6, "0.91234 ± 0.00001"),
+        (2.302585, 0.0, "2.3026"),
+        (0.91234, 3e-9, "0.9123"),
         (0.91234, None, "0.9123"),
     ],
 )
 def test_the_decimals_of_a_score_follow_its_half_width(mean: float, half_width: float | None, text: str) -> None:
-    assert score(Summary(mean, half_width, 3)) == text
+    assert score(Estimate(mean, half_width, 3)) == text
+
+
+def test_a_difference_has_its_sign() -> None:
+    assert difference(Estimate(0.0123, 0.02, 3)) == "+0.012 ± 0.020"
+    assert difference(Estimate(-0.0123, None, 1)) == "-0.0123"
+    assert difference(Estimate(-0.0001, 0.02, 3)) == "+0.000 ± 0.020"
 
 
 def test_what_is_not_there_is_a_dash() -> None:

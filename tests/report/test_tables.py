@@ -293,14 +293,3 @@ def test_another_split_at_the_same_seed_is_refused(tmp_path: Path) -> None:
     bench.done(second, 0.9, data=DataFacts("digits", FINGERPRINT, "ff" * 32, {}))
     with pytest.raises(UserError, match="seed 0: one table cannot mix a split"):
         one(bench)
-
-
-def test_the_detectable_difference_pools_complete_fusion_rows_only(tmp_path: Path) -> None:
-    bench = make(tmp_path, "unimodal", "concat", "gated")
-    bench.fill({"unimodal+modality=left": 0.5, "unimodal+modality=right": 0.5, "concat": 0.9, "gated": 0.9})
-    x = np.array([[o.scores["test/accuracy"] for o in row(one(bench), s).outcomes] for s in ("concat", "gated")])
-    # Two strategies: the blocked error is that of the paired differences.
-    error, df = stats.sem(x[0] - x[1]), 2
-    found = one(bench).detectable()
-    assert found is not None
-    assert stats.nct.sf(stats.t.ppf(0.975, df), df, found / error) == pytest.approx(0.8, abs=1e-5)

@@ -17,7 +17,7 @@ MEANS = np.random.default_rng(0).random((4, 14))
 def test_the_critical_difference_has_the_published_critical_values(strategies: int, value: float) -> None:
     """Table 5 (a) of Demsar 2006, the two-tailed Nemenyi test at .05."""
     means = np.random.default_rng(1).random((strategies, 6))
-    found = critical_difference(means.tolist())
+    found = critical_difference(means.tolist(), 6)
     assert found.friedman_p == pytest.approx(stats.friedmanchisquare(*means).pvalue)
     assert found.difference / np.sqrt(strategies * (strategies + 1) / (6 * 6)) == pytest.approx(
         value, abs=1e-3
@@ -35,9 +35,11 @@ def test_a_tie_is_half_a_win() -> None:
 
 def test_below_five_data_sets_there_is_no_critical_difference() -> None:
     with pytest.raises(NotTestable, match="needs 5 data sets, there are 4"):
-        critical_difference(MEANS[:, :4].tolist())
+        critical_difference(MEANS[:, :4].tolist(), 4)
+    with pytest.raises(NotTestable, match=r"there are 3 \(14 with other options of the same\)"):
+        critical_difference(MEANS.tolist(), 3)
     with pytest.raises(NotTestable, match="needs 3 strategies"):
-        critical_difference(MEANS[:2].tolist())
+        critical_difference(MEANS[:2].tolist(), 14)
 
 
 def test_results_of_two_kinds_do_not_share_a_table() -> None:
