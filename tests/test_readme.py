@@ -60,7 +60,7 @@ def test_the_top_of_a_table_keeps_what_its_page_begins_with_and_links_from_here(
     found = generator().refreshed(TOP)
     lines = found.splitlines()[1:-1]
     assert sum(line.startswith("|") for line in lines) == 5
-    assert lines[6].startswith("Admission (accuracy; ")
+    assert lines[6].startswith("Headline: of 10 rows validation picks")
     assert "[order.md](results/quickstart/digits/order.md)" in found
     assert "[order.md](../results/quickstart/digits/order.md)" in generator().refreshed(TOP, ROOT / "docs")
     page = generator().refreshed("<!-- begin order quickstart digits -->\n<!-- end order quickstart digits -->")
@@ -91,8 +91,13 @@ def test_the_example_of_a_search_plans() -> None:
     assert suite.tracks[1].options["trials"] == 32
 
 
-def test_the_example_of_a_comparison_plans() -> None:
+def test_the_example_of_a_family_plans() -> None:
     suite = suite_with("docs/suites.md", 2, "digits")
+    assert [family.name for family in suite.families] == ["attention"]
+
+
+def test_the_example_of_a_comparison_plans() -> None:
+    suite = suite_with("docs/suites.md", 3, "digits")
     assert suite.compare_with == ("cifar10_frozen_4x", "cifar10_frozen_unnormalised")
 
 

@@ -11,10 +11,11 @@ from collections.abc import Iterator, Sequence
 
 from fusionbench.core.catalogue import describe, names
 from fusionbench.core.errors import UserError, unknown
+from fusionbench.plan.family import Family
 from fusionbench.plan.names import slug
 from fusionbench.plan.schema import FileFamily
 from fusionbench.plan.source import Source
-from fusionbench.plan.suite import Choice, Family, Row
+from fusionbench.plan.suite import Choice, Row
 
 MOST = 12
 """Rows of a family, on each data set."""
@@ -39,11 +40,6 @@ def checked_families(source: Source, given: Sequence[FileFamily], rows: Sequence
     return tuple(found)
 
 
-def is_member(family: Family, strategy: Choice, row: str) -> bool:
-    """Whether a row belongs to a family: by its strategy's name, or by its own."""
-    return strategy.name in family.members or row in family.members
-
-
 def _check_member(place: str, member: str, number: int, families: Sequence[Family], rows: Sequence[Row]) -> None:
     own = {slug("strategy", row.strategy): row.strategy for row in rows}
     meant = {row: choice for row, choice in own.items() if member in (row, choice.name)}
@@ -58,7 +54,7 @@ def _check_member(place: str, member: str, number: int, families: Sequence[Famil
             )
     earlier = Family("", families[-1].members[:number])
     for other in (*families[:-1], earlier):
-        if any(is_member(other, choice, row) for row, choice in meant.items()):
+        if any(other.has(choice.name, row) for row, choice in meant.items()):
             where = f"family '{other.name}'" if other.name else "this family"
             raise UserError(f"{place}: '{member}' is in {where} already; a row is tested in one family, once")
 
@@ -77,7 +73,7 @@ def _counts(family: Family, rows: Sequence[Row]) -> Iterator[int]:
     tables: dict[tuple[str, str], dict[str, Choice]] = {}
     for row in rows:
         name = slug("strategy", row.strategy)
-        if is_member(family, row.strategy, name):
+        if family.has(row.strategy.name, name):
             table = (slug("dataset", row.dataset), str(row.track))
             tables.setdefault(table, {})[name] = row.strategy
     for members in tables.values():

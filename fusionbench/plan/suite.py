@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Literal
 
 from fusionbench.core.canonical import short_key
 from fusionbench.core.catalogue import describe
+from fusionbench.plan.family import Family
 
 Precision = Literal["32-true", "bf16-mixed"]
 Role = Literal["final", "trial"]
@@ -192,15 +193,6 @@ class Row:
     other_half: bool = False
     space: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Both as in RunSpec."""
-
-
-@dataclass(frozen=True)
-class Family:
-    """Rows of a table that are tested pair by pair."""
-
-    name: str
-    members: tuple[str, ...]
-    """Strategies, all rows of each (`gated_by_one`), or single rows as tables name them (`gated_by_one+gate=left`)."""
 
 
 @dataclass(frozen=True)

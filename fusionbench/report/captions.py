@@ -31,7 +31,7 @@ def caption(table: Table) -> tuple[str, ...]:
     """The sentences below a table, each on one subject."""
     return tuple(
         sentence
-        for part in (intervals, _seeds, tests, _counts, _cost, _latency, _training, _data)
+        for part in (_intervals, _seeds, tests, _counts, _cost, _latency, _training, _data)
         for sentence in part(table)
     )
 
@@ -39,7 +39,12 @@ def caption(table: Table) -> tuple[str, ...]:
 def short_caption(table: Table) -> tuple[str, ...]:
     """The sentences that a terminal shows: what the numbers are, what went wrong, where time was taken."""
     columns = "Parameters: of the fusion." + (" ms: end to end, batch 1." if table.latency else "")
-    return (columns, *(sentence for part in (intervals, marks, _counts, _latency) for sentence in part(table)))
+    said = (intervals(table, (table.metric,)), marks(table), _counts(table), _latency(table))
+    return (columns, *(sentence for sentences in said for sentence in sentences))
+
+
+def _intervals(table: Table) -> Iterator[str]:
+    return intervals(table, (table.metric, table.second, "test/nll"))
 
 
 def _seeds(table: Table) -> Iterator[str]:

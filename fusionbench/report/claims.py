@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from fusionbench.report.numbers import has_interval, score, significant
 from fusionbench.report.tables import Table
@@ -26,8 +26,8 @@ def headline(table: Table) -> Iterator[str]:
     )
 
 
-def intervals(table: Table) -> Iterator[str]:
-    """What ± is, over how many seeds, and what these may claim."""
+def intervals(table: Table, shown: Sequence[str]) -> Iterator[str]:
+    """What ± is of the scores that are shown, over how many seeds, and what these may claim."""
     counts = sorted({row.done for row in table.rows if row.done})
     if not counts:
         yield "No run is done yet."
@@ -39,7 +39,7 @@ def intervals(table: Table) -> Iterator[str]:
     if counts[-1] == 1:
         yield f"Scores, without an interval, of {seeds}{said}."
         return
-    shown = [name for name in dict.fromkeys((table.metric, table.second, "test/nll")) if _estimates(table, name)]
+    shown = [name for name in shown if _estimates(table, name)]
     known = [title(name) for name in shown if any(one.test_error is not None for one in _estimates(table, name))]
     alone = [title(name) for name in shown if title(name) not in known]
     if not known:

@@ -117,18 +117,19 @@ def narrow(table: Table) -> Group:
     name = f"{table.name} · {table.suite} · {track_label(table.track)}"
     shown = RichTable(title=Text(name), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     shown.add_column("strategy", no_wrap=True)
-    for words in (title(table.metric), "parameters", *(["ms"] if table.latency else [])):
+    shown.add_column(title(table.metric), justify="right", no_wrap=True)
+    marks = any(row.mark for row in table.rows)
+    if marks:  # A column of its own, so that the numbers stay in line.
+        shown.add_column("", no_wrap=True)
+    for words in ("parameters", *(["ms"] if table.latency else [])):
         shown.add_column(words, justify="right", no_wrap=True)
     shown.add_column("front", justify="center", no_wrap=True)
     notes = any(problems(row) for row in table.rows)
     if notes:
         shown.add_column("notes", overflow="fold")
     for row in table.rows:
-        cells = [
-            row.strategy,
-            f"{score(row.scores.get(table.metric))} {row.mark}".rstrip(),
-            count(row.size.get("fusion_parameters")),
-        ]
+        cells = [row.strategy, score(row.scores.get(table.metric)), *([row.mark] if marks else [])]
+        cells += [count(row.size.get("fusion_parameters"))]
         cells += [milliseconds(table.latency.median_ms(row.strategy, "end_to_end", 1))] if table.latency else []
         cells += [MARK if row.front else "", *([_short(problems(row))] if notes else [])]
         # Text, not str: a reason may hold what rich takes for markup.

@@ -108,7 +108,7 @@ def _draw(axes: Axes, table: Table, marks: Sequence[Mark]) -> list[Line2D]:
     axes.set_axisbelow(True)
     keys = list(_point_keys(marks))
     if any(mark.score.half_width for mark in marks):
-        keys.append(Line2D([], [], color=GREY, linewidth=1.1, label="95 % t interval over seeds"))
+        keys.append(Line2D([], [], color=GREY, linewidth=1.1, label="95 % interval"))
     return [*keys, *_stairs(axes, table), *_floor(axes, table)]
 
 

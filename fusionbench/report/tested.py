@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from fusionbench.plan.families import is_member
-from fusionbench.plan.suite import Family as Named
+from fusionbench.plan.family import Family as Named
 from fusionbench.report.collect import Outcome, facts_of
 from fusionbench.report.contenders import Contender
 from fusionbench.stats.estimate import Scored
@@ -100,7 +99,7 @@ def _references(able: Mapping[str, Contender], validation: Mapping[str, float]) 
 
 def _family(named: Named, rows: Sequence[Contender], by_row: Mapping[str, Mapping[int, Scored]]) -> Family:
     choices = {row.strategy: row.outcomes[0].run.strategy for row in rows}
-    members = [row for row in rows if is_member(named, choices[row.strategy], row.strategy)]
+    members = [row for row in rows if named.has(choices[row.strategy].name, row.strategy)]
     whole = {row.strategy: by_row[row.strategy] for row in members if row.comparable and row.strategy in by_row}
     copies = {name: str(facts_of(choices[name]).get("copy_of", "")) for name in whole}
     out = {row.strategy: _reason(row.outcomes) for row in members if row.strategy not in whole}

@@ -6,10 +6,10 @@ import pytest
 
 from fusionbench.core.catalogue import describe, names
 from fusionbench.core.errors import UserError
-from fusionbench.plan.families import MOST, is_member
+from fusionbench.plan.families import MOST
+from fusionbench.plan.family import Family
 from fusionbench.plan.load import load_suite, suite_of
 from fusionbench.plan.source import parse_source, read_source, with_settings
-from fusionbench.plan.suite import Choice, Family
 
 BASE = "name: mine\ndatasets: [digits]\nstrategies: all\nseeds: 2\n"
 
@@ -31,12 +31,10 @@ def test_a_strategy_stands_for_all_of_its_rows_and_a_row_for_itself() -> None:
     both, one = families(
         "  - {name: both, rows: [gated_by_one, late]}\n  - {name: one, rows: [gated_cross_attention+reader=left, sum]}"
     )
-    gate = Choice("gated_by_one", {"gate": "left"})
-    assert is_member(both, gate, "gated_by_one+gate=left")
-    assert is_member(both, gate, "gated_by_one+gate=right")
-    reader = Choice("gated_cross_attention")
-    assert is_member(one, reader, "gated_cross_attention+reader=left")
-    assert not is_member(one, reader, "gated_cross_attention+reader=right")
+    assert all(both.has("gated_by_one", f"gated_by_one+gate={gate}") for gate in ("left", "right"))
+    readers = {reader: f"gated_cross_attention+reader={reader}" for reader in ("left", "right")}
+    assert one.has("gated_cross_attention", readers["left"])
+    assert not one.has("gated_cross_attention", readers["right"])
 
 
 def test_near_copies_count_once_towards_the_most_that_a_family_may_have() -> None:
