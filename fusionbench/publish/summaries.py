@@ -21,7 +21,7 @@ from fusionbench.records.store import WANDB, Store
 from fusionbench.report.csvs import SIZES, seed_rows, strategy_rows
 from fusionbench.report.latency import Scope
 from fusionbench.report.tables import Table, TableRow
-from fusionbench.stats.summary import Summary
+from fusionbench.stats.estimate import Estimate
 
 SUMMARY, TABLE, RESULTS = "summary-run", "table-run", "results-run"
 """Tags that tell these runs from those of seeds."""
@@ -33,7 +33,7 @@ _LEFT_HERE = re.compile(r"\.(npz|wandb|lock|held|log|tmp)$|\.(invalid|version)-"
 """Files that are no results, or too large to be asked for: predictions."""
 
 
-def interval(row: TableRow, score: str) -> Summary | None:
+def interval(row: TableRow, score: str) -> Estimate | None:
     """Mean, half-width of the 95 % interval and number of seeds, as tables show them: nothing here takes another."""
     return row.scores.get(score)
 

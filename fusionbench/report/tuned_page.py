@@ -9,12 +9,11 @@ from typing import Any
 from fusionbench.plan.names import own_label
 from fusionbench.report.layout import ESCAPED
 from fusionbench.report.notes import BAD
-from fusionbench.report.numbers import score, significant
+from fusionbench.report.numbers import difference, score, significant
 from fusionbench.report.titles import title
 from fusionbench.report.tuned_captions import caption, gains, order, picture_caption
 from fusionbench.report.tuned_rows import TunedRow, Tuning, Way
 from fusionbench.stats.estimate import Estimate
-from fusionbench.stats.summary import Summary
 
 Cell = Callable[[TunedRow], str]
 DASH = "-"
@@ -69,19 +68,12 @@ def _mean(row: TunedRow, way: Way | None) -> str:
     found = row.mean(way)
     if found is None:
         return worst or DASH
-    text = _shown(found)
+    text = score(found)
     return text if worst is None else f"{text} ({states.count(worst)} {worst})"
 
 
-def _shown(found: Estimate) -> str:
-    return score(Summary(found.mean, found.half_width, found.n))
-
-
 def _signed(found: Estimate | None) -> str:
-    if found is None:
-        return DASH
-    text = _shown(found)
-    return text if text.startswith("-") else f"+{text}"
+    return DASH if found is None else difference(found)
 
 
 def _small(value: float | None) -> str:

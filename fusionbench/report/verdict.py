@@ -6,7 +6,8 @@ from fusionbench.report.admission import Admission, Chosen, Gain
 from fusionbench.report.numbers import score
 from fusionbench.report.tables import Table, TableRow
 from fusionbench.report.titles import title
-from fusionbench.stats.summary import Summary, standing
+from fusionbench.stats.estimate import Estimate
+from fusionbench.stats.standing import standing
 
 
 def best(table: Table) -> str:
@@ -37,7 +38,7 @@ def _picked(found: Admission, metric: str) -> str:
 
 
 def _compared(gain: Gain) -> str:
-    difference = score(Summary(abs(gain.estimate.mean), gain.estimate.half_width, gain.estimate.n))
+    difference = score(Estimate(abs(gain.estimate.mean), gain.estimate.half_width, gain.estimate.n))
     words = f"{difference} {'above' if gain.estimate.mean >= 0 else 'below'}"
     if gain.is_shown is None:
         return f"it is {words}, with no interval at one seed,"
@@ -45,11 +46,11 @@ def _compared(gain: Gain) -> str:
 
 
 def _highest(row: TableRow, count: int, table: Table) -> str:
-    summary = row.scores[table.metric]
+    found = row.scores[table.metric]
     others = f" of {count} strategies" if count > 1 else ""
-    seeds = f"{summary.n} seed{'s' * (summary.n > 1)}"
-    return f"{row.strategy} has the highest mean{others}, test {title(table.metric)} {score(summary)} ({seeds})."
+    seeds = f"{found.n} seed{'s' * (found.n > 1)}"
+    return f"{row.strategy} has the highest mean{others}, test {title(table.metric)} {score(found)} ({seeds})."
 
 
 def _shown(one: Chosen) -> str:
-    return score(Summary(one.estimate.mean, one.estimate.half_width, one.estimate.n))
+    return score(one.estimate)

@@ -37,8 +37,8 @@ def write_report(suite: Suite, store: Store, told: Told = lambda _: None) -> lis
     A suite of several tracks has one set of files for each, named `table-<track>.md` and so on. Without a latency
     session the picture is accuracy_parameters instead of accuracy_latency.
 
-    A suite of several datasets also has an overview of them all, and wins.csv: on how many of them one beats another; one
-    with the track `tuned` has what tuned.py makes.
+    A suite of several datasets also has an overview of them all, and wins.csv: on how many of them one beats another.
+    One with the track `tuned` has what tuned.py makes.
 
     Args:
         suite: what to show.

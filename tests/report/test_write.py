@@ -198,9 +198,9 @@ def test_the_markdown_shows_every_column(tmp_path: Path) -> None:
     size = bench.store.read_measure(run, "size")
     assert size is not None
     assert list(shown) == [
-        "strategy", "accuracy", "over late", "macro-F1", "NLL", "fusion parameters", "encoder parameters", 
-        "FLOPs a sample", "fusion ms, batch 1", "end-to-end ms, batch 1", "end-to-end ms, batch 64", "front", "fidelity", "interaction",
-        "seeds",
+        "strategy", "accuracy", "over late", "macro-F1", "NLL", "fusion parameters", "encoder parameters",
+        "FLOPs a sample", "fusion ms, batch 1", "end-to-end ms, batch 1", "end-to-end ms, batch 64", "front",
+        "fidelity", "interaction", "seeds",
     ]  # fmt: skip
     assert shown["encoder parameters"] == "9.00 k"
     assert shown["fusion parameters"] == f"{size['fusion_parameters'] / 1000:.1f} k"
