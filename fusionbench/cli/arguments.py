@@ -15,6 +15,7 @@ SUITE_VERBS = {
     "targets": "how wide each strategy's heads are at numbers of fusion parameters, and which number to choose",
     "cite": "BibTeX of fusionbench and of every dataset, strategy and encoder the suite uses",
 }
+VERIFY = "train the run of one record again and compare; the record stays as it is"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -43,10 +44,24 @@ def parser() -> argparse.ArgumentParser:
     entry.add_argument("--data", metavar="DIR", help="data folder (default: $FUSIONBENCH_DATA or ~/.cache/fusionbench)")
     entry.set_defaults(verb="selftest", debug=False)
 
+    _add_verify(verbs.add_parser("verify", help=VERIFY, description=VERIFY))
+
     entry = verbs.add_parser("check", help="records valid and in their place")
     entry.add_argument("results", nargs="?", default="results", help="results folder (default: results)")
     entry.set_defaults(verb="check", debug=False)
     return made
+
+
+def _add_verify(entry: argparse.ArgumentParser) -> None:
+    about = "12 hex digits of a record, or the first of them; SUITE/KEY where several suites have it"
+    entry.add_argument("key", metavar="KEY", help=about)
+    entry.add_argument("--results", metavar="DIR", default="results", help="results folder (default: results)")
+    entry.add_argument("--data", metavar="DIR", help="data folder (default: $FUSIONBENCH_DATA or ~/.cache/fusionbench)")
+    entry.add_argument("--threads", metavar="N", type=int, help="torch threads (default: as the record says)")
+    entry.add_argument("--devices", metavar="N", type=int, help="GPUs (or processes) (default: as the record says)")
+    entry.add_argument("--no-stored-encodings", action="store_true", help="run frozen encoders in every step, not once")
+    entry.add_argument("--debug", action="store_true", help="show tracebacks and the worker's output")
+    entry.set_defaults(verb="verify")
 
 
 def _add_own_arguments(entry: argparse.ArgumentParser, verb: str) -> None:

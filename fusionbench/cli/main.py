@@ -191,6 +191,13 @@ def selftest(options: argparse.Namespace) -> int:
     return DONE if report_selftest(options) else SOME_FAILED
 
 
+def verify(options: argparse.Namespace) -> int:
+    """Whether the run of a record gives the same again."""
+    from fusionbench.cli.verify import report_verified
+
+    return DONE if report_verified(options) else SOME_FAILED
+
+
 def check(options: argparse.Namespace) -> int:
     """Every record below a results folder valid and in its place."""
     from fusionbench.records.lint import lint
@@ -216,5 +223,6 @@ VERBS = {
     "targets": targets,
     "cite": cite,
     "selftest": selftest,
+    "verify": verify,
     "check": check,
 }

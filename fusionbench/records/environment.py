@@ -16,6 +16,8 @@ from fusionbench.core.surroundings import noted
 DISTRIBUTIONS = {"fusionbench": "multimodal-fusionbench"} | {
     name: name for name in ("torch", "lightning", "torchmetrics", "numpy", "scikit-learn")
 }
+PICK_KERNELS = ("sse4", "avx", "amx", "fma", "f16c", "asimd", "sve", "sme", "bf16", "i8mm")
+"""How the names of instruction sets begin that torch, oneDNN, MKL and NumPy look for."""
 
 
 def environment() -> dict[str, Any]:
@@ -23,6 +25,7 @@ def environment() -> dict[str, Any]:
     return {
         "host": hashlib.sha256(platform.node().encode()).hexdigest()[:12],
         "cpu": _processor(),
+        "instructions": instruction_sets(),
         "cores": os.cpu_count(),
         "system": platform.system(),
         "python": platform.python_version(),
@@ -43,6 +46,15 @@ def emulates_bfloat16() -> bool:
     """Whether this processor is known not to compute in bfloat16, so that torch's convolutions in it crawl."""
     flags = _cpuinfo("flags")  # Only x86 under Linux has this line; of other machines nothing is known.
     return bool(flags) and "avx512bw" not in flags.split()
+
+
+def instruction_sets() -> str:
+    """Those that kernels are picked by, sorted, as Linux names them; empty where it does not say.
+
+    Processors of one name need not have the same: a virtual machine may hide some.
+    """
+    flags = (_cpuinfo("flags") or _cpuinfo("Features")).split()  # The second is Arm's.
+    return " ".join(sorted(flag for flag in flags if flag.startswith(PICK_KERNELS)))
 
 
 def _processor() -> str:
