@@ -43,7 +43,9 @@ def picture_caption(found: Tuning) -> tuple[str, ...]:
         "with replacement (Dodge et al. 2019); band: ± one standard deviation, not beyond what was seen.",
         "Points of a Sobol sequence lie more evenly than the independent draws that this is made for, and where n is "
         "near the number of points it is too low (Tang et al. 2020): search.csv has their unbiased estimate, too.",
-        "Dotted: the default's mean validation score at the evaluated seeds." if found.default else "",
+        "Dotted: the default's mean validation score at the evaluated seeds, which may have other validation rows."
+        if found.default
+        else "",
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from fusionbench.plan.names import own_label
 from fusionbench.report.layout import ESCAPED
 from fusionbench.report.notes import BAD
-from fusionbench.report.numbers import difference, score, significant
+from fusionbench.report.numbers import SMALLEST, difference, score, significant
 from fusionbench.report.titles import title
 from fusionbench.report.tuned_captions import caption, gains, order, picture_caption
 from fusionbench.report.tuned_rows import TunedRow, Tuning, Way
@@ -77,7 +77,10 @@ def _signed(found: Estimate | None) -> str:
 
 
 def _small(value: float | None) -> str:
-    return DASH if value is None else significant(value, 2)
+    """Two digits; one that is smaller than what scores are written with is only said to be that."""
+    if value is None:
+        return DASH
+    return significant(value, 2) if value == 0 or value >= SMALLEST else f"below {SMALLEST:.6f}"
 
 
 def _chosen(name: str, row: TunedRow) -> str:

@@ -104,6 +104,14 @@ def test_both_spreads_of_a_winner_have_a_column(tmp_path: Path) -> None:
     assert row["learning rate"] == "0.00662"
 
 
+def test_a_spread_too_small_to_be_written_is_only_said_to_be_that(tmp_path: Path) -> None:
+    points = [[0.9, 0.9]] * 3 + [[0.9, 0.9 - 1e-7]]
+    scores = {**SCORES, "late": points, "low_rank": [[0.9, 0.9]] * 4}
+    page = tuned_page(one(made(tmp_path, scores=scores)))
+    assert cells(page, "late")["winner's spread over searches"] == "below 0.000005"
+    assert cells(page, "low_rank")["winner's spread over searches"] == "0"
+
+
 def test_every_trial_is_a_line_and_a_point_that_did_not_end_well_is_behind(tmp_path: Path) -> None:
     bench = made(tmp_path)
     found = [line for line in lines(bench, "trials.csv") if line["strategy"] == "concat"]
