@@ -133,7 +133,7 @@ def artefact(
         UserError: the file is damaged, or pretraining diverged.
     """
     facts = _facts(run, modality, data)
-    path = data.root / FOLDER / f"{slug('dataset', run.dataset)}-{modality}-{short_key(facts)}.pt"
+    path = data.root / FOLDER / f"{slug('dataset', run.dataset.unranked)}-{modality}-{short_key(facts)}.pt"
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists():
         return _read(path, made=False)
@@ -147,9 +147,11 @@ def artefact(
 def _facts(run: RunSpec, modality: str, data: MultimodalData) -> dict[str, Any]:
     whole = data.whole or data.parts  # A run may have its own half already; the encoder says which rows it has.
     assert whole is not None
+    # What ranks on the task picks no epoch where labels are the modality's own.
+    dataset = run.dataset.unranked if modality in data.auxiliary_classes else run.dataset
     return {
         "form": FORM,
-        "dataset": run.dataset.decisive(),
+        "dataset": dataset.decisive(),
         "data": data.fingerprint,
         "split": whole.sha256,
         "modality": modality,

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from fusionbench.core.canonical import derived_seed
 from fusionbench.core.catalogue import PluginKind, describe, load, with_later
 from fusionbench.core.contents import refuse_other_content
 from fusionbench.core.errors import UserError, unknown
-from fusionbench.core.task import TaskSpec
+from fusionbench.core.task import MetricName, TaskSpec
 from fusionbench.data.base import MultimodalData
 from fusionbench.data.halves import FUSION, keep_half
 from fusionbench.fusion.base import FusionModule, Optimiser, Setting
@@ -30,6 +30,7 @@ def dataset_of(run: RunSpec, root: Path | None) -> MultimodalData:
     """The run's dataset with its seed and batch size; nothing is read yet."""
     name, options = run.dataset.name, with_later("dataset", run.dataset.name, run.dataset.options)
     made: MultimodalData = load("dataset", name)(root, run.seed, run.budget.batch_size, **options)
+    made.ranked_by = cast(MetricName, run.dataset.metric) or None
     return made
 
 
@@ -98,7 +99,7 @@ def fixed_for(run: RunSpec, task: TaskSpec) -> Fixed:
         Unsuitable: the strategy cannot be used here, not reach the target, or has no width that the track solves for.
     """
     setting = _setting(run, task)
-    reason = load("strategy", run.strategy.name).unsuitable(setting)
+    reason = load("strategy", run.strategy.name).refusal(setting)
     if reason:
         raise Unsuitable(reason)
     if run.track.name != MATCHED_PARAMETERS or has_no_head(run):

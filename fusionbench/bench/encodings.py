@@ -127,7 +127,7 @@ def as_size(count: int) -> str:
 def _encoder(run: RunSpec, modality: str, data: MultimodalData, root: Path | None, trunks: Trunks) -> Encoder:
     """The encoder of a run alone, with its weights, on the device that computes fastest."""
     alone = Choice("unimodal", {"modality": modality})
-    module = build(replace(run, strategy=alone), setting_for(replace(run, strategy=alone), data.task))
+    module = build(replace(run, strategy=alone), setting_for(replace(run, strategy=alone), data.asked))
     load_pretrained(module, run, data, root, trunks)
     encoder = module.encoders[modality]
     assert isinstance(encoder, Encoder)
@@ -138,7 +138,7 @@ def _estimate(run: RunSpec, modality: str, data: MultimodalData) -> tuple[int, i
     """Bytes of a seed's encodings and of what a trunk gives, of all rows: from some, through an untrained encoder."""
     alone = replace(run, strategy=Choice("unimodal", {"modality": modality}))
     with suppress(Unsuitable):
-        encoder = build(alone, setting_for(alone, data.task)).encoders[modality]
+        encoder = build(alone, setting_for(alone, data.asked)).encoders[modality]
         assert isinstance(encoder, Encoder)
         rows = rows_of(data)
         some = np.unique(rows[np.linspace(0, len(rows) - 1, min(SAMPLES, len(rows)), dtype=np.int64)])
@@ -174,7 +174,7 @@ def _stored(
         else:
             write_encoding(folder, BehindTrunk(encoder), modality, EncodedData(data, {modality: trunk}), rows, tell)
 
-    name = f"{slug('dataset', run.dataset)}-{modality}"
+    name = f"{slug('dataset', run.dataset.unranked)}-{modality}"
     return prepared(data.root, name, facts, None, convert, FOLDER), bool(made)
 
 
@@ -182,7 +182,7 @@ def _facts(run: RunSpec, modality: str, encoder: nn.Module, data: MultimodalData
     assert data.parts is not None
     choice = replace(run.encoders[modality], pretrain=None)  # What came of it is in the weights.
     return {
-        "dataset": run.dataset.decisive(),
+        "dataset": run.dataset.unranked.decisive(),
         "data": data.fingerprint,
         "split": (data.whole or data.parts).sha256,  # What is fitted on training rows before a model sees a row.
         "rows": hashlib.sha256(np.ascontiguousarray(rows, dtype="<i8").tobytes()).hexdigest(),

@@ -38,7 +38,7 @@ def measure(job: MeasureJob) -> Message:
 
 def _model(run: RunSpec, data: MultimodalData, store: Store) -> FusionModule:
     """A run's model, untrained; where trials chose options of its strategy, with those that its record names."""
-    setting, record = setting_for(run, data.task), store.read(run) if run.space else None
+    setting, record = setting_for(run, data.asked), store.read(run) if run.space else None
     chosen = record.options.get("own", {}) if record else {}
     return build(run, replace(setting, solved={**setting.solved, **chosen}))
 
@@ -87,7 +87,7 @@ def _ready(job: PrepareJob) -> MultimodalData:
 def _try(run: RunSpec, data: MultimodalData) -> None:
     """Build a model once; raises UserError for a wrong option, and leaves what else may be wrong to its record."""
     try:
-        build(run, setting_for(run, data.task))
+        build(run, setting_for(run, data.asked))
     except UserError:
         raise
     except Exception:  # noqa: BLE001  (training meets it again, and records it)

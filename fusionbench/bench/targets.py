@@ -115,7 +115,7 @@ def rounded_up(count: int) -> int:
 
 def _reach(run: RunSpec, names: tuple[str, str], root: Path | None) -> Reach | Unusable:
     try:
-        setting = fixed_for(run, dataset_of(run, root).task).setting
+        setting = fixed_for(run, dataset_of(run, root).asked).setting
     except Unsuitable as problem:
         return Unusable(*names, str(problem))
     count, times = by_head(lambda other: build(run, other), setting), head_times(run.strategy)

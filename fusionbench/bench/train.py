@@ -67,7 +67,7 @@ def _trained(job: TrainJob, report: Report, store: Store, started: datetime, ran
     data = training_data(run, job.place.data)
     facts = data_facts(run, data)
     try:
-        fixed = fixed_for(run, data.task)
+        fixed = fixed_for(run, data.asked)
     except Unsuitable as reason:
         return replace(_ended(job, "skipped", str(reason), started), data=facts)
     chosen = chosen_by_trials(run, store)
@@ -118,7 +118,7 @@ def _publish_tested(store: Store, run: RunSpec, tested: Tested, data: Multimodal
     assert data.parts is not None
     found, seed = tested.predictions, seed_of(data.fingerprint, data.parts.test_sha256)
     store.publish_arrays(run, found)
-    store.publish_resamples(run, resamples_of(run.key, found, data.task.kind, seed, data.groups(found["ids"])))
+    store.publish_resamples(run, resamples_of(run.key, found, data.asked, seed, data.groups(found["ids"])))
 
 
 def _teller(report: Report, total: int, ranks: Ranks) -> OnEpoch:
@@ -142,6 +142,6 @@ def _ended(job: TrainJob, status: Status, reason: str, started: datetime) -> Rec
 
 
 def _task_facts(data: MultimodalData) -> dict[str, Any]:
-    task = data.task
+    task = data.asked
     modalities = [{"name": m.name, "kind": m.kind, "shape": list(m.shape)} for m in task.modalities]
     return {"kind": task.kind, "classes": task.classes, "metric": task.metric, "modalities": modalities}

@@ -48,7 +48,7 @@ def chosen_by_trials(run: RunSpec, store: Store) -> Chosen:
 
 
 def _best_rate(run: RunSpec, store: Store) -> Chosen:
-    """Ties go to the lower validation NLL."""
+    """As `best_of` says."""
     rates = rates_of(run, store)
     if not has_trials(run):
         return Chosen(replace(run.budget, learning_rate=rates[0]))

@@ -29,7 +29,7 @@ def listing(what: str | None) -> str:
             columns = ("strategy", "stage", "interaction", "fidelity", "paper", "what it does", "options")
             return aligned(columns, (_strategy(plugin) for plugin in plugins))
         case "datasets":
-            head = ("dataset", "modalities", "licence", "what it is", "options")
+            head = ("dataset", "modalities", "task", "licence", "what it is", "options")
             return aligned(head, (_dataset(plugin) for plugin in plugins))
         case _:
             return aligned((KINDS[what], "what it does", "options"), ((p.name, _does(p), _options(p)) for p in plugins))
@@ -72,7 +72,8 @@ def _strategy(plugin: Plugin) -> tuple[str, ...]:
 def _dataset(plugin: Plugin) -> tuple[str, ...]:
     views = plugin.facts.get("views", {})
     modalities = "; ".join(", ".join(f"{name} ({kind})" for name, kind in view.items()) for view in views.values())
-    return plugin.name, modalities, plugin.facts.get("licence", ""), _does(plugin), _options(plugin)
+    kind = "option kind" if "kind" in plugin.options else str(plugin.facts.get("kind", "multiclass"))
+    return plugin.name, modalities, kind, plugin.facts.get("licence", ""), _does(plugin), _options(plugin)
 
 
 def _does(plugin: Plugin) -> str:

@@ -31,7 +31,9 @@ Letters: B samples of a batch, M modalities, T steps, D width of the encodings, 
 units of the MLP head, as wide as the encodings or as a track of matched parameters asks. An MLP is a linear layer to W
 units, ReLU, dropout, and a linear layer to the classes. Formulas of counts are Python, and tests evaluate them; in
 those of strategies between layers, S is how many layers of each encoder take part, K how many channels each of these
-has, and P how many of the T steps have a place in an order; E is the number of parameters of an encoder.
+has, and P how many of the T steps have a place in an order; E is the number of parameters of an encoder. Of a
+regression, C is how many numbers are predicted and y are these, standardised, trained by the mean of squared errors
+where it says CE; a page says so where a strategy cannot.
 
 - **Interaction**: what the label may depend on. *none* adds up what each modality says and stays at chance on XOR;
   *limited* gets at most three of XOR's four cells; *full* learns it. Tests train every strategy on that.
@@ -82,6 +84,7 @@ def page(plugin: Plugin) -> str:
         ("Departures", _closed(str(facts.get("departure", "")))),
         ("In a family", _copy(str(facts.get("copy_of", "")))),
         ("Over several devices", _closed(str(facts.get("batch_level", "")))),
+        ("Numbers", f"It cannot predict them: {needed}." if (needed := facts.get("needs_classes", "")) else ""),
         ("When to use it", _closed(parts.get("Use", ""))),
     ]
     lines += [f"- **{name}**: {text}" for name, text in stated if text]

@@ -21,7 +21,8 @@ class MultimodalBatch:
     present: dict[str, Tensor]
     """bool (B,): whether the sample has the modality at all."""
     targets: Tensor
-    """int64 (B,) for multiclass, float (B, C) of zeros and ones for multilabel."""
+    """int64 (B,) for multiclass, float (B, C) of zeros and ones for multilabel, float (B, C) for regression: in the
+    data's unit, but standardised in what a Trainer gives a strategy to learn from."""
     ids: Tensor
     """int64 (B,): the sample's row in the dataset."""
     auxiliary: dict[str, Tensor] = field(default_factory=dict)

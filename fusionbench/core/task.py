@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 ModalityKind = Literal["image", "tokens", "bag", "sequence", "vector", "audio", "text"]
-TaskKind = Literal["multiclass", "multilabel"]
-MetricName = Literal["accuracy", "gap20"]
+TaskKind = Literal["multiclass", "multilabel", "regression"]
+Multiclass = Literal["accuracy", "balanced_accuracy", "macro_f1", "auroc", "nll"]
+Multilabel = Literal["gap20", "hit1", "perr", "map_top20", "map_full", "nll"]
+Regression = Literal["r2", "rmse", "mae", "pearson", "spearman"]
+MetricName = Multiclass | Multilabel | Regression
+RANKED_BY: Mapping[TaskKind, MetricName] = {"multiclass": "accuracy", "multilabel": "gap20", "regression": "r2"}
+"""The score that ranks where neither a dataset nor a suite names another; scores.py has all that a kind has."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +45,18 @@ class ModalitySpec:
 
 @dataclass(frozen=True)
 class TaskSpec:
-    """Modalities in, classes out, and the metric that ranks."""
+    """Modalities in, classes or numbers out, and the metric that ranks."""
 
     modalities: tuple[ModalitySpec, ...]
     classes: int
+    """Of a regression: how many numbers a sample has."""
     kind: TaskKind = "multiclass"
-    metric: MetricName = "accuracy"
+    metric: MetricName = ""  # type: ignore[assignment]  # never empty once it is made
+    """Left out: the kind's own, as RANKED_BY says."""
+
+    def __post_init__(self) -> None:
+        if not self.metric:
+            object.__setattr__(self, "metric", RANKED_BY.get(self.kind, "accuracy"))
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -19,11 +19,12 @@ from fusionbench.core.batch import MultimodalBatch
 from fusionbench.core.errors import UserError
 from fusionbench.core.ranks import ALONE, Ranks
 from fusionbench.core.sources import own_source
-from fusionbench.core.task import TaskSpec
+from fusionbench.core.task import MetricName, TaskKind, TaskSpec
 from fusionbench.data.checks import refuse_arrays, refuse_batches, refuse_names, refuse_rows, refuse_task, stated_view
 from fusionbench.data.orders import Batches, EpochOrder, InOrder
 from fusionbench.data.splits import Rows, Split
 from fusionbench.data.store import Array, data_root, not_finite, open_arrays, prepared, read_manifest
+from fusionbench.data.targets import in_memory, refuse_constant
 
 
 class MultimodalData(LightningDataModule):
@@ -38,6 +39,9 @@ class MultimodalData(LightningDataModule):
     """By modality or kind: an encoder's name, or {"name": .., "options": {..}}; literal."""
     auxiliary_classes: ClassVar[dict[str, int]] = {}
     """By modality that has labels of its own (`MultimodalBatch.auxiliary`): how many classes; literal."""
+    kind: ClassVar[TaskKind] = "multiclass"
+    metric: ClassVar[str] = ""
+    """Of its task; literals. Where an option decides the kind, it is called so; no metric is the kind's own."""
     paper: ClassVar[str] = ""
     """Its key in references.bib."""
     licence: ClassVar[str] = ""
@@ -54,6 +58,7 @@ class MultimodalData(LightningDataModule):
         """The parts before `data.halves` cut the training rows in two; None: they are whole."""
         self.fingerprint = ""
         self.ranks = ALONE
+        self.ranked_by: MetricName | None = None  # What a suite names in the place of the task's own metric.
         self.augments = True
         """False where every encoder is frozen: training rows are then seen as validation rows, alike in every epoch."""
 
@@ -68,6 +73,11 @@ class MultimodalData(LightningDataModule):
     def task(self) -> TaskSpec:
         """Modalities and classes; known after `setup`."""
         raise TypeError(f"{type(self).__name__} states its task")
+
+    @property
+    def asked(self) -> TaskSpec:
+        """The task, by the metric that ranks here."""
+        return replace(self.task, metric=self.ranked_by) if self.ranked_by else self.task
 
     def identity(self) -> Any:
         """JSON of what decides the converted arrays: options, and in a shipped file a number for `convert` itself.
@@ -105,7 +115,7 @@ class MultimodalData(LightningDataModule):
             values = self.preprocess(name, self.arrays[name], self.parts.train)
             dtype = {"tokens": np.int64, "text": np.uint8}.get(self.task.modality(name).kind, np.float32)
             self.tensors[name] = torch.from_numpy(np.array(values, dtype=dtype))
-        self.tensors["targets"] = torch.from_numpy(np.array(self.arrays["targets"]))
+        self.tensors["targets"] = in_memory(self.arrays["targets"], self.task.kind)
 
     def batch(self, rows: Rows) -> MultimodalBatch:
         """The samples of those rows, gathered at once; no sample is ever fetched alone."""
@@ -192,13 +202,14 @@ class MultimodalData(LightningDataModule):
         Raises:
             UserError: names, rows, shapes, types or values are not as `data.checks` says.
         """
-        refuse_task(self.name, self.task, stated_view(self.views, getattr(self, "view", None)))
+        refuse_task(self.name, self.asked, stated_view(self.views, getattr(self, "view", None)))
         parts = self.split()
         targets = self.arrays.get("targets")
         refuse_rows(self.name, parts, None if targets is None else len(targets))
         self.parts = parts
         self.load_memory()
         refuse_batches(self, parts, not_finite)
+        refuse_constant(self)
 
     def train_dataloader(self) -> DataLoader[MultimodalBatch]:
         """Shuffled anew every epoch from (seed, epoch)."""

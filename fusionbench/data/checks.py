@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from fusionbench.core.batch import MultimodalBatch
 from fusionbench.core.errors import UserError, shown
+from fusionbench.core.scores import OF_KIND
 from fusionbench.core.task import ModalitySpec, TaskSpec
 from fusionbench.data.splits import Rows, Split
 
@@ -26,8 +27,6 @@ SAMPLES = 8
 """So many rows from either end of a part are looked at as a batch."""
 AT_ONCE = 512
 """So many rows that may hold values that are not finite."""
-METRICS = {"multiclass": ("accuracy",), "multilabel": ("gap20",)}
-"""What may rank, by kind of task."""
 STEPS = ("tokens", "bag", "sequence", "text")
 """Kinds whose samples may be shorter than the longest."""
 TYPES = {"tokens": torch.int64, "text": torch.uint8}
@@ -66,12 +65,13 @@ def refuse_task(where: str, task: TaskSpec, stated: Mapping[str, str]) -> None:
     found = {modality.name: modality.kind for modality in task.modalities}
     if stated and found != dict(stated):
         raise UserError(f"{where}: its task has the modalities {found}, its views say {dict(stated)}; make them one")
-    if task.metric not in METRICS.get(task.kind, ()):
-        known = "; ".join(f"{kind} by {', '.join(names)}" for kind, names in METRICS.items())
+    if task.metric not in OF_KIND.get(task.kind, ()):
+        known = "; ".join(f"{kind} by {', '.join(names)}" for kind, names in OF_KIND.items())
         raise UserError(f"{where}: no task is {task.kind} and ranked by {task.metric}; there are {known}")
     least = 2 if task.kind == "multiclass" else 1
     if task.classes < least:
-        raise UserError(f"{where}: a {task.kind} task of {task.classes} classes; it must have at least {least}")
+        what = "numbers" if task.kind == "regression" else "classes"
+        raise UserError(f"{where}: a {task.kind} task of {task.classes} {what}; it must have at least {least}")
     for spec in task.modalities:
         if spec.kind in ("tokens", "bag") and not spec.vocabulary:
             raise UserError(f"{where}: '{spec.name}' states no vocabulary: how many ids there are, with 0 for padding")
@@ -192,21 +192,31 @@ def _refuse_inputs(where: str, spec: ModalitySpec, batch: MultimodalBatch, count
 
 
 def _refuse_targets(where: str, task: TaskSpec, targets: Tensor, rows: Tensor) -> None:
-    """Targets (B, ...) of the rows (B,) all of the stated type, and classes that exist."""
+    """Targets (B, ...) of the rows (B,) all of the stated type, and classes that exist, or finite numbers."""
     single = task.kind == "multiclass"
     shape = (len(rows),) if single else (len(rows), task.classes)
     if tuple(targets.shape) != shape or (targets.dtype != torch.int64 if single else not targets.is_floating_point()):
         wanted = "int64 (n,)" if single else f"float (n, {task.classes})"
         raise UserError(f"{where}: targets are {_type(targets)}; a {task.kind} task of {len(rows)} rows needs {wanted}")
-    wrong = ((targets < 0) | (targets >= task.classes)) if single else ((targets != 0) & (targets != 1)).any(1)
-    if not wrong.any():
-        return
-    row, value = int(rows[wrong][0]), targets[wrong][0]
-    if single:
+    if task.kind == "regression":
+        wrong = ~targets.isfinite().all(1)
+    else:
+        wrong = ((targets < 0) | (targets >= task.classes)) if single else ((targets != 0) & (targets != 1)).any(1)
+    if wrong.any():
+        raise UserError(f"{where}: {_wrong_target(task, targets, int(rows[wrong][0]), targets[wrong][0])}")
+
+
+def _wrong_target(task: TaskSpec, targets: Tensor, row: int, value: Tensor) -> str:
+    """What is wrong with the target of a row."""
+    if task.kind == "multiclass":
         counted = "; count classes from 0" if int(targets.min()) == 1 and int(targets.max()) == task.classes else ""
-        raise UserError(f"{where}: row {row} has the target {int(value)}, classes are 0 to {task.classes - 1}{counted}")
+        return f"row {row} has the target {int(value)}, classes are 0 to {task.classes - 1}{counted}"
+    if task.kind == "regression":
+        return (
+            f"row {row} has the target {float(value[~value.isfinite()][0])}; leave the row out, or mend it in convert"
+        )
     other = value[(value != 0) & (value != 1)][0]
-    raise UserError(f"{where}: row {row} has the target {float(other):g}; a {task.kind} task has zeros and ones")
+    return f"row {row} has the target {float(other):g}; a {task.kind} task has zeros and ones"
 
 
 def _refuse_values(where: str, part: str, batch: MultimodalBatch) -> None:

@@ -55,6 +55,7 @@ class YouTube8M(MultimodalData):
     """Video-level rgb and audio features; 3,862 classes, several per video."""
 
     views = {"video": {"rgb": "vector", "audio": "vector"}}
+    kind = "multilabel"
     default_encoders = {"vector": {"name": "mlp", "options": {"width": 512}}}
     paper, licence, home = "abuelhaija2016youtube8m", "CC BY 4.0", "https://research.google.com/youtube8m"
 

@@ -1,4 +1,4 @@
-"""What ensembles share: the mean of several models' class probabilities, as logits."""
+"""What ensembles share: the mean of several models' class probabilities, as logits, or of their numbers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fusionbench.core.task import TaskSpec
+from fusionbench.fusion._blocks import present_mean
 
 
 def mean_probability(logits: Tensor, counted: Tensor, task: TaskSpec) -> Tensor:
@@ -15,11 +16,13 @@ def mean_probability(logits: Tensor, counted: Tensor, task: TaskSpec) -> Tensor:
     Args:
         logits: (B, N, C) of N models.
         counted: bool (B, N).
-        task: softmax of a multiclass task, sigmoid of each class of a multilabel one.
+        task: softmax of a multiclass task, sigmoid of each class of a multilabel one, numbers as they are.
 
     Returns:
-        log mean p, or of a multilabel task the logit of mean p, (B, C).
+        log mean p, of a multilabel task the logit of mean p, of a regression the mean, (B, C).
     """
+    if task.kind == "regression":
+        return present_mean(logits, counted)
     if task.kind == "multiclass":
         return _log_mean_exp(logits.log_softmax(-1), counted)
     # logit(mean p) = log mean p - log mean (1 - p), where neither p nor 1 - p is ever rounded to 0.

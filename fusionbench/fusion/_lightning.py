@@ -18,6 +18,8 @@ from torchmetrics import MetricCollection
 from fusionbench.core.batch import MultimodalBatch
 from fusionbench.core.errors import UserError
 from fusionbench.fusion._setting import Setting
+from fusionbench.fusion._targets import Standardising, TargetScale
+from fusionbench.metrics.scores import computed
 
 if TYPE_CHECKING:
     from fusionbench.fusion.base import Prediction
@@ -38,6 +40,8 @@ class TrainableModule(LightningModule):
     """What it was called with, by name."""
     validation_scores: MetricCollection
     test_scores: MetricCollection
+    target_scale: TargetScale | None
+    """Of a regression: what its numbers are standardised by."""
 
     def __new__(cls, *given: Any, **options: Any) -> Self:
         """Notes what the module is made of, for its checkpoints: also of a strategy that knows nothing of it."""
@@ -79,33 +83,49 @@ class TrainableModule(LightningModule):
 
     def validation_step(self, batch: MultimodalBatch, batch_index: int) -> None:
         """Update the validation scores."""
-        self.validation_scores.update(self.predict(batch).logits.float(), batch.targets)
+        self.validated(self.predict(batch).logits, batch)
+
+    def validated(self, logits: Tensor, batch: MultimodalBatch) -> None:
+        """Update the validation scores with what was predicted, (B, C)."""
+        scale = self.target_scale
+        found, targets = (logits.float(), batch.targets)
+        if scale is not None:
+            found, targets = scale.from_mean(found), scale.from_mean(targets)
+        self.validation_scores.update(found, targets)
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation scores, e.g. `validation/accuracy`."""
         self._log_scores("validation", self.validation_scores)
 
     def test_step(self, batch: MultimodalBatch, batch_index: int) -> Tensor:
-        """Update the test scores; gives the logits (B, C)."""
-        logits = self.predict_step(batch, batch_index)
-        self.test_scores.update(logits, batch.targets)
-        return logits
+        """Update the test scores; gives the logits (B, C), of a regression the numbers."""
+        logits = self.predict(batch).logits.float()
+        if self.target_scale is None:
+            self.test_scores.update(logits, batch.targets)
+        else:  # From the mean: a large one would cost digits.
+            self.test_scores.update(self.target_scale.from_mean(logits), batch.targets - self.target_scale.mean)
+        return self.told(logits)
 
     def on_test_epoch_end(self) -> None:
         """Log the test scores, e.g. `test/accuracy`."""
         self._log_scores("test", self.test_scores)
 
     def predict_step(self, batch: MultimodalBatch, batch_index: int) -> Tensor:
-        """The logits of one batch, float32 (B, C)."""
-        return self.predict(batch).logits.float()
+        """The logits of one batch, float32 (B, C); of a regression the numbers in the data's unit, float64."""
+        return self.told(self.predict(batch).logits.float())
+
+    def told(self, logits: Tensor) -> Tensor:
+        """What a reader is told: logits as they are, numbers in the data's unit; (B, C)."""
+        return logits if self.target_scale is None else self.target_scale.told(logits)
 
     def _log_scores(self, split: str, scores: MetricCollection) -> None:
-        self.log_dict({f"{split}/{name}": value for name, value in scores.compute().items()})
+        self.log_dict({f"{split}/{name}": value for name, value in computed(scores).items()})
         scores.reset()
 
     def configure_callbacks(self) -> list[Callback]:
-        """None, but in a precision in which some strategies cannot be computed: one that says so."""
-        return [_PrecisionTold()] if self.trainer.precision in ("64-true", "bf16-true", "16-true") else []
+        """One that standardises numbers to predict; one that tells of a precision that some strategies do not take."""
+        precise = self.trainer.precision in ("64-true", "bf16-true", "16-true")
+        return [*([Standardising()] if self.target_scale else []), *([_PrecisionTold()] if precise else [])]
 
     # --- optimiser ---------------------------------------------------------------------------------------------------
 

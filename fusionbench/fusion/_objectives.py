@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from fusionbench.core.batch import Encoded, MultimodalBatch
 from fusionbench.core.task import TaskSpec
 from fusionbench.fusion._blocks import mlp_head, stacked
 from fusionbench.fusion._devices import mean_over_devices
-from fusionbench.fusion.base import FusionModule, Prediction, Setting
+from fusionbench.fusion.base import FusionModule, Prediction, Setting, sample_losses
 
 
 class JointAndOwnHeads(nn.Module):
@@ -34,13 +33,6 @@ class JointAndOwnHeads(nn.Module):
         pooled, _ = stacked(encoded)
         own = {name: self.own[name](one.pooled) for name, one in encoded.items()} if with_own else {}
         return Prediction(self.joint(pooled.flatten(1)), own)
-
-
-def sample_losses(logits: Tensor, targets: Tensor, task: TaskSpec) -> Tensor:
-    """`task_loss` before its mean over samples: logits (B, C), targets (B,) or (B, C) -> (B,)."""
-    if task.kind == "multiclass":
-        return F.cross_entropy(logits.float(), targets, reduction="none")
-    return F.binary_cross_entropy_with_logits(logits.float(), targets, reduction="none").sum(1)
 
 
 def loss_table(prediction: Prediction, batch: MultimodalBatch, task: TaskSpec) -> tuple[Tensor, Tensor]:

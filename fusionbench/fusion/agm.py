@@ -65,6 +65,7 @@ class AgmFusion(FusionModule):
     """Adaptive gradient modulation (AGM) on a concatenation."""
 
     family, trains_encoders, copy_of = "training", True, "concat"
+    needs_classes = "its coefficients compare how probable each modality's share makes the true class"
     paper, stage, interaction, fidelity = "li2023boosting", "training", "full", "adapted"
     tunable = {"alpha": (0.1, 10.0, "log")}
     departure = (

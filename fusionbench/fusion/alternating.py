@@ -38,14 +38,15 @@ from fusionbench.core.task import TaskSpec
 from fusionbench.fusion._balance import frozen_encoders
 from fusionbench.fusion._blocks import HeadNorm, class_layer, present_softmax, stacked
 from fusionbench.fusion._devices import mean_over_devices
-from fusionbench.fusion._objectives import counted_means, sample_losses
-from fusionbench.fusion.base import FusionModule, Prediction, Setting
+from fusionbench.fusion._objectives import counted_means
+from fusionbench.fusion.base import FusionModule, Prediction, Setting, sample_losses
 
 
 class AlternatingFusion(FusionModule):
     """Multimodal learning with alternating unimodal adaptation (MLA)."""
 
     family, trains_encoders = "training", True
+    needs_classes = "it predicts by how sure each modality is: the entropy of its class probabilities"
     paper, stage, representation, interaction = "zhang2024multimodal", "training", "single", "none"
     fidelity = "adapted"
     departure = (

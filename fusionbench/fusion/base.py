@@ -22,10 +22,11 @@ from fusionbench.encoders.base import Encoder
 from fusionbench.fusion._lightning import TrainableModule, learning_rate_factor
 from fusionbench.fusion._setting import Optimiser, Setting
 from fusionbench.fusion._stages import at_hand, given, without_absent
+from fusionbench.fusion._targets import TargetScale
 from fusionbench.metrics.scores import score_metrics
 from fusionbench.plan.suite import Choice
 
-__all__ = ["FusionModule", "Optimiser", "Prediction", "Setting", "learning_rate_factor", "task_loss"]
+__all__ = ["FusionModule", "Optimiser", "Prediction", "Setting", "learning_rate_factor", "sample_losses", "task_loss"]
 
 
 @dataclass
@@ -33,7 +34,7 @@ class Prediction:
     """What a fusion says of B samples."""
 
     logits: Tensor
-    """(B, C)."""
+    """(B, C); of a regression the numbers, standardised."""
     unimodal: dict[str, Tensor] = field(default_factory=dict)
     """A modality's own logits (B, C), where the strategy has them."""
     penalty: Tensor | float = 0.0
@@ -85,6 +86,8 @@ class FusionModule(TrainableModule):
     """A strategy whose model it is but for gradients: of rows that are tested pair by pair, the two count once."""
     training_only: ClassVar[tuple[str, ...]] = ()
     """Submodules, by path such as `heads.own`, that no prediction needs: their parameters are counted apart."""
+    needs_classes: ClassVar[str] = ""
+    """What in its formula is of classes or their probabilities, so that it cannot predict numbers."""
     version: ClassVar[int] = 1
     """Raised when a change to this file alone moves its numbers: from 2 on it is part of its runs' keys."""
 
@@ -94,11 +97,19 @@ class FusionModule(TrainableModule):
         self.encoders = nn.ModuleDict(self.build_encoders())
         self.validation_scores = score_metrics(self.task, only=self.task.metric)
         self.test_scores = score_metrics(self.task)
+        self.target_scale = TargetScale(self.task.classes) if self.task.kind == "regression" else None
 
     @classmethod
     def unsuitable(cls, setting: Setting) -> str:
         """Why the strategy cannot be used here, in words a user understands; empty if it can."""
         return ""
+
+    @classmethod
+    def refusal(cls, setting: Setting) -> str:
+        """All that `unsuitable` may say, and that numbers are to be predicted where classes are needed; or empty."""
+        if setting.task.kind == "regression" and cls.needs_classes:
+            return f"{cls.needs_classes}; this task is a regression, whose numbers have no classes"
+        return cls.unsuitable(setting)
 
     def notes(self) -> tuple[str, ...]:
         """What a reader of its row has to know of this model once it is trained, a sentence each: for its record."""
@@ -145,7 +156,7 @@ class FusionModule(TrainableModule):
         raise TypeError(f"{type(self).__name__} overrides fuse(encoded) -> Prediction")
 
     def loss(self, prediction: Prediction, batch: MultimodalBatch) -> Tensor:
-        """Cross-entropy (multilabel: summed over classes), a mean over samples, plus the strategy's penalty."""
+        """Cross-entropy (multilabel: summed over classes; regression: squared error), plus the strategy's penalty."""
         return task_loss(prediction.logits, batch.targets, self.task) + prediction.penalty
 
     # --- prediction ----------------------------------------------------------------------------------------------
@@ -160,7 +171,7 @@ class FusionModule(TrainableModule):
         masks: dict[str, Tensor] | None = None,
         present: dict[str, Tensor] | None = None,
     ) -> Tensor:
-        """Logits (B, C) from plain dicts by modality name: the strategy as a layer, and the form of export.
+        """Logits or numbers (B, C) from plain dicts by modality name: the strategy as a layer, and the form of export.
 
         Args:
             inputs: (B, *shape) per modality.
@@ -171,7 +182,8 @@ class FusionModule(TrainableModule):
         here = torch.ones(first.shape[0], dtype=torch.bool, device=first.device)  # len() would freeze an exported batch
         there = dict.fromkeys(inputs, here) | (present or {})
         blank = torch.zeros(0, device=first.device)
-        return self.predict(MultimodalBatch(inputs, masks or {}, there, blank, blank)).logits
+        logits = self.predict(MultimodalBatch(inputs, masks or {}, there, blank, blank)).logits
+        return self.told(logits).to(logits.dtype)
 
     def _encode(self, name: str, batch: MultimodalBatch) -> Encoded:
         if name in batch.encoded:
@@ -180,14 +192,25 @@ class FusionModule(TrainableModule):
 
 
 def task_loss(logits: Tensor, targets: Tensor, task: TaskSpec) -> Tensor:
-    """The mean over samples of cross-entropy, or of binary cross-entropy summed over classes.
+    """The mean over samples of `sample_losses`."""
+    if task.kind == "multiclass":
+        return F.cross_entropy(logits.float(), targets)
+    if task.kind == "regression":
+        return F.mse_loss(logits.float(), targets.float())
+    # Summed over classes: the mean over thousands of them leaves gradients near Adam's epsilon.
+    return F.binary_cross_entropy_with_logits(logits.float(), targets, reduction="sum") / len(logits)
+
+
+def sample_losses(logits: Tensor, targets: Tensor, task: TaskSpec) -> Tensor:
+    """Cross-entropy, binary cross-entropy summed over classes, or the mean over the numbers of squared errors: (B,).
 
     Args:
         logits: (B, C).
-        targets: int64 (B,) for multiclass, float (B, C) for multilabel.
-        task: says which of the two it is.
+        targets: int64 (B,) for multiclass, float (B, C) for multilabel, and for regression, standardised.
+        task: says which of them it is.
     """
     if task.kind == "multiclass":
-        return F.cross_entropy(logits.float(), targets)
-    # Summed over classes: the mean over thousands of them leaves gradients near Adam's epsilon.
-    return F.binary_cross_entropy_with_logits(logits.float(), targets, reduction="sum") / len(logits)
+        return F.cross_entropy(logits.float(), targets, reduction="none")
+    if task.kind == "regression":
+        return F.mse_loss(logits.float(), targets.float(), reduction="none").mean(1)
+    return F.binary_cross_entropy_with_logits(logits.float(), targets, reduction="none").sum(1)

@@ -34,7 +34,7 @@ from fusionbench.core.batch import Encoded, MultimodalBatch
 from fusionbench.core.errors import UserError
 from fusionbench.fusion._blocks import HeadNorm, mlp_head, stacked
 from fusionbench.fusion._stages import level_vectors, level_widths
-from fusionbench.fusion.base import FusionModule, Prediction, Setting
+from fusionbench.fusion.base import FusionModule, Prediction, Setting, sample_losses
 
 
 class CentralFusion(FusionModule):
@@ -97,8 +97,5 @@ class CentralFusion(FusionModule):
         return super().loss(prediction, batch) + self.unimodal_weight * torch.stack(own).sum()
 
     def _own_loss(self, logits: Tensor, targets: Tensor, present: Tensor) -> Tensor:
-        if self.task.kind == "multiclass":
-            losses = F.cross_entropy(logits.float(), targets, reduction="none")
-        else:
-            losses = F.binary_cross_entropy_with_logits(logits.float(), targets, reduction="none").sum(1)
+        losses = sample_losses(logits, targets, self.task)
         return (losses * present).sum() / present.sum().clamp(min=1)

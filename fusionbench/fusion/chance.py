@@ -1,7 +1,8 @@
-"""Chance: the classes' frequencies in the training targets, whatever the input; below it nothing was learned.
+"""Chance: the frequencies or the mean of the training targets, whatever the input; below it nothing was learned.
 
     multiclass: y_c = log((n_c + 1) / (N + C))          log of the smoothed prior, (B, C), the same for every sample
     multilabel: y_c = log((n_c + 1) / (N - n_c + 1))    its logit
+    regression: y_c = 0                                 of standardised targets: the training rows' mean
 
 n_c counts class c among the N training samples of one epoch (Laplace's rule of succession); before any training, all
 classes are equally likely.
@@ -22,7 +23,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 
 
 class Chance(FusionModule):
-    """Predict the class priors; nothing is optimised."""
+    """Predict the class priors, or the mean; nothing is optimised."""
 
     family = "baseline"
     stage, representation, interaction, uses = "decision", "single", "none", "none"
@@ -45,15 +46,19 @@ class Chance(FusionModule):
 
     def fuse(self, encoded: dict[str, Encoded]) -> Prediction:
         """(C,) -> (B, C)."""
+        return Prediction(self.prior().expand(encoded["nothing"].pooled.shape[0], -1))
+
+    def prior(self) -> Tensor:
+        """What is said of every sample, (C,)."""
         hits = (self.counts + 1).float()
-        if self.task.kind == "multiclass":
-            prior = (hits / hits.sum()).log()
-        else:
-            prior = (hits / (self.samples - self.counts + 1)).log()
-        return Prediction(prior.expand(encoded["nothing"].pooled.shape[0], -1))
+        if self.task.kind == "regression":
+            return torch.zeros_like(hits)
+        return (hits / (hits.sum() if self.task.kind == "multiclass" else self.samples - self.counts + 1)).log()
 
     def count(self, targets: Tensor) -> None:
-        """Add the targets of some samples: int64 (B,), or zeros and ones (B, C)."""
+        """Add the targets of some samples: int64 (B,), or zeros and ones (B, C); of numbers nothing is counted."""
+        if self.task.kind == "regression":
+            return
         multiclass = self.task.kind == "multiclass"
         self.counts += targets.bincount(minlength=self.task.classes) if multiclass else targets.sum(0).long()
         self.samples += len(targets)

@@ -39,6 +39,7 @@ class ConflictiveFusion(FusionModule):
     """Evidential conflictive multi-view learning (ECML)."""
 
     family = "decision"
+    needs_classes = "its Dirichlet shares belief out among classes of which one is true"
     paper, stage, representation, interaction = "xu2024reliable", "decision", "single", "limited"
     fidelity = "faithful"
     tunable = {"annealing": (1, 100, "log"), "conflict": (0.1, 10.0, "log")}

@@ -37,6 +37,7 @@ class ContextGating(FusionModule):
     """A gate on the joint features, a mixture of experts, and a gate on its class scores."""
 
     family = "feature"
+    needs_classes = "its experts and its last gate give every class a score between 0 and 1"
     paper, stage, interaction, fidelity = "miech2017learnable", "feature", "full", "faithful"
     tunable = {"mixtures": (1, 8)}
     departure = (

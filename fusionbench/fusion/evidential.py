@@ -47,6 +47,7 @@ class EvidentialFusion(FusionModule):
     """Trusted multi-view classification (TMC)."""
 
     family = "decision"
+    needs_classes = "its Dirichlet shares belief out among classes of which one is true"
     paper, stage, representation, interaction = "han2021trusted", "decision", "single", "limited"
     fidelity = "faithful"
     departure = "our common MLP head gives the evidence; modalities may be missing, and then say nothing"

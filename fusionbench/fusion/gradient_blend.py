@@ -140,6 +140,8 @@ class GradientBlend(FusionModule):
         with torch.random.fork_rng(devices=[]), torch.no_grad():  # A loader draws when it starts: it shall not count.
             for given in islice(cast(Iterable[MultimodalBatch], loaders), batches):
                 batch = given.to(self.device)
+                if self.target_scale is not None:
+                    batch.targets = self.target_scale.standardised(batch.targets)
                 sums = summed(sums, *loss_table(self.heads(self.encode(batch), with_own=True), batch, self.task))
         self.train(training)
         if sums is not None:
@@ -155,7 +157,7 @@ class GradientBlend(FusionModule):
     def validation_step(self, batch: MultimodalBatch, batch_index: int) -> None:
         """Update the validation scores, and sum up every loss."""
         prediction: Prediction = self.heads(self.encode(batch), with_own=True)
-        self.validation_scores.update(prediction.logits.float(), batch.targets)
+        self.validated(prediction.logits, batch)
         self._validation = summed(self._validation, *loss_table(prediction, batch, self.task))
 
     def on_validation_epoch_end(self) -> None:

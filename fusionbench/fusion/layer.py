@@ -32,14 +32,15 @@ def layer(
     """One strategy behind a linear projection of each modality.
 
     Its `forward(inputs, masks=None, present=None)` takes dicts by modality: inputs (B, F) or (B, T, F) of the widths
-    given, masks bool (B, T) for those with steps, present bool (B,); it gives logits (B, classes). It is an
+    given, masks bool (B, T) for those with steps, present bool (B,); it gives logits (B, classes), or numbers that are
+    standardised unless a Trainer has seen those to predict. It is an
     `nn.Module` to put into one's own model, and a LightningModule that any Trainer can fit.
 
     Args:
         name: a strategy of the catalogue, or the dotted name of one's own module.
         widths: by modality, the features F of its vectors or steps.
-        classes: how many.
-        kind: multiclass (one of them is true) or multilabel (each may be).
+        classes: how many; of a regression, numbers.
+        kind: multiclass (one of them is true), multilabel (each may be) or regression.
         head_width: W, the hidden width of every MLP head.
         width: D, what each modality is projected to; None: 128.
         options: the strategy's own; the rest keep their defaults.
@@ -59,7 +60,7 @@ def layer(
 
     filled = checked_options(describe("strategy", name), options or {}, place)
     strategy = load("strategy", name)
-    reason = strategy.unsuitable(setting)
+    reason = strategy.refusal(setting)
     if reason:
         raise UserError(f"layer('{name}'): {reason}")
     module: FusionModule = strategy(setting, **with_later("strategy", name, filled))

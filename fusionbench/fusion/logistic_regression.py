@@ -28,6 +28,7 @@ class LogisticRegressionFusion(FusionModule):
     """A linear layer on standardised encodings, with the weights that scikit-learn finds."""
 
     family = "baseline"
+    needs_classes = "a logistic regression is of class probabilities"
     stage, representation, interaction, fitted = "feature", "joint", "none", True
 
     def __init__(self, setting: Setting, *, grid: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)) -> None:

@@ -56,6 +56,7 @@ class OgmGeFusion(FusionModule):
     """On-the-fly gradient modulation with generalisation enhancement (OGM-GE)."""
 
     family, trains_encoders = "training", True
+    needs_classes = "its coefficients compare how probable each modality makes the true class"
     paper, stage, interaction, fidelity = "peng2022balanced", "training", "none", "adapted"
     tunable = {"alpha": (0.1, 1.0, "log"), "noise": [False, True]}
     departure = (

@@ -60,6 +60,7 @@ class PmrFusion(FusionModule):
     """Prototypical modal rebalance (PMR) on a concatenation."""
 
     family, trains_encoders, copy_of = "training", True, "concat"
+    needs_classes = "its prototypes are of classes"
     paper, stage, interaction, fidelity = "fan2023pmr", "training", "full", "adapted"
     tunable = {"alpha": (0.1, 10.0, "log"), "mu": (0.001, 0.1, "log")}
     departure = (

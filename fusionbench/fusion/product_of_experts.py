@@ -30,6 +30,7 @@ class ProductOfExperts(FusionModule):
     """Multiply the class posteriors of one MLP per modality."""
 
     family = "decision"
+    needs_classes = "its experts are class posteriors; of equally wide Gaussians the product would be the mean, `late`"
     paper, stage, representation, interaction = "hinton2002training", "decision", "single", "none"
     fidelity = "adapted"
     departure = "experts on class posteriors, one for each modality, in place of densities of the data"

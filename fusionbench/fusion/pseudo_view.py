@@ -52,6 +52,7 @@ class PseudoViewFusion(FusionModule):
     """Enhanced trusted multi-view classification (ETMC)."""
 
     family = "decision"
+    needs_classes = "its Dirichlet shares belief out among classes of which one is true"
     paper, stage, representation, interaction = "han2022trusted", "decision", "joint", "full"
     fidelity = "faithful"
     departure = "our common MLP heads give the evidence; modalities may be missing, and then say nothing"

@@ -44,6 +44,7 @@ class QualityAwareFusion(FusionModule):
     """Quality-aware multimodal fusion (QMF)."""
 
     family = "decision"
+    needs_classes = "its confidence is the energy of a softmax over classes"
     paper, stage, representation, interaction = "zhang2023provable", "decision", "single", "none"
     fidelity = "adapted"
     tunable = {"weight": (0.1, 10.0, "log"), "detach": [False, True]}

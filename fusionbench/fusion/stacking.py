@@ -38,6 +38,7 @@ class StackingFusion(FusionModule):
     """Weigh the out-of-fold logits of single modalities by a logistic regression."""
 
     family = "baseline"
+    needs_classes = "both of its levels are logistic regressions, of class probabilities"
     paper, stage, representation, interaction, fitted = "wolpert1992stacked", "decision", "single", "none", True
     fidelity = "adapted"
     departure = (

@@ -2,6 +2,7 @@
 
     p_m = softmax(MLP_m(x_m))       multilabel: sigmoid; each trained by its own loss, (B, C)
     y   = log mean_m p_m            over the modalities that are present; multilabel: logit of that mean, (B, C)
+                                    regression: mean_m MLP_m(x_m)
 
 What beats this baseline has gained from fusing, not from having several models. No member ever sees two modalities,
 neither in its input nor in its gradient.
@@ -21,8 +22,7 @@ from torch import Tensor, nn
 from fusionbench.core.batch import Encoded, MultimodalBatch
 from fusionbench.fusion._blocks import mlp_head, stacked
 from fusionbench.fusion._ensemble import mean_probability
-from fusionbench.fusion._objectives import sample_losses
-from fusionbench.fusion.base import FusionModule, Prediction, Setting
+from fusionbench.fusion.base import FusionModule, Prediction, Setting, sample_losses
 
 
 class UnimodalEnsemble(FusionModule):

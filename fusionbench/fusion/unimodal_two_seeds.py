@@ -1,7 +1,7 @@
 """Two seeds of one modality: two models of it, trained apart from different initial weights, and their mean.
 
     p_k = softmax(MLP_k(LN(x_k)))     k = 1, 2: an encoder and a head of its own each; multilabel: sigmoid, (B, C)
-    y   = log (p_1 + p_2) / 2         multilabel: the logit of that mean, (B, C)
+    y   = log (p_1 + p_2) / 2         multilabel: the logit of that mean; regression: the mean of both, (B, C)
 
 What beats the best of these rows gains from fusing, not from having two models: an ensemble of any two is better than
 one. Each is trained by its own loss, and nothing of one enters the gradient of the other. The first starts, and without

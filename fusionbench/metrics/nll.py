@@ -24,8 +24,9 @@ class NegativeLogLikelihood(SampleMean):
 
     def update(self, logits: Tensor, targets: Tensor) -> None:
         """Add B samples: logits (B, C); targets int64 (B,) or float (B, C)."""
-        if self.multilabel:
-            loss = F.binary_cross_entropy_with_logits(logits, targets.to(logits.dtype), reduction="none").sum(1)
-        else:
-            loss = F.cross_entropy(logits, targets, reduction="none")
-        self.add(loss)
+        self.add(sample_nll(logits, targets) if self.multilabel else F.cross_entropy(logits, targets, reduction="none"))
+
+
+def sample_nll(logits: Tensor, targets: Tensor) -> Tensor:
+    """The binary cross-entropy of each sample, summed over classes: (B, C) both -> (B,)."""
+    return F.binary_cross_entropy_with_logits(logits, targets.to(logits.dtype), reduction="none").sum(1)

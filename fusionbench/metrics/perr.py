@@ -28,9 +28,14 @@ class PERR(SampleMean):
 
     def update(self, logits: Tensor, targets: Tensor) -> None:
         """Add B samples: logits (B, C), targets (B, C) of zeros and ones; a NaN logit makes the score NaN."""
-        labels = (targets > 0).sum(1)  # (B,)
-        best = top_classes(logits, max(1, int(labels.max())))  # (B, n of the sample with most labels)
-        counted = torch.arange(best.shape[1], device=best.device) < labels[:, None]
-        right = ((targets.gather(1, best) > 0) & counted).sum(1)
-        precision = torch.where(logits.gather(1, best[:, :1])[:, 0].isnan(), torch.nan, right / labels.double())
-        self.add(precision[labels > 0])
+        self.add(sample_perr(logits, targets)[(targets > 0).any(1)])
+
+
+def sample_perr(logits: Tensor, targets: Tensor) -> Tensor:
+    """Each sample's precision, NaN without labels or of a NaN logit: (B, C) both -> float64 (B,)."""
+    labels = (targets > 0).sum(1)  # (B,)
+    best = top_classes(logits, max(1, int(labels.max())))  # (B, n of the sample with most labels)
+    counted = torch.arange(best.shape[1], device=best.device) < labels[:, None]
+    right = ((targets.gather(1, best) > 0) & counted).sum(1)
+    precision: Tensor = torch.where(logits.gather(1, best[:, :1])[:, 0].isnan(), torch.nan, right / labels.double())
+    return precision

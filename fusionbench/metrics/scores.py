@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
+from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
+from fusionbench.core.scores import TIES
 from fusionbench.core.task import TaskSpec
+from fusionbench.metrics.auroc import MacroAUROC
+from fusionbench.metrics.balanced_accuracy import BalancedAccuracy
 from fusionbench.metrics.gap import GAP
 from fusionbench.metrics.hit import HitAtOne
 from fusionbench.metrics.map_full import MAPFull
 from fusionbench.metrics.mean_average_precision import MAPTopK
 from fusionbench.metrics.nll import NegativeLogLikelihood
 from fusionbench.metrics.perr import PERR
+from fusionbench.metrics.regression import MAE, R2, RMSE, Pearson, Spearman
 
 WIDEST = 2e-3
 """Bounds of `map_full` that are further apart are told to readers."""
 
 
 def score_metrics(task: TaskSpec, *, only: str | None = None) -> MetricCollection:
-    """All scores of the task; with `only`, that one and nll (which breaks its ties): enough for model selection.
+    """All scores of the task; with `only`, that one and what breaks its ties: enough for model selection.
 
-    Multiclass: accuracy, macro_f1, nll. Multilabel: gap20, hit1, perr, map_top20, map_full, nll.
-    Each is updated with logits (B, C) and targets as a batch has them.
+    Multiclass and multilabel ones are updated with logits (B, C) and targets as a batch has them, those of a regression
+    with values and targets (B, C) in the data's unit, from wherever both are counted.
     """
-    scores = _multiclass(task.classes) if task.kind == "multiclass" else _multilabel(task.classes)
-    chosen = {name: metric for name, metric in scores.items() if only is None or name in (only, "nll")}
+    scores = _OF_KIND[task.kind](task.classes)
+    chosen = {name: metric for name, metric in scores.items() if only is None or name in (only, TIES[task.kind])}
     # compute_groups would share one state between metrics that happen to look alike after the first batch.
     return MetricCollection(chosen, compute_groups=False)  # type: ignore[arg-type]
+
+
+def computed(scores: MetricCollection) -> dict[str, Tensor]:
+    """The scores of what was seen, but for those that are not defined there: the AUROC of a class without samples."""
+    found = scores.compute()
+    return {name: value for name, value in found.items() if not getattr(scores[name], "undefined", False)}
 
 
 def score_notes(scores: MetricCollection) -> list[str]:
@@ -42,7 +53,9 @@ def score_notes(scores: MetricCollection) -> list[str]:
 def _multiclass(classes: int) -> dict[str, Metric]:
     return {
         "accuracy": MulticlassAccuracy(classes, average="micro", validate_args=False),
+        "balanced_accuracy": BalancedAccuracy(classes),
         "macro_f1": MulticlassF1Score(classes, average="macro", validate_args=False),
+        "auroc": MacroAUROC(classes),
         "nll": NegativeLogLikelihood(multilabel=False),
     }
 
@@ -56,3 +69,16 @@ def _multilabel(classes: int) -> dict[str, Metric]:
         "map_full": MAPFull(classes),
         "nll": NegativeLogLikelihood(multilabel=True),
     }
+
+
+def _regression(numbers: int) -> dict[str, Metric]:
+    return {
+        "r2": R2(numbers),
+        "rmse": RMSE(numbers),
+        "mae": MAE(numbers),
+        "pearson": Pearson(numbers),
+        "spearman": Spearman(numbers),
+    }
+
+
+_OF_KIND = {"multiclass": _multiclass, "multilabel": _multilabel, "regression": _regression}

@@ -15,6 +15,7 @@ def slug(kind: PluginKind, choice: Choice) -> str:
     """The choice as a folder name: `synthetic_pid+relation=synergy`; long or odd options become 6 hex digits."""
     content = {option: sha256[:12] for option, sha256 in choice.files.items()}
     changed = changed_options(describe(kind, choice.name), {**choice.options, **content})
+    changed |= {"metric": choice.metric} if choice.metric else {}
     plain = "".join(f"+{name}={value}" for name, value in sorted(changed.items()))
     if not plain:
         return choice.name

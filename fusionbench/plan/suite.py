@@ -10,7 +10,7 @@ measures, what is kept, which engine) is no part of a RunSpec.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any, ClassVar, Literal
 
@@ -78,16 +78,15 @@ class Choice:
     """The plug-in's own: raised when its file alone changes its numbers, so that only its runs are made anew."""
     files: dict[str, str] = field(default_factory=dict)
     """By option that names a file: the SHA-256 of its content."""
+    metric: str = ""
+    """Of a dataset: the score that ranks, picks epochs and trials, in the place of its own; empty: its own."""
 
     def to_json(self) -> dict[str, Any]:
-        """Name and options; source, budget of pretraining, version and files only where they say something."""
+        """Name and options; source, budget of pretraining, version, files and metric only where they say something."""
         first = self.pretrain.to_json() if self.pretrain else None
         own = {"source": self.source, "pretrain": first, "version": self.version, "files": self.files}
-        return {
-            "name": self.name,
-            "options": self.options,
-            **_without(own, {"source": "", "pretrain": None, "version": 1, "files": {}}),
-        }
+        usual: dict[str, Any] = {"source": "", "pretrain": None, "version": 1, "files": {}, "metric": ""}
+        return {"name": self.name, "options": self.options, **_without({**own, "metric": self.metric}, usual)}
 
     def decisive(self) -> dict[str, Any]:
         """The JSON without what decides no result: where a file lies."""
@@ -99,6 +98,11 @@ class Choice:
         """The inverse of `to_json`."""
         first = {"pretrain": Pretraining(**value["pretrain"])} if "pretrain" in value else {}
         return cls(**{**value, **first})
+
+    @property
+    def unranked(self) -> Choice:
+        """Of a dataset: the data alone, whatever score ranks on them."""
+        return replace(self, metric="")
 
     @property
     def is_frozen(self) -> bool:

@@ -65,7 +65,7 @@ class Trial:
     status: str
     """That of its record."""
     rank: tuple[float, float]
-    """Larger is better: the validation score, then less NLL; of one that did not end well (-inf, -inf)."""
+    """Larger is better, as `core.scores.rank` says; of one that did not end well (-inf, -inf)."""
 
 
 LATER: Mapping[str, Any] = {"solve": "head"}

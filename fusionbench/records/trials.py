@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from statistics import fmean
 
+from fusionbench.core.scores import rank
 from fusionbench.plan import tracks
 from fusionbench.plan.suite import RunSpec
 from fusionbench.plan.tracks import Trial, has_trials
@@ -37,15 +38,14 @@ def ended(record: Record) -> Trial:
     """What became of a trial that has a record."""
     if record.status != "done":
         return Trial(record.status, (-math.inf, -math.inf))
-    score, nll = (record.validation[f"validation/{name}"] for name in (record.task["metric"], "nll"))
-    return Trial("done", (score, -nll))
+    return Trial("done", rank(record.validation, record.task["metric"]))
 
 
 def best_of(points: Sequence[Sequence[Trial]]) -> int | None:
     """Which point has the best mean validation score over its trials, one for each trial seed; None: none ended well.
 
-    A point with a trial that did not end well is behind every one without; ties go to the lower mean NLL, then to the
-    earlier point.
+    A point with a trial that did not end well is behind every one without; ties go to the lower mean NLL or
+    RMSE, then to the earlier point.
     """
     means = [_means([trial.rank for trial in trials if trial.status == "done"]) for trials in points]
     best = max(range(len(means)), key=lambda index: means[index])
@@ -56,8 +56,8 @@ def _means(ranks: Sequence[tuple[float, float]]) -> tuple[int, float, float]:
     """How many there are, and the mean of both parts."""
     if not ranks:
         return 0, -math.inf, -math.inf
-    score, nll = (fmean(part) for part in zip(*ranks, strict=True))
-    return len(ranks), score, nll
+    score, tie = (fmean(part) for part in zip(*ranks, strict=True))
+    return len(ranks), score, tie
 
 
 def _looked_up(store: Store) -> Callable[[RunSpec], Trial | None]:

@@ -44,7 +44,7 @@ def short_caption(table: Table) -> tuple[str, ...]:
 
 
 def _intervals(table: Table) -> Iterator[str]:
-    return intervals(table, (table.metric, table.second, "test/nll"))
+    return intervals(table, (table.metric, *table.beside))
 
 
 def _seeds(table: Table) -> Iterator[str]:

@@ -69,9 +69,13 @@ def outcomes(suite: Suite, row: Row, store: Store) -> tuple[Outcome, ...]:
 
 
 def estimates(found: Sequence[Outcome]) -> dict[str, Estimate]:
-    """Each score over the done seeds, by its name in the records; for test rows too where resamples have it."""
-    names = sorted({name for outcome in found for name in outcome.scores})
-    return {name: estimate({o.run.seed: o.scored(name) for o in found if name in o.scores}) for name in names}
+    """Each score over the done seeds, by its name in the records; for test rows too where resamples have it.
+
+    Of what one of these records lacks, being older than the score, there is none.
+    """
+    done = [outcome for outcome in found if outcome.scores]
+    names = sorted({name for o in done for name in o.scores if all(name in other.scores for other in done)})
+    return {name: estimate({o.run.seed: o.scored(name) for o in done}) for name in names}
 
 
 def size_of(found: Sequence[Outcome], store: Store) -> Mapping[str, Any]:

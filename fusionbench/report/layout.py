@@ -52,7 +52,7 @@ def columns(table: Table) -> list[Column]:
     found += [_over(one) for one in table.tests.references if any(row.p is not None for row in one.compared)]
     if (ceiling := table.ceiling) is not None:
         found += [Column("of the ceiling", lambda row: _of_ceiling(row, table.metric, ceiling))]
-    found += [_score(name) for name in (table.second, "test/nll") if any(name in row.scores for row in table.rows)]
+    found += [_score(name) for name in table.beside]
     if any(row.size for row in table.rows):
         found += [
             Column("fusion parameters", lambda row: count(row.size.get("fusion_parameters"))),

@@ -24,8 +24,12 @@ from fusionbench.stats.estimate import Estimate
 from fusionbench.stats.pareto import Point, front
 
 Cost = Literal["latency", "parameters"]
-SECOND = {"test/accuracy": "test/macro_f1", "test/gap20": "test/hit1"}
-"""The score that stands beside the one that ranks."""
+BESIDE = {
+    "multiclass": ("accuracy", "balanced_accuracy", "macro_f1", "auroc", "nll"),
+    "multilabel": ("gap20", "hit1", "nll"),
+    "regression": ("r2", "rmse", "mae", "pearson", "spearman"),
+}
+"""By kind of task, the scores of a table, that which ranks among them; those that no record has are left out."""
 FIDELITY, INTERACTION, USES = "faithful", "full", "all"
 """What a strategy's class inherits where its source does not say (a test compares them with the base class)."""
 
@@ -102,9 +106,11 @@ class Table:
         return ceiling(self.dataset, (outcome for row in self.rows for outcome in row.outcomes))
 
     @property
-    def second(self) -> str:
-        """The score beside the one that ranks."""
-        return SECOND.get(self.metric, "")
+    def beside(self) -> tuple[str, ...]:
+        """The scores beside the one that ranks, as far as some row has them."""
+        kinds = (o.record.task.get("kind") for row in self.rows for o in row.outcomes if o.record)
+        names = (f"test/{name}" for name in BESIDE.get(next(filter(None, kinds), ""), ()))
+        return tuple(name for name in names if name != self.metric and any(name in row.scores for row in self.rows))
 
     @property
     def cost(self) -> Cost | None:

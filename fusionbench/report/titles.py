@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-TITLES = {
-    "accuracy": "accuracy",
-    "macro_f1": "macro-F1",
-    "nll": "NLL",
-    "gap20": "GAP@20",
-    "hit1": "Hit@1",
-}
+from fusionbench.core.scores import SCORES, bare, score_of
 
 
 def title(name: str) -> str:
     """A score as a reader writes it: `GAP@20` for `test/gap20`."""
-    bare = name.rpartition("/")[2]
-    return TITLES.get(bare, bare.replace("_", " ")) or "score"
+    return score_of(name).title if bare(name) in SCORES else bare(name).replace("_", " ") or "score"

@@ -204,7 +204,7 @@ class EncodedData(MultimodalData):
     @property
     def task(self) -> TaskSpec:
         """The dataset's."""
-        return self.data.task
+        return self.data.asked
 
     def prepare_data(self) -> None:
         """Done by the dataset."""
@@ -215,6 +215,10 @@ class EncodedData(MultimodalData):
         for name, stored in self.stored.items():
             stored.put(name, rows, batch)
         return batch
+
+    def labels(self, rows: Rows) -> MultimodalBatch:
+        """The dataset's."""
+        return self.data.labels(rows)
 
     def train_order(self) -> EpochOrder:
         """The dataset's."""

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from fusionbench.core.errors import Diverged
+from fusionbench.core.errors import Diverged, UserError
 from fusionbench.core.ranks import Ranks
+from fusionbench.core.scores import rank as rank_of
 from fusionbench.core.surroundings import alone
 from fusionbench.core.task import TaskSpec
 from fusionbench.data.base import MultimodalData
@@ -30,6 +31,12 @@ from fusionbench.plan.suite import Budget
 from fusionbench.training.group import GroupEnvironment, GroupStrategy
 from fusionbench.training.predictions import gathered, predictions
 
+WHY = {
+    "multiclass": "some class has none of them, or all; rank by another score",
+    "multilabel": "rank by another score",
+    "regression": "a number to predict is the same in all of them; rank by rmse or mae",
+}
+"""Why a score may not be there."""
 OnEpoch = Callable[[int, dict[str, float]], None]
 """Called after every epoch with its number (from 1) and its validation scores."""
 
@@ -62,7 +69,7 @@ def fit(module: FusionModule, data: MultimodalData, budget: Budget, on_epoch: On
     Raises:
         Diverged: the training loss or a validation score left the finite numbers.
     """
-    best = _KeepBest(module.task.metric, budget.patience, on_epoch)
+    best = _KeepBest(module.task, budget.patience, on_epoch)
     trainer = _trainer(budget, [best], data.ranks)
     started = time.perf_counter()
     with _attention(budget, data.ranks):
@@ -146,9 +153,9 @@ def _attention(budget: Budget, ranks: Ranks) -> AbstractContextManager[None]:
 
 @dataclass(eq=False)
 class _KeepBest(Callback):
-    """Keeps the weights of the best epoch in memory; ties go to the lower validation NLL, then to the earlier epoch."""
+    """Keeps the weights of the best epoch in memory; ties go to the lower NLL or RMSE, then to the earlier epoch."""
 
-    metric: str
+    task: TaskSpec
     patience: int
     on_epoch: OnEpoch
     weights: dict[str, Tensor] = field(default_factory=dict)
@@ -160,6 +167,8 @@ class _KeepBest(Callback):
         """Compare this epoch with the best so far."""
         found = _floats(trainer, "validation/")
         epoch = trainer.current_epoch + 1
+        if f"validation/{self.task.metric}" not in found:
+            raise UserError(f"{self.task.metric} is not defined on these validation rows; {WHY[self.task.kind]}")
         if not all(math.isfinite(value) for value in found.values()):
             raise Diverged(f"a validation score was not finite after epoch {epoch}")
         if not (isinstance(pl_module, FusionModule) and pl_module.is_preparing()):
@@ -168,7 +177,7 @@ class _KeepBest(Callback):
         self.on_epoch(epoch, found)
 
     def _compare(self, epoch: int, found: dict[str, float], trainer: Trainer, pl_module: LightningModule) -> None:
-        rank = (found[f"validation/{self.metric}"], -found["validation/nll"])
+        rank = rank_of(found, self.task.metric)
         if rank > self.rank:
             self.rank, self.scores = rank, {**found, "epoch": float(epoch)}
             self.weights = {name: value.detach().clone() for name, value in pl_module.state_dict().items()}
@@ -211,7 +220,7 @@ class _Collect(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """`test_step` gives the logits."""
+        """`test_step` gives the logits, or numbers."""
         found = predictions(outputs.cpu(), batch.targets.cpu(), batch.ids.cpu(), self.task)
         self.parts.append({name: self.blocks.keep(torch.from_numpy(x)).numpy() for name, x in found.items()})
 

@@ -10,6 +10,8 @@ from torch import Tensor, distributed
 
 from fusionbench.core.ranks import Ranks
 from fusionbench.core.task import TaskSpec
+from fusionbench.metrics.nll import sample_nll
+from fusionbench.metrics.perr import sample_perr
 from fusionbench.metrics.ranking import top_classes
 
 TOP = 20
@@ -18,13 +20,18 @@ TOP = 20
 def predictions(logits: Tensor, targets: Tensor, ids: Tensor, task: TaskSpec) -> dict[str, NDArray[Any]]:
     """What is kept of N test samples.
 
-    Multiclass: ids (N,), targets (N,), logits (N, C). Multilabel, since N x C would be gigabytes: ids, positives (N,),
-    and of the 20 highest classes their index, logit and hit, (N, 20) each, highest first.
+    Multiclass: ids (N,), targets (N,), logits (N, C). Regression: ids, targets (N, C), predicted (N, C), in the data's
+    unit. Multilabel, since N x C would be gigabytes: ids, positives (N,), and of the 20 highest classes their index,
+    logit and hit, (N, 20) each, highest first; where one of them ranks, each sample's nll, or perr, NaN without labels.
     """
     if task.kind == "multiclass":
         return {"ids": ids.numpy(), "targets": targets.numpy(), "logits": logits.numpy().astype(np.float32)}
+    if task.kind == "regression":
+        return {"ids": ids.numpy(), "targets": targets.numpy(), "predicted": logits.numpy()}
     top = top_classes(logits, min(TOP, task.classes))  # Of equal logits the same ones that the scores take.
+    own = {"nll": sample_nll, "perr": sample_perr}.get(task.metric)
     return {
+        **({task.metric: own(logits, targets).numpy().astype(np.float32)} if own else {}),
         "ids": ids.numpy(),
         "positives": targets.sum(1).numpy().astype(np.int32),
         "index": top.numpy().astype(np.int32),

@@ -141,7 +141,7 @@ class OneModality(MultimodalData):
         """The one modality; as many classes as it has labels, or the task's."""
         modality = self.data.task.modality(self.modality)
         if not self.has_own_labels:
-            return replace(self.data.task, modalities=(modality,))
+            return replace(self.data.asked, modalities=(modality,))
         return TaskSpec((modality,), self.data.auxiliary_classes[self.modality])
 
     def prepare_data(self) -> None:

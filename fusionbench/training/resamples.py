@@ -1,7 +1,7 @@
 """A run's test scores on fixed resamplings of the test rows, computed from its predictions without repeating a row.
 
     w[r,i]      how often row i is in resample r: as many units (rows or clusters) drawn with replacement as there are
-    accuracy_r  sum_i w[r,i] * right_i / sum_i w[r,i];  likewise Hit@1
+    accuracy_r  sum_i w[r,i] * right_i / sum_i w[r,i];  likewise Hit@1; others in weighted.py
     GAP_r       1/P_r * sum over the pool's hits h of w[r,h] * P_r(h)
                 P_r(h): precision, every entry counted w times, of the entries with a logit >= h's;
                 P_r: all positives of all rows, counted w times. One sort serves all resamples.
@@ -18,34 +18,40 @@ clustered data", J. R. Statist. Soc. B 69(3), the cluster bootstrap.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fusionbench.core.canonical import sha256_of
-from fusionbench.core.task import TaskKind
+from fusionbench.core.task import TaskKind, TaskSpec
 from fusionbench.records.resamples import Resamples
+from fusionbench.training.weighted import Counts, Scorer, mean_of, of_classes, of_numbers
 
 RESAMPLES = 400
 """The error has a relative error of 1/sqrt(2 * 400) = 3.5 % then."""
 AT_ONCE = 2**22
 """Numbers in memory at a time."""
 
-Counts = NDArray[np.int32]
-"""How often each row (columns) is in each of some resamples."""
+ALWAYS: Mapping[TaskKind, tuple[str, ...]] = {
+    "multiclass": ("accuracy",),
+    "multilabel": ("gap20", "hit1"),
+    "regression": ("r2", "rmse"),
+}
+"""What every file has, whatever ranks."""
 
 
 def resamples_of(
-    key: str, predictions: Mapping[str, NDArray[Any]], kind: TaskKind, seed: int, clusters: NDArray[Any] | None = None
+    key: str, predictions: Mapping[str, NDArray[Any]], task: TaskSpec, seed: int, clusters: NDArray[Any] | None = None
 ) -> Resamples:
     """The scores of a run on every resample, and on both halves.
 
     Args:
         key: the run's.
         predictions: of N test rows, in any order, as `training.predictions` keeps them.
-        kind: multiclass: accuracy; multilabel: GAP@20 and Hit@1.
+        task: multiclass: accuracy; multilabel: GAP@20 and Hit@1; regression: R2 and RMSE; and what ranks, but for a
+            mean average precision, which the 20 highest classes of a sample do not tell.
         seed: as `seed_of`, so that every run on the same data draws the same.
         clusters: (N,), in the order of the predictions: rows with the same value belong together. None: none do.
     """
@@ -54,7 +60,7 @@ def resamples_of(
     found = {name: values[order] for name, values in needed.items()}
     places = np.arange(len(order)) if clusters is None else np.unique(clusters[order], return_inverse=True)[1]
     units = int(places.max()) + 1
-    scorers, widest = _scorers(found, kind)
+    scorers, widest = _scorers(found, task)
     scores: dict[str, list[float]] = {name: [] for name in scorers}
     seen = hashlib.sha256()
     for counts in drawn(places, units, seed, max(1, AT_ONCE // widest)):
@@ -106,19 +112,19 @@ def halved(places: NDArray[np.int64], units: int, seed: int) -> Counts:
     return np.stack([~second, second])[:, places].astype(np.int32)
 
 
-def _scorers(found: Mapping[str, NDArray[Any]], kind: TaskKind) -> tuple[dict[str, Callable[[Counts], Any]], int]:
+def _scorers(found: Mapping[str, NDArray[Any]], task: TaskSpec) -> tuple[dict[str, Scorer], int]:
     """By the record's names; and how many numbers a resample takes, one for each entry that is ranked."""
-    if kind == "multiclass":
-        right = found["logits"].argmax(1) == found["targets"]
-        return {"test/accuracy": lambda counts: _mean(counts, right)}, len(right)
-    gap = _Gap(found["logit"], found["hit"], found["positives"])
-    right = found["hit"][:, 0]
-    return {"test/gap20": gap, "test/hit1": lambda counts: _mean(counts, right)}, found["hit"].size
-
-
-def _mean(counts: Counts, right: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """(R, N) and (N,) to the fraction of right rows, (R,)."""
-    return counts @ right.astype(np.float64) / counts.sum(1)
+    widest = len(found["ids"])
+    if task.kind == "multiclass":
+        known = of_classes(found["logits"], found["targets"])
+    elif task.kind == "regression":
+        known = of_numbers(found["predicted"], found["targets"])
+    else:
+        gap, widest = _Gap(found["logit"], found["hit"], found["positives"]), found["hit"].size
+        own = {name: mean_of(found[name]) for name in ("nll", "perr") if name in found}
+        known = {"gap20": gap, "hit1": mean_of(found["hit"][:, 0]), **own}
+    chosen = [name for name in (*ALWAYS[task.kind], task.metric) if name in known]
+    return {f"test/{name}": known[name] for name in chosen}, widest
 
 
 class _Gap:

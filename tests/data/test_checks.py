@@ -155,6 +155,32 @@ def test_tags_that_are_no_zeros_and_ones_are_refused(tmp_path: Path, targets: np
     refused(Own(tmp_path, arrays={"targets": targets}, task=SEVERAL), told)
 
 
+NUMBERS = {"classes": 2, "kind": "regression", "metric": "mae"}
+AMOUNTS = np.stack([ROWS * 1.5, ROWS % 7], 1)
+
+
+@pytest.mark.parametrize(
+    ("targets", "told"),
+    [
+        (AMOUNTS[:, 0], r"targets are float64 \(\d+, 1\); a regression task of \d+ rows needs float \(n, 2\)"),
+        (np.where(ROWS[:, None] == 44, np.nan, AMOUNTS), "row 44 has the target nan; leave the row out, or mend it"),
+        (np.where(ROWS[:, None] == 7, -np.inf, AMOUNTS), "row 7 has the target -inf; leave the row out"),
+        (np.stack([ROWS, ROWS // 30], 1), "number 1 of the targets is the same in all training rows; there is nothing"),
+    ],
+)
+def test_numbers_that_cannot_be_learned_are_refused(tmp_path: Path, targets: np.ndarray, told: str) -> None:
+    refused(Own(tmp_path, arrays={"targets": targets}, task=NUMBERS), told)
+
+
+@pytest.mark.parametrize("targets", [ROWS, ROWS[:, None] * 1.5], ids=["integers", "a column"])
+def test_one_number_a_sample_may_be_a_column_or_not_and_whole(tmp_path: Path, targets: np.ndarray) -> None:
+    data = Own(tmp_path, arrays={"targets": targets}, task=NUMBERS | {"classes": 1})
+    data.setup()
+    found = data.batch(ROWS[:3]).targets
+    assert found.dtype == torch.float64
+    assert found.tolist() == targets.reshape(60, 1)[:3].tolist()
+
+
 def named(name: str) -> dict[str, Any]:
     return {"modalities": (ModalitySpec(name, "vector", (3,)), ModalitySpec("heard", "image", (1, 4, 4)))}
 
@@ -170,6 +196,14 @@ def test_a_name_that_torch_or_a_file_refuses_is_refused(tmp_path: Path, name: st
         (named("heard"), "its modalities are 'heard, heard'; there must be some, each named once"),
         ({"modalities": ()}, "there must be some"),
         ({"classes": 1}, "a multiclass task of 1 classes; it must have at least 2"),
+        (
+            {"kind": "regression", "metric": "r2", "classes": 0},
+            "a regression task of 0 numbers; it must have at least 1",
+        ),
+        (
+            {"kind": "regression", "metric": "accuracy"},
+            "no task is regression and ranked by accuracy; .*regression by r2",
+        ),
         ({"metric": "gap20"}, "no task is multiclass and ranked by gap20; there are multiclass by accuracy"),
         ({"kind": "multi"}, "no task is multi and ranked by accuracy"),
         ({"modalities": (ModalitySpec("seen", "tokens", (3,)),)}, "'seen' states no vocabulary"),

@@ -1,7 +1,7 @@
 """Twelve runs of quickstart give the scores that are pinned here: whoever moves them has to raise a version.
 
 A change to the runner, the data or the encoders raises `RESULTS_VERSION`, a change to one plug-in its own `version`.
-Then `python tests/engines/test_pinned_scores.py` writes the file anew.
+Then `python tests/engines/test_pinned_scores.py` writes the file anew. A score that is added moves none of the others.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ def test_twelve_scores_of_quickstart_are_those_of_this_results_version(tmp_path:
         for name in ("test/accuracy", "test/macro_f1"):
             assert found["scores"][key][name] == pytest.approx(scores[name], abs=TOLERANCE), (key, name)
     if found["kernels"] == pinned["kernels"]:  # Elsewhere roundings differ, and with them the last digits.
-        assert found["scores"] == pinned["scores"], "numbers moved: raise RESULTS_VERSION, or the plug-in's version"
+        same = {key: {name: found["scores"][key][name] for name in scores} for key, scores in pinned["scores"].items()}
+        assert same == pinned["scores"], "numbers moved: raise RESULTS_VERSION, or the plug-in's version"
 
 
 if __name__ == "__main__":

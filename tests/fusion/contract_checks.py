@@ -68,10 +68,10 @@ WITH_HEAD = [name for name in TRAINED if name not in FITTED]
 
 
 def task_of(kinds: Sequence[ModalityKind], kind: TaskKind = "multiclass") -> TaskSpec:
-    """A task with one modality m0, m1, ... of each kind."""
+    """A task with one modality m0, m1, ... of each kind; a regression of one number, or of as many as classes."""
     ids = [VOCABULARY if one in WITH_IDS else None for one in kinds]
     specs = tuple(ModalitySpec(f"m{i}", one, SHAPES[one], ids[i]) for i, one in enumerate(kinds))
-    return TaskSpec(specs, CLASSES, kind, "accuracy" if kind == "multiclass" else "gap20")
+    return TaskSpec(specs, 1 if kind == "regression" and len(kinds) == 2 else CLASSES, kind)
 
 
 def setting_of(task: TaskSpec, seed: int = 0, strategy: str = "") -> Setting:
@@ -110,6 +110,8 @@ def batch_of(task: TaskSpec, size: int = 6, seed: int = 0) -> MultimodalBatch:
     targets = torch.arange(size) % task.classes
     if task.kind == "multilabel":
         targets = (torch.rand(size, task.classes, generator=draw) < 0.5).float()
+    if task.kind == "regression":
+        targets = torch.randn(size, task.classes, generator=draw)
     return MultimodalBatch(inputs, masks, present, targets, torch.arange(size))
 
 

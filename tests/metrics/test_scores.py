@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import accuracy_score, f1_score, log_loss
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, log_loss, roc_auc_score
 
 from fusionbench.core.task import MetricName, ModalitySpec, TaskKind, TaskSpec
 from fusionbench.metrics.map_full import MAPFull
 from fusionbench.metrics.nll import NegativeLogLikelihood
-from fusionbench.metrics.scores import score_metrics, score_notes
+from fusionbench.metrics.scores import computed, score_metrics, score_notes
 
 
 def task(kind: TaskKind, metric: MetricName, classes: int) -> TaskSpec:
@@ -31,7 +31,9 @@ def test_multiclass_scores_are_scikit_learns() -> None:
     guesses = logits.argmax(1)
     assert found == {
         "accuracy": pytest.approx(accuracy_score(targets, guesses), abs=1e-6),
+        "balanced_accuracy": pytest.approx(balanced_accuracy_score(targets, guesses), abs=1e-6),
         "macro_f1": pytest.approx(f1_score(targets, guesses, average="macro"), abs=1e-6),
+        "auroc": pytest.approx(roc_auc_score(targets, softmax(logits), multi_class="ovr"), abs=1e-6),
         "nll": pytest.approx(log_loss(targets, softmax(logits.astype(np.float64))), abs=1e-5),
     }
 
@@ -43,6 +45,28 @@ def test_macro_f1_leaves_out_a_class_that_is_neither_there_nor_guessed_as_scikit
     scores.update(logits, targets)
     expected = f1_score(targets, logits.argmax(1), average="macro")
     assert float(scores.compute()["macro_f1"]) == pytest.approx(expected, abs=1e-6)
+
+
+def test_auroc_of_two_classes_is_the_usual_one_also_where_a_softmax_of_float32_is_1() -> None:
+    rng = np.random.default_rng(3)
+    targets = rng.integers(0, 2, 200)
+    logits = np.stack([np.zeros(200), 30 + 5 * targets + rng.normal(size=200)], 1).astype(np.float32)
+    scores = score_metrics(task("multiclass", "accuracy", 2))
+    scores.update(torch.tensor(logits), torch.tensor(targets))
+    assert float(scores.compute()["auroc"]) == pytest.approx(roc_auc_score(targets, logits[:, 1]), abs=1e-6)
+
+
+def test_a_class_that_no_sample_has_leaves_no_auroc_and_does_not_count_as_wrong() -> None:
+    logits = torch.tensor([[3.0, 0.0, -1.0], [0.0, 2.0, -1.0], [0.0, 0.0, 2.0]])
+    targets = torch.tensor([0, 1, 1])
+    scores = score_metrics(task("multiclass", "accuracy", 3))
+    scores.update(logits, targets)
+    found = {name: float(value) for name, value in computed(scores).items()}
+    assert set(found) == {"accuracy", "balanced_accuracy", "macro_f1", "nll"}
+    assert found["balanced_accuracy"] == pytest.approx(0.75)  # One of one, one of two.
+    scores.reset()
+    scores.update(logits, torch.tensor([0, 1, 2]))
+    assert float(computed(scores)["auroc"]) == 1.0
 
 
 def test_multilabel_nll_is_the_sum_over_classes_of_scikit_learns_log_loss() -> None:
@@ -79,7 +103,10 @@ def test_a_multilabel_task_has_the_scores_of_youtube8m() -> None:
     ("spec", "expected"),
     [
         (task("multiclass", "accuracy", 3), {"accuracy", "nll"}),
+        (task("multiclass", "auroc", 3), {"auroc", "nll"}),
+        (task("multiclass", "nll", 3), {"nll"}),
         (task("multilabel", "gap20", 3), {"gap20", "nll"}),
+        (task("regression", "r2", 3), {"r2", "rmse"}),
     ],
 )
 def test_model_selection_computes_the_ranking_score_and_nll_alone(spec: TaskSpec, expected: set[str]) -> None:

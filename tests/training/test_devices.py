@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 import torch
 from imdb_folder import lay_out, made, ready, small
-from shared_training import Scores, digits_scores, gaps_scores, own_scores, review_scores, tags_scores
+from shared_training import (
+    Scores,
+    amounts_scores,
+    digits_scores,
+    gaps_scores,
+    own_scores,
+    review_scores,
+    tags_scores,
+)
 from two_processes import together
 
 from fusionbench.core.catalogue import describe, names
@@ -49,7 +57,8 @@ def test_two_devices_give_every_strategy_the_scores_of_one(tmp_path: Path) -> No
     same = [name for name in one if not batch_level(name)]
     found = differences(one, first)
     assert {name: found[name] for name in same if found[name] > BOUND} == {}
-    assert {"test/accuracy", "test/macro_f1", "test/nll"} <= set(one["concat"])
+    names_of = ("accuracy", "balanced_accuracy", "macro_f1", "auroc", "nll")
+    assert {f"test/{name}" for name in names_of} <= set(one["concat"])
     assert differences(first, second) == dict.fromkeys(one, 0.0)
 
 
@@ -69,6 +78,15 @@ def test_every_multilabel_score_is_exact_on_two_devices(tmp_path: Path) -> None:
     two, _ = together(tags_scores, tmp_path)
     assert {f"test/{name}" for name in ("gap20", "map_top20", "map_full", "perr", "hit1", "nll")} <= one["gated"].keys()
     assert differences(one, two)["gated"] <= BOUND
+
+
+def test_numbers_are_standardised_and_scored_over_all_devices(tmp_path: Path) -> None:
+    one = amounts_scores(Ranks(), tmp_path)
+    two, other = together(amounts_scores, tmp_path)
+    assert {f"test/{name}" for name in ("r2", "rmse", "mae", "pearson", "spearman")} <= one["gated"].keys()
+    # Errors are in the data's unit, whose deviation is about 7.
+    assert max(differences(one, two).values()) <= 10 * BOUND
+    assert differences(two, other) == dict.fromkeys(one, 0.0)
 
 
 def test_what_balances_modalities_counts_those_of_all_devices(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from lightning import Trainer
 from torch import Tensor
 
 from fusionbench.core.batch import Encoded, MultimodalBatch
-from fusionbench.core.errors import Diverged
+from fusionbench.core.errors import Diverged, UserError
 from fusionbench.core.task import ModalitySpec, TaskSpec
 from fusionbench.data.digits import Digits
 from fusionbench.fusion.base import FusionModule, Prediction, Setting, learning_rate_factor, task_loss
@@ -146,6 +146,34 @@ def test_two_trainings_from_the_same_seed_end_in_the_same_weights(data: Digits) 
         fit(model, data, BUDGET, lambda epoch, scores: None)
         states.append(model.state_dict())
     assert all(torch.equal(a, b) for a, b in zip(states[0].values(), states[1].values(), strict=True))
+
+
+@pytest.mark.parametrize("metric", ["nll", "balanced_accuracy", "auroc"])
+def test_the_epoch_that_is_kept_is_the_best_by_the_metric_in_its_own_direction(data: Digits, metric: Any) -> None:
+    model = module(data, Zigzag)
+    model = Zigzag(replace(model.setting, task=replace(data.task, metric=metric)))
+    fitted = fit(model, data, BUDGET, lambda epoch, scores: None)
+    curve = fitted.curves[f"validation/{metric}"]
+    best = min(curve) if metric == "nll" else max(curve)
+    assert fitted.validation[f"validation/{metric}"] == best
+    assert int(fitted.validation["epoch"]) == curve.index(best) + 1 <= 2
+    assert set(fitted.curves) == {f"validation/{metric}", "validation/nll", "train/loss"}
+
+
+def test_patience_is_by_the_metric_in_its_own_direction(data: Digits) -> None:
+    model = Zigzag(replace(module(data).setting, task=replace(data.task, metric="nll")))
+    fitted = fit(model, data, replace(BUDGET, epochs=9, patience=2), lambda epoch, scores: None)
+    assert fitted.epochs_run == int(fitted.validation["epoch"]) + 2 == 4
+
+
+def test_a_metric_that_validation_does_not_have_is_told_in_one_line(data: Digits) -> None:
+    model = ConcatFusion(replace(module(data).setting, task=replace(data.task, metric="auroc")))
+    assert data.parts is not None
+    labels = np.asarray(data.arrays["targets"])
+    few = data.parts.validation[labels[data.parts.validation] < 9]
+    data.parts = replace(data.parts, validation=few)
+    with pytest.raises(UserError, match="auroc is not defined on these validation rows; some class has none of them"):
+        fit(model, data, BUDGET, lambda epoch, scores: None)
 
 
 def test_the_learning_rate_rises_to_its_peak_and_falls_to_zero() -> None:

@@ -18,6 +18,7 @@ from fusionbench.training.predictions import predictions
 from fusionbench.training.resamples import RESAMPLES, drawn, halved, resamples_of, seed_of
 
 VECTOR = (ModalitySpec("x", "vector", (1,)),)
+MULTICLASS = TaskSpec(VECTOR, 4)
 MULTILABEL = TaskSpec(VECTOR, 40, "multilabel", "gap20")
 SEED = seed_of("f" * 64, "0" * 64)
 
@@ -44,7 +45,7 @@ def counts_of(n: int, clusters: np.ndarray | None = None) -> np.ndarray:
 @pytest.mark.parametrize("clusters", [None, np.arange(60) // 7], ids=["rows", "clusters"])
 def test_accuracy_is_that_of_the_repeated_rows(clusters: np.ndarray | None) -> None:
     made = multiclass()
-    found = resamples_of("key", made, "multiclass", SEED, clusters)
+    found = resamples_of("key", made, MULTICLASS, SEED, clusters)
     assert list(found.scores) == ["test/accuracy"]
     assert len(found.scores["test/accuracy"]) == RESAMPLES
     for count, value in zip(counts_of(60, clusters), found.scores["test/accuracy"], strict=True):
@@ -54,7 +55,7 @@ def test_accuracy_is_that_of_the_repeated_rows(clusters: np.ndarray | None) -> N
 
 def test_gap_and_hit_at_one_are_those_of_the_repeated_rows() -> None:
     logits, targets = multilabel()
-    found = resamples_of("key", predictions(logits, targets, torch.arange(50), MULTILABEL), "multilabel", SEED)
+    found = resamples_of("key", predictions(logits, targets, torch.arange(50), MULTILABEL), MULTILABEL, SEED)
     assert list(found.scores) == ["test/gap20", "test/hit1"]
     for number, count in enumerate(counts_of(50)):
         again = torch.repeat_interleave(torch.arange(50), torch.from_numpy(count))
@@ -68,7 +69,7 @@ def test_gap_and_hit_at_one_are_those_of_the_repeated_rows() -> None:
 def test_gap_is_scikit_learns_average_precision_of_the_weighted_pool() -> None:
     logits, targets = multilabel(30, levels=1000)
     kept = predictions(logits, targets, torch.arange(30), MULTILABEL)
-    found = resamples_of("key", kept, "multilabel", SEED)
+    found = resamples_of("key", kept, MULTILABEL, SEED)
     for count, value in zip(counts_of(30)[:50], found.scores["test/gap20"], strict=False):
         weights = np.repeat(count, 20)  # Each row's 20 entries.
         inside = (weights * kept["hit"].ravel()).sum()
@@ -79,7 +80,7 @@ def test_gap_is_scikit_learns_average_precision_of_the_weighted_pool() -> None:
 def test_a_resample_with_nothing_to_find_scores_zero() -> None:
     logits, _ = multilabel()
     kept = predictions(logits, torch.zeros(50, 40), torch.arange(50), MULTILABEL)
-    found = resamples_of("key", kept, "multilabel", SEED)
+    found = resamples_of("key", kept, MULTILABEL, SEED)
     assert set(found.scores["test/gap20"]) == {0.0}
 
 
@@ -90,7 +91,7 @@ def test_rows_of_a_cluster_are_drawn_together_and_as_many_clusters_as_there_are(
         assert (counts[:, films == film] == counts[:, films == film][:, :1]).all()
     firsts = [films.tolist().index(film) for film in set(films.tolist())]
     assert (counts[:, firsts].sum(1) == 4).all()
-    found = resamples_of("key", multiclass(10), "multiclass", SEED, films)
+    found = resamples_of("key", multiclass(10), MULTICLASS, SEED, films)
     assert (found.unit, found.units, found.resamples) == ("clusters", 4, RESAMPLES)
 
 
@@ -100,9 +101,9 @@ def halves_of(n: int) -> np.ndarray:
 
 def test_halves_are_scored_as_their_rows_alone_are() -> None:
     made = multiclass()
-    found = resamples_of("key", made, "multiclass", SEED)
+    found = resamples_of("key", made, MULTICLASS, SEED)
     logits, targets = multilabel()
-    ranked = resamples_of("key", predictions(logits, targets, torch.arange(50), MULTILABEL), "multilabel", SEED)
+    ranked = resamples_of("key", predictions(logits, targets, torch.arange(50), MULTILABEL), MULTILABEL, SEED)
     assert (list(found.halves), list(ranked.halves)) == (["test/accuracy"], ["test/gap20", "test/hit1"])
     for number, half in enumerate(halves_of(60).astype(bool)):
         right = accuracy_score(made["targets"][half], made["logits"].argmax(1)[half])
@@ -131,7 +132,7 @@ def test_rows_of_a_cluster_are_in_one_half() -> None:
 
 
 def test_a_single_unit_has_no_halves() -> None:
-    assert resamples_of("key", multiclass(5), "multiclass", SEED, np.zeros(5)).halves == {}
+    assert resamples_of("key", multiclass(5), MULTICLASS, SEED, np.zeros(5)).halves == {}
 
 
 def test_the_spread_is_the_standard_error_and_that_of_clusters_where_rows_are_copies() -> None:
@@ -142,9 +143,9 @@ def test_the_spread_is_the_standard_error_and_that_of_clusters_where_rows_are_co
     copies: dict[str, Any] = {"ids": np.arange(2000), "targets": targets, "logits": np.repeat(logits, 4, axis=0)}
     error = np.sqrt(0.8 * 0.2 / 500)
     for found, part in (
-        (resamples_of("key", made, "multiclass", SEED), 1.0),
-        (resamples_of("key", copies, "multiclass", SEED, np.arange(2000) // 4), 1.0),
-        (resamples_of("key", copies, "multiclass", SEED), 0.5),
+        (resamples_of("key", made, MULTICLASS, SEED), 1.0),
+        (resamples_of("key", copies, MULTICLASS, SEED, np.arange(2000) // 4), 1.0),
+        (resamples_of("key", copies, MULTICLASS, SEED), 0.5),
     ):
         # Four standard errors of a standard deviation of 400.
         assert np.std(found.scores["test/accuracy"]) == pytest.approx(part * error, rel=4 / np.sqrt(800))
@@ -154,14 +155,14 @@ def test_the_draw_is_of_the_rows_and_not_of_the_order_nor_of_what_fits_into_memo
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     made, films = multiclass(), np.arange(60) // 7
-    found = resamples_of("key", made, "multiclass", SEED, films)
+    found = resamples_of("key", made, MULTICLASS, SEED, films)
     order = np.random.default_rng(0).permutation(60)
     mixed = {name: values[order] for name, values in made.items()}
-    assert resamples_of("key", mixed, "multiclass", SEED, films[order]) == found
+    assert resamples_of("key", mixed, MULTICLASS, SEED, films[order]) == found
     monkeypatch.setattr(resamples, "AT_ONCE", 7 * 60)
-    assert resamples_of("key", made, "multiclass", SEED, films) == found
-    assert resamples_of("key", made, "multiclass", SEED, None).draw != found.draw
-    assert resamples_of("key", made, "multiclass", seed_of("e" * 64, "0" * 64), films).draw != found.draw
+    assert resamples_of("key", made, MULTICLASS, SEED, films) == found
+    assert resamples_of("key", made, MULTICLASS, SEED, None).draw != found.draw
+    assert resamples_of("key", made, MULTICLASS, seed_of("e" * 64, "0" * 64), films).draw != found.draw
 
 
 def test_what_is_drawn_is_pinned() -> None:
