@@ -154,6 +154,7 @@ class Message:
     done: int = 0
     total: int = 0
     facts: dict[str, Any] = field(default_factory=dict)
+    """progress of training: "pid" of the process at first, then each epoch's scores."""
 
 
 class Report:
@@ -182,6 +183,6 @@ class Report:
         self.connection.poll(None)
         os._exit(1)
 
-    def progress(self, done: int, total: int, text: str = "") -> None:
+    def progress(self, done: int, total: int, text: str = "", facts: dict[str, Any] | None = None) -> None:
         """So much of the job is done."""
-        self.send(Message("progress", text, done, total))
+        self.send(Message("progress", text, done, total, facts or {}))

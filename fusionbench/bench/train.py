@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -43,6 +44,7 @@ def train(job: TrainJob, report: Report, ranks: Ranks = ALONE, join: Join = null
     started = datetime.now(UTC)
     if ranks.is_first:
         store.put_old_aside(job.run)  # With what lies beside it, before new files take their names.
+        report.progress(0, job.run.budget.epochs, facts={"pid": os.getpid()})
     try:
         record = _trained(job, report, store, started, ranks, join)
     except (UserError, Interrupted):
@@ -123,7 +125,7 @@ def _publish_tested(store: Store, run: RunSpec, tested: Tested, data: Multimodal
 
 def _teller(report: Report, total: int, ranks: Ranks) -> OnEpoch:
     """Progress to the launcher, by the first process of a group alone."""
-    return lambda epoch, _: report.progress(epoch, total) if ranks.is_first else None
+    return lambda epoch, found: report.progress(epoch, total, facts=found) if ranks.is_first else None
 
 
 def _ended(job: TrainJob, status: Status, reason: str, started: datetime) -> Record:

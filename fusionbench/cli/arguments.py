@@ -79,6 +79,8 @@ def _add_own_arguments(entry: argparse.ArgumentParser, verb: str) -> None:
             help="leave what frozen encoders gave in the data folder when its runs are done",
         )
         entry.add_argument("--again", metavar="STATUS", help="do runs with these statuses again: failed,diverged")
+        about = "with --wandb online, send each epoch's scores and the use of devices while a run lasts"
+        entry.add_argument("--wandb-live", action="store_true", help=about)
     if verb in ("run", "push", "dashboard"):
         _add_wandb_arguments(entry, default=None if verb == "run" else "online")
     if verb == "targets":
@@ -113,7 +115,7 @@ def _add_suite_arguments(entry: argparse.ArgumentParser) -> None:
 def _add_wandb_arguments(entry: argparse.ArgumentParser, default: str | None) -> None:
     text = "to files under the results folder, or to the server (default: online)"
     if default is None:
-        text = "at the end, mirror the records to Weights & Biases: to files, or to the server"
+        text = "mirror the records to Weights & Biases: to files at the end, or each to the server once it is there"
     entry.add_argument("--wandb", choices=["offline", "online"], default=default, help=text)
     entry.add_argument(
         "--wandb-project", metavar="NAME", type=_wandb_name, default="fusionbench", help="(default: fusionbench)"

@@ -92,19 +92,21 @@ def run(options: argparse.Namespace) -> int:
     """Train, measure, time, report."""
     from fusionbench.api.running import finish
     from fusionbench.api.work import statuses
+    from fusionbench.cli.feeding import fed, refuse_live_without_server
 
+    refuse_live_without_server(options)
     work = work_of(options)
     again = statuses((word for word in (options.again or "").split(",") if word), f"--again {options.again}")
     ranks = ranks_under_torchrun(os.environ)
     if ranks is not None:
         from fusionbench.cli.torchrun import train_under_torchrun
 
-        if not train_under_torchrun(work, ranks, again):
+        if not train_under_torchrun(options, work, ranks, again):
             return SOME_FAILED
         if not ranks.is_first:
             return DONE
         again = frozenset()  # Done just now; what follows is for one process alone: measures, tables.
-    counts = finish(work, again, watchers(debug=options.debug)).counts
+    counts = finish(work, again, fed(options, watchers(debug=options.debug))).counts
     tell(work.store)
     show_report(work.suite, work.store)
     if options.wandb:

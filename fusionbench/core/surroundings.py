@@ -91,9 +91,3 @@ def alone() -> Iterator[None]:
         yield
     finally:
         os.environ.update(hidden)
-
-
-def forget_others() -> None:
-    """Remove what is foreign for good: for a process that does nothing but train."""
-    for name in foreign(os.environ):
-        del os.environ[name]

@@ -75,6 +75,11 @@ class TrainableModule(LightningModule):
         self._train_steps += 1
         return loss
 
+    @property
+    def loss_so_far(self) -> float | None:
+        """The mean loss of this epoch's steps on this device; None before the first."""
+        return None if self._train_loss is None else float(self._train_loss) / self._train_steps
+
     def on_train_epoch_end(self) -> None:
         """Log the epoch's mean loss."""
         if self._train_loss is not None:

@@ -22,7 +22,7 @@ from fusionbench.core.files import write_over
 from fusionbench.publish.charts import CHARTS
 from fusionbench.publish.panels import PLAIN, ChartIds, blocks, workspace
 from fusionbench.publish.places import Target
-from fusionbench.publish.sending import account_here, one_line, session
+from fusionbench.publish.sending import account_here, alone, one_line, set_up
 from fusionbench.publish.summaries import table_group
 from fusionbench.publish.workspaces import (
     fit_title,
@@ -81,12 +81,14 @@ def save(store: Store, tables: Sequence[Table], target: Target) -> Saved:
     Raises:
         UserError: the server does not take it; what it took until then is remembered.
     """
-    with session(store, target):
+    with alone(store), set_up(store, target):
         import wandb
 
         wandb.login(prompt=False, verify=False)
         try:
-            entity = target.entity or str(wandb.Api().default_entity)
+            entity = target.entity or wandb.Api().default_entity
+            if not entity:
+                raise UserError("the account has no entity of its own; name one with --wandb-entity")
             return _save(store, tables, entity, target)
         except Exception as error:
             folder = store.root / WANDB / FOLDER

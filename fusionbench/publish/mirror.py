@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -81,20 +81,38 @@ def mirror(suite: Suite, store: Store, record: Record) -> Mirror:
         record: of any status.
     """
     run = record.run
-    dataset, strategy = slug("dataset", run.dataset), slug("strategy", run.strategy)
-    track = track_label(run.track)
-    tags = (dataset, strategy, track, run.role, record.status)
-    return Mirror(
-        id=f"{suite.name}-{record.key}",
-        group=group_of(suite.name, dataset, track),
-        job_type=fitted(strategy, TAG_LENGTH),
-        name=fitted(f"{strategy} seed {run.seed}", NAME_LENGTH),
-        tags=tuple(dict.fromkeys(fitted(tag, TAG_LENGTH) for tag in tags)),
-        host=str(record.environment.get("host") or "unknown"),
+    begun = beginning(suite, run, str(record.environment.get("host") or "unknown"))
+    strategy = slug("strategy", run.strategy)
+    return replace(
+        begun,
+        tags=tuple(dict.fromkeys((*begun.tags, record.status))),
         config={"suite": suite.name, "key": record.key, **dict(_flat(_settings(record), "."))},
         curves=_epochs(record.curves),
         summary={**record.scores, **record.validation, **_ending(record), **_measured(suite, store, run, strategy)},
         is_failure=record.status in ("failed", "diverged"),
+    )
+
+
+def beginning(suite: Suite, run: RunSpec, host: str) -> Mirror:
+    """What is known of a run before it has a record.
+
+    Args:
+        suite: names the run's group.
+        run: of the suite.
+        host: the hash of the machine that it runs on.
+    """
+    dataset, strategy = slug("dataset", run.dataset), slug("strategy", run.strategy)
+    track = track_label(run.track)
+    return Mirror(
+        id=f"{suite.name}-{run.key}",
+        group=group_of(suite.name, dataset, track),
+        job_type=fitted(strategy, TAG_LENGTH),
+        name=fitted(f"{strategy} seed {run.seed}", NAME_LENGTH),
+        tags=tuple(dict.fromkeys(fitted(tag, TAG_LENGTH) for tag in (dataset, strategy, track, run.role))),
+        host=host,
+        config={"suite": suite.name, "key": run.key, **dict(_flat(run.to_json(), "."))},
+        curves=[],
+        summary={},
     )
 
 

@@ -77,14 +77,14 @@ def send(store: Store, contents: Contents, target: Target, told: Told = lambda *
     there = folders(files_root(store))
     if target.mode == "offline" and all(_is_written(path, one, target, there) for path, one in contents.items()):
         return Pushed(0, len(contents))  # Without W&B, whose import takes a second.
-    with session(store, target):
-        return (_written if target.mode == "offline" else _sent)(store, contents, target, told)
+    with alone(store), set_up(store, target):
+        return (_written if target.mode == "offline" else sent_to_server)(store, contents, target, told)
 
 
 @contextmanager
-def session(store: Store, target: Target) -> Iterator[None]:
-    """W&B set up for one call, alone on the results folder; what it raises is an error for the user."""
-    with _alone(store.root / WANDB), own_words():
+def set_up(store: Store, target: Target) -> Iterator[None]:
+    """W&B ready; what it raises is an error for the user."""
+    with own_words():
         import wandb
 
         files_root(store).mkdir(parents=True, exist_ok=True)  # W&B would take the temporary folder instead.
@@ -106,8 +106,13 @@ def one_line(error: Exception) -> str:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One push at a time in a results folder."""
+def alone(store: Store) -> Iterator[None]:
+    """One push at a time in a results folder.
+
+    Raises:
+        UserError: another holds it, or it cannot be written.
+    """
+    folder = store.root / WANDB
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder / "push.lock", WAIT_S):
@@ -153,8 +158,14 @@ def _as_files(store: Store, todo: Contents, target: Target) -> Iterator[Path]:
         yield folder
 
 
-def _sent(store: Store, contents: Contents, target: Target, told: Told) -> Pushed:
-    """What is not there yet, to the server: as files first, which stay where the server does not take them."""
+def sent_to_server(store: Store, contents: Contents, target: Target, told: Told = lambda *_: None) -> Pushed:
+    """What is not there yet, to the server: as files first, which stay where the server does not take them.
+
+    W&B is set up, and no other push holds the folder.
+
+    Raises:
+        UserError: as `send`.
+    """
     import wandb
 
     has_key = bool(wandb.login(prompt=False, verify=False))
@@ -179,7 +190,7 @@ def _sent(store: Store, contents: Contents, target: Target, told: Told) -> Pushe
 
 
 def account_here() -> str:
-    """The account whose key W&B has found; within a session."""
+    """The account whose key W&B has found, being set up."""
     import wandb
 
     known = wandb.setup().settings

@@ -38,7 +38,7 @@ WHY = {
 }
 """Why a score may not be there."""
 OnEpoch = Callable[[int, dict[str, float]], None]
-"""Called after every epoch with its number (from 1) and its validation scores."""
+"""Called after every epoch with its number (from 1), its validation scores and this device's mean training loss."""
 
 
 @dataclass
@@ -174,7 +174,8 @@ class _KeepBest(Callback):
         if not (isinstance(pl_module, FusionModule) and pl_module.is_preparing()):
             self._compare(epoch, found, trainer, pl_module)
         self._extend(found)
-        self.on_epoch(epoch, found)
+        loss = pl_module.loss_so_far if isinstance(pl_module, FusionModule) else None
+        self.on_epoch(epoch, found if loss is None else {**found, "train/loss": loss})
 
     def _compare(self, epoch: int, found: dict[str, float], trainer: Trainer, pl_module: LightningModule) -> None:
         rank = rank_of(found, self.task.metric)

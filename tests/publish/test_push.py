@@ -239,7 +239,7 @@ def test_two_pushes_at_once_do_not_mix(
     made: Published, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sending, "WAIT_S", 0.1)
-    with sending._alone(made.wandb):
+    with sending.alone(made.store):
         assert made.call("push", "--wandb", "offline") == 2
     assert "another push" in capfd.readouterr().err
     assert read_all(made.wandb) == {}
