@@ -99,7 +99,7 @@ def made_up(run: RunSpec, status: Status = "done", number: int = 0) -> Record:
 def timed(made: Published, median_ms: float, started: str) -> None:
     """Publish a latency session over the suite's strategies."""
     names = sorted({slug("strategy", run.strategy) for run in made.runs})
-    row = {"batch_size": 1, "threads": 1, "p10_ms": 0.01, "median_ms": median_ms, "p90_ms": 0.5}
+    row: dict[str, object] = {"batch_size": 1, "threads": 1, "p10_ms": 0.01, "median_ms": median_ms, "p90_ms": 0.5}
     row |= {"device": "cpu", "calls": 300, "spread": 0.1}
     rows = [{**row, "strategy": name, "scope": scope} for name in names for scope in ("fusion", "end_to_end")]
     session = {"started": started, "device": "a processor", "options": {"seconds": 2.0}, "rows": rows}

@@ -16,6 +16,9 @@ from small_suites import NUMBERS, OWN_STRATEGIES, Bench
 from tracking_server import Server, serving
 from wandb_files import read_all
 
+from fusionbench.api.progress import LineWatcher
+from fusionbench.bench.jobs import LatencyJob, Place
+from fusionbench.cli.feeding import FedWatcher
 from fusionbench.publish.live import LENGTH, Feed, ended, epoch
 
 KEY = "a" * 40
@@ -164,3 +167,13 @@ def test_epochs_without_a_server_are_wrong_use(made: Published, capfd: pytest.Ca
     made.store.publish(made_up(made.runs[0]))
     assert made.call("run", "--wandb-live") == 2
     assert "--wandb online" in capfd.readouterr().err
+
+
+def test_nothing_is_sent_while_models_are_timed(made: Published) -> None:
+    shown = LineWatcher(1, 0, lambda _: None)
+    listening = [sys.executable, "-c", "import sys; sys.stdin.read(); import time; time.sleep(3600)"]
+    with FedWatcher(shown, {}, is_heard=False) as watcher:
+        watcher.feed = Feed({}, command=listening)
+        job = LatencyJob(Place(made.folder, "tiny", None, 1, {}), tuple(made.runs), {})
+        watcher.started(job)
+        assert watcher.feed._process.poll() is not None

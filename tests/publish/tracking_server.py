@@ -179,8 +179,8 @@ def _project_number(server: Server, variables: dict[str, Any]) -> dict[str, Any]
 
 def _projects(server: Server, variables: dict[str, Any]) -> dict[str, Any]:
     page = {"endCursor": None, "hasNextPage": False}
-    node = {"id": "p", "name": "fusionbench", "entityName": "me", "createdAt": "2026-01-01", "user": None}
-    node["isBenchmark"] = False
+    node: dict[str, Any] = {"id": "p", "name": "fusionbench", "entityName": "me", "createdAt": "2026-01-01"}
+    node |= {"user": None, "isBenchmark": False}
     return {"models": {"edges": [{"cursor": "c", "node": node}], "pageInfo": page}}
 
 
