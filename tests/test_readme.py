@@ -101,6 +101,17 @@ def test_the_example_of_a_comparison_plans() -> None:
     assert suite.compare_with == ("cifar10_frozen_4x", "cifar10_frozen_unnormalised")
 
 
+def test_the_example_of_a_title_plans_and_the_example_of_a_paper_uses_what_is_there() -> None:
+    (text,) = blocks("docs/suites.md", "latex")
+    numbers = text_of("results/quickstart/digits/numbers.tex")
+    used = re.findall(r"\\(fb\w+)", text)
+    assert len(used) == 2
+    assert [name for name in used if rf"\newcommand{{\{name}}}" not in numbers] == []
+    yaml = blocks("docs/suites.md", "yaml")[-1]
+    suite = suite_of(parse_source(f"name: x\nstrategies: [concat]\n{yaml}", "x"))
+    assert suite.title_of(suite.datasets[0]) == "Handwritten digits"
+
+
 def test_the_example_of_encoders_trained_beforehand_plans() -> None:
     dataset = "{name: imdb_cifar10, options: {relation: synergy}}"
     suite = suite_with("docs/encoders.md", 0, dataset)

@@ -74,18 +74,26 @@ class Results:
             UserError: no such table, or nothing to draw yet.
         """
         with alone():  # A notebook's MPLBACKEND is read when matplotlib is imported.
-            from fusionbench.report.plots import figure_of
+            from fusionbench.report.front import figure_of
         table = self._chosen(dataset, track)
         found = figure_of(table)
         if found is None:
-            raise UserError(f"{table.name}: nothing to draw: no strategy has both a score and a size")
+            raise UserError(f"{table.title}: nothing to draw: no strategy has both a score and a size")
         return found
 
-    def to_latex(self) -> str:
-        """The tables for a paper, with booktabs."""
-        from fusionbench.report.write import printed
+    def to_latex(self, columns: Sequence[str] = (), *, wide: bool = False) -> str:
+        """The tables for a paper: for one column of two, with booktabs and siunitx.
 
-        return printed(self.suite, self.store, "latex")
+        Args:
+            columns: their names, e.g. `["strategy", "score", "nll"]`; those that fit if none are named.
+            wide: over both columns of a page.
+
+        Raises:
+            UserError: a column that a table does not have.
+        """
+        from fusionbench.report.latex import latex
+
+        return "\n".join(latex(table, columns, wide=wide) for table in self.tables())
 
     def write(self) -> list[Path]:
         """Write tables, every seed and pictures beside the records; their paths."""

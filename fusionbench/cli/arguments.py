@@ -88,6 +88,10 @@ def _add_own_arguments(entry: argparse.ArgumentParser, verb: str) -> None:
         entry.add_argument("--target", metavar="N", type=int, action="append", default=[], help=about)
     if verb == "report":
         entry.add_argument("--format", choices=["md", "latex", "csv"], help="print the tables in this form alone")
+        about = "of LaTeX, in this order: strategy,score,parameters,... (default: what fits one column of a paper)"
+        entry.add_argument("--columns", metavar="A,B,...", help=about)
+        entry.add_argument("--wide", action="store_true", help="of LaTeX, the table over both columns of a paper")
+        entry.add_argument("--no-pictures", action="store_true", help="tables alone")
 
 
 def _add_suite_arguments(entry: argparse.ArgumentParser) -> None:

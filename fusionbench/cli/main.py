@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fusionbench.cli.arguments import parser
-from fusionbench.cli.suites import counted, show_report, tell, watchers, work_of, written
+from fusionbench.cli.suites import counted, made, show_report, tell, watchers, work_of, written
 from fusionbench.core.output import never_fail
 from fusionbench.core.ranks import ranks_under_torchrun
 
@@ -136,14 +136,20 @@ def latency(options: argparse.Namespace) -> int:
 
 def report(options: argparse.Namespace) -> int:
     """Tables and pictures from the records that are there."""
+    from fusionbench.core.errors import UserError
     from fusionbench.report.write import printed
 
+    if options.format != "latex" and (options.columns or options.wide):
+        raise UserError("--columns and --wide shape the table for a paper: --format latex")
     work = work_of(options)
     if options.format:
-        written(work.suite, work.store)
-        print(printed(work.suite, work.store, options.format), end="")  # This alone: it goes into a file or a paper.
+        found = made(work.suite, work.store, draw=not options.no_pictures)
+        columns = [name.strip() for name in options.columns.split(",")] if options.columns else []
+        text = printed(found, options.format, columns, wide=options.wide)
+        written(work.suite, work.store, found)
+        print(text, end="")  # This alone: it goes into a file or a paper.
     else:
-        show_report(work.suite, work.store)
+        show_report(work.suite, work.store, draw=not options.no_pictures)
     tell(work.store)
     return DONE
 
@@ -163,7 +169,7 @@ def dashboard(options: argparse.Namespace) -> int:
     from fusionbench.cli.publishing import make_dashboard
 
     work = work_of(options)
-    written(work.suite, work.store)  # The artifact holds the tables as they are now.
+    written(work.suite, work.store, made(work.suite, work.store))  # The artifact holds the tables as they are now.
     make_dashboard(options, work.suite, work.store, work.runs)
     tell(work.store)
     return DONE

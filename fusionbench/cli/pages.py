@@ -8,6 +8,7 @@ from typing import Any
 
 from fusionbench.core.catalogue import Plugin
 from fusionbench.core.options import Option
+from fusionbench.report.titles import display_name
 
 FAMILIES = {
     "baseline": "Baselines",
@@ -105,7 +106,7 @@ def _facts(plugin: Plugin) -> Iterator[str]:
     facts: Mapping[str, object] = plugin.facts
     fidelity = str(facts.get("fidelity", "faithful")) if facts.get("paper") else "no paper"
     cells = [("family", family(plugin)), *((name, facts.get(name, usual)) for name, usual in FACTS)]
-    cells += [("fidelity", fidelity)]
+    cells += [("fidelity", fidelity), ("in papers' tables", display_name(plugin))]
     yield "| " + " | ".join(str(name) for name, _ in cells) + " |"
     yield "|" + " :-- |" * len(cells)
     yield "| " + " | ".join(str(value) for _, value in cells) + " |"

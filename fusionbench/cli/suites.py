@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fusionbench.api.work import Work
     from fusionbench.plan.suite import Suite
     from fusionbench.records.store import Store
+    from fusionbench.report.write import Report
 
 
 def work_of(options: argparse.Namespace) -> Work:
@@ -47,24 +48,32 @@ def watchers(*, debug: bool) -> Callable[[int, int], Shown]:
     return lambda total, already: LineWatcher(total, already, lambda line: print(line, flush=True))
 
 
-def show_report(suite: Suite, store: Store) -> None:
+def show_report(suite: Suite, store: Store, *, draw: bool = True) -> None:
     """Write tables and pictures, print the table and the paths."""
-    from fusionbench.report.write import terminal_table
+    from fusionbench.report.write import terminal_text
 
-    paths = written(suite, store)
-    print(terminal_table(suite, store))
+    report = made(suite, store, draw=draw)
+    paths = written(suite, store, report)
+    print(terminal_text(report))
     if paths:
         print("written:")
     for path in paths:
         print(f"  {path}")
 
 
-def written(suite: Suite, store: Store) -> list[Path]:
+def made(suite: Suite, store: Store, *, draw: bool = True) -> Report:
+    """The report; what could not be drawn is said in a line."""
+    from fusionbench.report.write import made_report
+
+    return made_report(suite, store, lambda line: print(line, file=sys.stderr), draw=draw)
+
+
+def written(suite: Suite, store: Store, report: Report) -> list[Path]:
     """The files of the report; none, and one line that says why, where they cannot be written."""
-    from fusionbench.report.write import write_report
+    from fusionbench.report import write
 
     try:
-        return write_report(suite, store, lambda line: print(line, file=sys.stderr))
+        return write.written(suite, store, report)
     except OSError as error:
         print(f"not written: {error.filename or store.root}: {error.strerror or error}", file=sys.stderr)
         return []

@@ -42,6 +42,8 @@ class MultimodalData(LightningDataModule):
     kind: ClassVar[TaskKind] = "multiclass"
     metric: ClassVar[str] = ""
     """Of its task; literals. Where an option decides the kind, it is called so; no metric is the kind's own."""
+    display: ClassVar[str] = ""
+    """As papers write it, e.g. "CIFAR-10"; empty: its name in plain words. A suite's `title` comes before it."""
     paper: ClassVar[str] = ""
     """Its key in references.bib."""
     licence: ClassVar[str] = ""

@@ -36,6 +36,7 @@ class Diabetes(MultimodalData):
     views = {"examination": {"body": "vector", "serum": "vector"}}
     default_encoders = {"vector": {"name": "mlp", "options": {"width": 64}}}
     kind = "regression"
+    display = "Diabetes"
     paper, licence, home = "efron2004least", "none stated", "scikit-learn"
 
     def __init__(

@@ -27,6 +27,7 @@ class Digits(MultimodalData):
 
     views = {"halves": {"left": "image", "right": "image"}}
     default_encoders = {"image": {"name": "small_cnn", "options": {"width": 64, "channels": [16, 32]}}}
+    display = "Digits"
     paper, licence, home = "alpaydin1998digits", "CC BY 4.0", "scikit-learn"
 
     def __init__(

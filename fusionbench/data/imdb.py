@@ -71,6 +71,7 @@ class IMDB(MultimodalData):
         "text_ngrams": {"text": "text", "ngrams": "bag"},
     }
     default_encoders = {"tokens": {"name": "lstm"}, "bag": {"name": "bag"}, "text": {"name": "sentence_transformer"}}
+    display = "IMDB"
     paper, licence, home = "maas2011learning", "none stated", "https://ai.stanford.edu/~amaas/data/sentiment"
 
     def __init__(

@@ -66,6 +66,7 @@ class IMDBWithCIFAR10(MultimodalData):
     auxiliary_classes = {"text": 2, "image": 2}
     xor_of = {"synergy": ("text", "image")}
     """Relations whose label is the XOR of two modalities' own labels: a table then states what its encoders allow."""
+    display = "IMDB + CIFAR-10"
     paper, licence, home = "maas2011learning, krizhevsky2009learning", "none stated", "imdb and cifar10"
 
     def __init__(

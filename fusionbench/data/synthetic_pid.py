@@ -42,6 +42,7 @@ class SyntheticPID(MultimodalData):
 
     views = {"pair": {"a": "vector", "b": "vector"}}
     default_encoders = {"vector": {"name": "mlp", "options": {"width": 64}}}
+    display = "Synthetic PID"
     paper, licence, home = "williams2010nonnegative", "CC0 1.0", "generated"
 
     def __init__(

@@ -43,6 +43,7 @@ class SyntheticRegression(MultimodalData):
     views = {"pair": {"a": "vector", "b": "vector"}}
     default_encoders = {"vector": {"name": "mlp", "options": {"width": 64}}}
     kind = "regression"
+    display = "Synthetic regression"
     licence, home = "CC0 1.0", "generated"
 
     def __init__(

@@ -31,6 +31,7 @@ class WDBC(MultimodalData):
 
     views = {"statistics": {"mean": "vector", "error": "vector", "worst": "vector"}}
     default_encoders = {"vector": {"name": "mlp", "options": {"width": 64}}}
+    display = "WDBC"
     paper, licence, home = "street1993nuclear", "CC BY 4.0", "scikit-learn"
 
     def __init__(

@@ -57,6 +57,7 @@ class YouTube8M(MultimodalData):
     views = {"video": {"rgb": "vector", "audio": "vector"}}
     kind = "multilabel"
     default_encoders = {"vector": {"name": "mlp", "options": {"width": 512}}}
+    display = "YouTube-8M"
     paper, licence, home = "abuelhaija2016youtube8m", "CC BY 4.0", "https://research.google.com/youtube8m"
 
     def __init__(

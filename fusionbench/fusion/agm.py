@@ -64,6 +64,7 @@ BOUND = 10.0
 class AgmFusion(FusionModule):
     """Adaptive gradient modulation (AGM) on a concatenation."""
 
+    display = "AGM"
     family, trains_encoders, copy_of = "training", True, "concat"
     needs_classes = "its coefficients compare how probable each modality's share makes the true class"
     paper, stage, interaction, fidelity = "li2023boosting", "training", "full", "adapted"

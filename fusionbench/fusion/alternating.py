@@ -45,6 +45,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting, sample_lo
 class AlternatingFusion(FusionModule):
     """Multimodal learning with alternating unimodal adaptation (MLA)."""
 
+    display = "MLA"
     family, trains_encoders = "training", True
     needs_classes = "it predicts by how sure each modality is: the entropy of its class probabilities"
     paper, stage, representation, interaction = "zhang2024multimodal", "training", "single", "none"

@@ -46,6 +46,8 @@ class Prediction:
 class FusionModule(TrainableModule):
     """One way of fusing modalities, trainable by any Lightning Trainer, and a plain layer too (see `forward`)."""
 
+    display: ClassVar[str] = ""
+    """As papers' tables and pictures write it, e.g. "GMU"; empty: its name in plain words."""
     paper: ClassVar[str] = ""
     """Its key in references.bib."""
     family: ClassVar[str] = "feature"

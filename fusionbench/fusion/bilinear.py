@@ -32,6 +32,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class BilinearFusion(FusionModule):
     """The outer product of projections, then an MLP."""
 
+    display = "Bilinear"
     family = "bilinear"
     paper, stage, interaction, fidelity = "kiela2018efficient", "feature", "full", "adapted"
     tunable = {"hidden": [0, 4, 8]}

@@ -33,6 +33,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class BlockFusion(FusionModule):
     """Block-superdiagonal fusion (BLOCK), then an MLP."""
 
+    display = "BLOCK"
     family = "bilinear"
     paper, stage, interaction, fidelity = "benyounes2019block", "feature", "full", "faithful"
     tunable = {"inner": (4, 64, "log"), "rank": (2, 16, "log")}

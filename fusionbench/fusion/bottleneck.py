@@ -49,6 +49,7 @@ EPS = 1e-6
 class BottleneckFusion(FusionModule):
     """Multimodal bottleneck Transformer (MBT): the mean of the modalities' logits from their class tokens."""
 
+    display = "MBT"
     family = "token"
     paper, stage, interaction, fidelity = "nagrani2021attention", "token", "full", "adapted"
     tunable = {"bottlenecks": (1, 16, "log"), "layers": (2, 4)}

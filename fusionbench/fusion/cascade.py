@@ -26,6 +26,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class CascadeFusion(FusionModule):
     """A sum of MLPs, one for each modality, each seeing the hidden layer of the one before."""
 
+    display = "Cascade"
     family = "sequential"
     paper, stage, flow, interaction, fidelity = "badirli2020gradient", "feature", "sequential", "full", "inspired"
     departure = (

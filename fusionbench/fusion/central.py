@@ -40,6 +40,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting, sample_lo
 class CentralFusion(FusionModule):
     """CentralNet with dense layers, trained with the modalities' own losses."""
 
+    display = "CentralNet"
     family = "feature"
     paper, stage, interaction, fidelity = "vielzeuf2018centralnet", "feature", "full", "adapted"
     reads_stages = True

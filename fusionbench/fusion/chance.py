@@ -25,6 +25,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class Chance(FusionModule):
     """Predict the class priors, or the mean; nothing is optimised."""
 
+    display = "Chance"
     family = "baseline"
     stage, representation, interaction, uses = "decision", "single", "none", "none"
 

@@ -37,6 +37,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class ChannelAttention(FusionModule):
     """Multimodal transfer modules (MMTM) between encoders, then the mean of one MLP per modality."""
 
+    display = "MMTM"
     family = "feature"
     paper, stage, interaction, fidelity, cacheable = "joze2020mmtm", "feature", "full", "faithful", False
     tunable = {"ratio": (1, 16, "log")}

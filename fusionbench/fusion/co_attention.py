@@ -33,6 +33,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class CoAttentionFusion(FusionModule):
     """Attend to each modality's steps by their affinity to the others', sum, then an MLP."""
 
+    display = "Co-attention"
     family = "token"
     paper, stage, interaction, fidelity = "lu2016hierarchical", "token", "full", "adapted"
     tunable = {"hidden": (32, 512, "log"), "dropout": (0.0, 0.7)}

@@ -41,6 +41,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class CoAttentionTransformer(FusionModule):
     """Self-attention and guided attention, encoder before decoder (MCAN)."""
 
+    display = "MCAN"
     family, per_modality = "token", "guide"
     paper, stage, flow, interaction = "yu2019deep", "token", "sequential", "full"
     fidelity = "faithful"

@@ -35,6 +35,7 @@ SMOOTH = 1e-4
 class CompactBilinearFusion(FusionModule):
     """Multimodal compact bilinear pooling (MCB), then an MLP."""
 
+    display = "MCB"
     family = "bilinear"
     paper, stage, interaction, fidelity = "fukui2016multimodal", "feature", "full", "adapted"
     tunable = {"sketch": [256, 512, 1024, 2048, 4096]}

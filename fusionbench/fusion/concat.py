@@ -22,6 +22,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class ConcatFusion(FusionModule):
     """Concatenate, then classify by an MLP."""
 
+    display = "Concat"
     family = "feature"
     paper, stage, interaction, fidelity = "kiela2020hateful", "feature", "full", "faithful"
     departure = (

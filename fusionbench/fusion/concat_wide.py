@@ -21,6 +21,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class WideConcatFusion(FusionModule):
     """Concatenate, then classify by a wide MLP."""
 
+    display = "Wide concat"
     family = "baseline"
     stage, interaction = "feature", "full"
     widened_by = "widening"

@@ -38,6 +38,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class ConflictiveFusion(FusionModule):
     """Evidential conflictive multi-view learning (ECML)."""
 
+    display = "ECML"
     family = "decision"
     needs_classes = "its Dirichlet shares belief out among classes of which one is true"
     paper, stage, representation, interaction = "xu2024reliable", "decision", "single", "limited"

@@ -36,6 +36,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class ContextGating(FusionModule):
     """A gate on the joint features, a mixture of experts, and a gate on its class scores."""
 
+    display = "Context gating"
     family = "feature"
     needs_classes = "its experts and its last gate give every class a score between 0 and 1"
     paper, stage, interaction, fidelity = "miech2017learnable", "feature", "full", "faithful"

@@ -40,6 +40,7 @@ LARGEST = 100.0
 class ContrastiveFusion(FusionModule):
     """Concatenation, with a contrast between every pair of modalities as a second loss."""
 
+    display = "Contrastive"
     family = "coordinated"
     paper, stage, representation, interaction = "radford2021learning", "training", "coordinated", "full"
     fidelity = "adapted"

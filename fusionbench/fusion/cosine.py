@@ -33,6 +33,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class CosineFusion(FusionModule):
     """Add up the cosines of each modality's features and its class weights (MMCosine)."""
 
+    display = "MMCosine"
     family = "decision"
     paper, stage, interaction, fidelity = "xu2023mmcosine", "decision", "none", "faithful"
     tunable = {"scale": (1.0, 100.0, "log")}

@@ -35,6 +35,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class CrossAttentionFusion(FusionModule):
     """Directional pairwise cross-modal attention (MulT), mean over steps, then an MLP."""
 
+    display = "MulT"
     family = "token"
     paper, stage, interaction, fidelity = "tsai2019multimodal", "token", "full", "adapted"
     tunable = {"layers": (1, 4), "dropout": (0.0, 0.5)}

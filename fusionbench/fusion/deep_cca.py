@@ -37,6 +37,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class DeepCCA(FusionModule):
     """Concatenation, with the correlation between every pair of modalities as a second loss."""
 
+    display = "Deep CCA"
     family = "coordinated"
     paper, stage, representation, interaction = "andrew2013deep", "training", "coordinated", "full"
     fidelity = "adapted"

@@ -24,6 +24,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class DeepSetsFusion(FusionModule):
     """rho(sum of phi), the set being the modalities."""
 
+    display = "Deep Sets"
     family = "feature"
     paper, stage, interaction, fidelity = "zaheer2017deep", "feature", "full", "adapted"
     departure = "the elements of the set are the encodings of different modalities"

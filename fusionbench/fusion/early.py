@@ -44,6 +44,7 @@ JOINT = "joint"
 class EarlyFusion(FusionModule):
     """Concatenate raw inputs, encode them once, then classify by an MLP."""
 
+    display = "Early fusion"
     family = "input"
     paper, stage, interaction, fidelity, cacheable = "snoek2005early", "input", "full", "adapted", False
     departure = "one network learned from raw inputs in place of a support vector machine on extracted features"

@@ -27,6 +27,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class EarlyTransformerFusion(FusionModule):
     """One Transformer over the steps of all modalities and a class token, then an MLP."""
 
+    display = "Early Transformer"
     family = "token"
     paper, stage, interaction, fidelity = "kim2021vilt", "token", "full", "adapted"
     tunable = {"layers": (1, 4), "dropout": (0.0, 0.5)}

@@ -28,6 +28,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class EmbraceNet(FusionModule):
     """Docking and embracement layers, then an MLP."""
 
+    display = "EmbraceNet"
     family = "missing"
     paper, stage, interaction, fidelity = "choi2019embracenet", "feature", "full", "adapted"
     departure = "predicts from the expectation over the lots, so that a prediction can be repeated; our common MLP head"

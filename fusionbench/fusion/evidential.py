@@ -46,6 +46,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class EvidentialFusion(FusionModule):
     """Trusted multi-view classification (TMC)."""
 
+    display = "TMC"
     family = "decision"
     needs_classes = "its Dirichlet shares belief out among classes of which one is true"
     paper, stage, representation, interaction = "han2021trusted", "decision", "single", "limited"

@@ -28,6 +28,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class FiLMFusion(FusionModule):
     """Feature-wise linear modulation of every modality by the others, then an MLP on the sum."""
 
+    display = "FiLM"
     family = "feature"
     paper, stage, interaction, fidelity = "perez2018film", "feature", "full", "adapted"
     tunable = {"hidden": (32, 512, "log")}

@@ -27,6 +27,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class GatedFusion(FusionModule):
     """Gated multimodal unit (GMU), then an MLP."""
 
+    display = "GMU"
     family = "feature"
     paper, stage, interaction, fidelity = "arevalo2017gated", "feature", "full", "faithful"
     tunable = {"hidden": (32, 512, "log")}

@@ -29,6 +29,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class GatedByOne(FusionModule):
     """One modality gates the sum of the others, then an MLP."""
 
+    display = "Gated"
     family, per_modality = "feature", "gate"
     paper, stage, interaction, fidelity = "kiela2018efficient", "feature", "full", "adapted"
     tunable = {"hidden": (32, 512, "log")}

@@ -43,6 +43,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class GatedCrossAttentionFusion(FusionModule):
     """A Transformer over one modality that reads the others through tanh gates (Flamingo)."""
 
+    display = "Flamingo"
     family, per_modality = "token", "reader"
     paper, stage, flow, interaction = "alayrac2022flamingo", "token", "sequential", "full"
     fidelity = "adapted"

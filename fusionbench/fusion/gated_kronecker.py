@@ -40,6 +40,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class GatedKronecker(FusionModule):
     """Kronecker product of gated features (Pathomic Fusion), then an MLP."""
 
+    display = "Pathomic Fusion"
     family = "bilinear"
     paper, stage, interaction, fidelity = "chen2020pathomic", "feature", "full", "adapted"
     tunable = {"mixed": (16, 256, "log"), "dropout": (0.0, 0.5)}

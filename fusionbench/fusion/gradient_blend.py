@@ -58,6 +58,7 @@ ENDLESS = 10
 class GradientBlend(FusionModule):
     """Concatenation, with losses blended by their overfitting-to-generalisation ratios (online G-Blend)."""
 
+    display = "G-Blend"
     family = "training"
     paper, stage, interaction, fidelity = "wang2020what", "training", "full", "adapted"
     departure = (

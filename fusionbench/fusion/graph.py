@@ -34,6 +34,7 @@ SLOPE = 0.2
 class GraphFusion(FusionModule):
     """Graph attention (GAT) over the complete graph of modalities, the mean of its nodes, then an MLP."""
 
+    display = "GAT"
     family = "feature"
     paper, stage, interaction, fidelity = "velickovic2018graph", "feature", "full", "adapted"
     tunable = {"layers": (1, 3), "hidden": (4, 32, "log")}

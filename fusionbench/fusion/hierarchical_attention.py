@@ -32,6 +32,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class HierarchicalAttentionFusion(FusionModule):
     """Attend to steps, then to modalities, then classify by an MLP."""
 
+    display = "Hierarchical attention"
     family = "token"
     paper, stage, interaction, fidelity = "libovicky2017attention", "token", "full", "adapted"
     tunable = {"hidden": (32, 512, "log")}

@@ -31,6 +31,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class InterleaveFusion(FusionModule):
     """One GRU over all modalities' steps in the order of their relative times, then an MLP on the largest states."""
 
+    display = "Interleaved GRU"
     family = "sequential"
     stage, flow, interaction, fidelity = "token", "sequential", "full", "inspired"
     departure = "no paper: relative time in place of clock time, which our datasets do not have"

@@ -26,6 +26,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class LateFusion(FusionModule):
     """Average the logits of one MLP per modality."""
 
+    display = "Late fusion"
     family = "decision"
     paper, stage, representation, interaction = "kiela2020hateful", "decision", "single", "none"
     fidelity = "faithful"

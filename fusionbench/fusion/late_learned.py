@@ -27,6 +27,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class LateLearnedFusion(FusionModule):
     """A weighted mean of the logits of one MLP per modality."""
 
+    display = "Weighted late fusion"
     family, copy_of = "decision", "late"
     paper, stage, representation, interaction = "fumera2005theoretical", "decision", "single", "none"
     fidelity = "adapted"

@@ -28,6 +28,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class LateTransformerFusion(FusionModule):
     """A small Transformer over the modalities' vectors and a class token, then an MLP."""
 
+    display = "Late Transformer"
     family = "token"
     paper, stage, interaction, fidelity = "rheude2025fusion", "token", "full", "adapted"
     tunable = {"layers": (1, 4), "dropout": (0.0, 0.5)}

@@ -27,6 +27,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class LogisticRegressionFusion(FusionModule):
     """A linear layer on standardised encodings, with the weights that scikit-learn finds."""
 
+    display = "Logistic regression"
     family = "baseline"
     needs_classes = "a logistic regression is of class probabilities"
     stage, representation, interaction, fitted = "feature", "joint", "none", True

@@ -31,6 +31,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class LowRankFusion(FusionModule):
     """Low-rank multimodal fusion (LMF), then an MLP."""
 
+    display = "LMF"
     family = "bilinear"
     paper, stage, interaction, fidelity = "liu2018efficient", "feature", "full", "faithful"
     departure = "our common MLP head follows; starts near the sum over modalities"

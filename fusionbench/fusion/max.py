@@ -26,6 +26,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class MaxFusion(FusionModule):
     """Keep the largest of the projections, then classify by an MLP."""
 
+    display = "Max"
     family = "feature"
     paper, stage, interaction, fidelity = "kiela2018efficient", "feature", "full", "adapted"
     tunable = {"hidden": (32, 512, "log")}

@@ -36,6 +36,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class MemoryFusion(FusionModule):
     """Memory fusion network (MFN) over a common number of steps, then an MLP."""
 
+    display = "MFN"
     family = "sequential"
     paper, stage, flow, interaction, fidelity = "zadeh2018memory", "token", "sequential", "full", "adapted"
     tunable = {"hidden": (16, 256, "log"), "memory": (32, 512, "log")}

@@ -29,6 +29,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class MFBFusion(FusionModule):
     """Multimodal factorized bilinear pooling (MFB), then an MLP."""
 
+    display = "MFB"
     family = "bilinear"
     paper, stage, interaction, fidelity = "yu2017multimodal", "feature", "full", "faithful"
     tunable = {"hidden": (32, 512, "log"), "factors": (1, 10)}

@@ -33,6 +33,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class MFHFusion(FusionModule):
     """Multimodal factorized high-order pooling (MFH), then an MLP."""
 
+    display = "MFH"
     family = "bilinear"
     paper, stage, interaction, fidelity = "yu2018beyond", "feature", "full", "faithful"
     tunable = {"hidden": (32, 512, "log"), "order": (1, 3)}

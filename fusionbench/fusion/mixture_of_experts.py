@@ -43,6 +43,7 @@ class _Mixture(Prediction):
 class MixtureOfExperts(FusionModule):
     """Experts by modality, mixed by a gate on all of them."""
 
+    display = "Mixture of experts"
     family = "decision"
     paper, stage, interaction, fidelity = "jacobs1991adaptive", "decision", "limited", "adapted"
     departure = (

@@ -28,6 +28,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class MLBFusion(FusionModule):
     """Multimodal low-rank bilinear pooling (MLB), then an MLP."""
 
+    display = "MLB"
     family = "bilinear"
     paper, stage, interaction, fidelity = "kim2017hadamard", "feature", "full", "faithful"
     tunable = {"hidden": (32, 512, "log")}

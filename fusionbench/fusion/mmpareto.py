@@ -44,6 +44,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class MMPareto(FusionModule):
     """Concatenation, with unimodal losses that do not work against the joint one."""
 
+    display = "MMPareto"
     family, trains_encoders = "training", True
     paper, stage, interaction, fidelity = "wei2024mmpareto", "training", "full", "adapted"
     tunable = {"gamma": (1.0, 3.0)}

@@ -24,6 +24,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class ModalityDropout(FusionModule):
     """ModDrop on concatenated encodings."""
 
+    display = "ModDrop"
     family = "missing"
     paper, stage, interaction, fidelity = "neverova2016moddrop", "training", "full", "adapted"
     departure = "one modality is always kept; one joint layer in place of gradual fusion; the probability is ours"

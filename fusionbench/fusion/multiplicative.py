@@ -28,6 +28,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class MultiplicativeFusion(FusionModule):
     """The multiplicative interaction layer over pairs of modalities, then an MLP."""
 
+    display = "Multiplicative"
     family = "feature"
     paper, stage, interaction, fidelity = "jayakumar2020multiplicative", "feature", "full", "adapted"
     tunable = {"hidden": (8, 128, "log")}

@@ -29,6 +29,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class MutanFusion(FusionModule):
     """Multimodal Tucker fusion (MUTAN), then an MLP."""
 
+    display = "MUTAN"
     family = "bilinear"
     paper, stage, interaction, fidelity = "benyounes2017mutan", "feature", "full", "faithful"
     tunable = {"rank": (1, 20, "log"), "hidden": (16, 256, "log")}

@@ -55,6 +55,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class OgmGeFusion(FusionModule):
     """On-the-fly gradient modulation with generalisation enhancement (OGM-GE)."""
 
+    display = "OGM-GE"
     family, trains_encoders = "training", True
     needs_classes = "its coefficients compare how probable each modality makes the true class"
     paper, stage, interaction, fidelity = "peng2022balanced", "training", "none", "adapted"

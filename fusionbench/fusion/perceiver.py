@@ -32,6 +32,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class PerceiverFusion(FusionModule):
     """Latents that attend to all steps again and again (Perceiver), their mean, then an MLP."""
 
+    display = "Perceiver"
     family = "token"
     paper, stage, interaction, fidelity = "jaegle2021perceiver", "token", "full", "adapted"
     tunable = {"latents": (4, 64, "log"), "rounds": (1, 4)}

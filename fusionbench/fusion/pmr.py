@@ -59,6 +59,7 @@ FARTHEST = 1e9
 class PmrFusion(FusionModule):
     """Prototypical modal rebalance (PMR) on a concatenation."""
 
+    display = "PMR"
     family, trains_encoders, copy_of = "training", True, "concat"
     needs_classes = "its prototypes are of classes"
     paper, stage, interaction, fidelity = "fan2023pmr", "training", "full", "adapted"

@@ -29,6 +29,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class ProductFusion(FusionModule):
     """Multiply projections, then classify by an MLP."""
 
+    display = "Product"
     family = "feature"
     paper, stage, interaction, fidelity = "antol2015vqa", "feature", "full", "faithful"
     tunable = {"hidden": (32, 512, "log")}

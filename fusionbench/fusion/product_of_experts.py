@@ -29,6 +29,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class ProductOfExperts(FusionModule):
     """Multiply the class posteriors of one MLP per modality."""
 
+    display = "Product of experts"
     family = "decision"
     needs_classes = "its experts are class posteriors; of equally wide Gaussians the product would be the mean, `late`"
     paper, stage, representation, interaction = "hinton2002training", "decision", "single", "none"

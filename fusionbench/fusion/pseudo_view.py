@@ -51,6 +51,7 @@ class _Opinions(Prediction):
 class PseudoViewFusion(FusionModule):
     """Enhanced trusted multi-view classification (ETMC)."""
 
+    display = "ETMC"
     family = "decision"
     needs_classes = "its Dirichlet shares belief out among classes of which one is true"
     paper, stage, representation, interaction = "han2022trusted", "decision", "joint", "full"

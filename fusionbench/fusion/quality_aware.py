@@ -43,6 +43,7 @@ SCALE = 0.1
 class QualityAwareFusion(FusionModule):
     """Quality-aware multimodal fusion (QMF)."""
 
+    display = "QMF"
     family = "decision"
     needs_classes = "its confidence is the energy of a softmax over classes"
     paper, stage, representation, interaction = "zhang2023provable", "decision", "single", "none"

@@ -28,6 +28,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class SequentialRNNFusion(FusionModule):
     """One GRU cell over the modalities' encodings, then an MLP on its last state."""
 
+    display = "Sequential GRU"
     family = "sequential"
     paper, stage, flow, interaction, fidelity = "cho2014learning", "feature", "sequential", "full", "adapted"
     tunable = {"hidden": (32, 512, "log")}

@@ -50,6 +50,7 @@ MOMENTS = 5
 class SharedPrivate(FusionModule):
     """Modality-invariant and -specific representations (MISA)."""
 
+    display = "MISA"
     family = "coordinated"
     paper, representation, interaction, fidelity = "hazarika2020misa", "coordinated", "full", "adapted"
     tunable = {"similarity": (0.1, 10.0, "log"), "difference": (0.03, 3.0, "log")}

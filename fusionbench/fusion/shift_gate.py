@@ -34,6 +34,7 @@ SHORTEST = 1e-6
 class ShiftGateFusion(FusionModule):
     """Shift the anchor (None: the first modality) by a gated displacement, then an MLP."""
 
+    display = "MAG"
     family = "sequential"
     paper, stage, flow, interaction, fidelity = "rahman2020integrating", "feature", "sequential", "full", "adapted"
     tunable = {"beta": (0.1, 10.0, "log"), "dropout": (0.0, 0.7)}

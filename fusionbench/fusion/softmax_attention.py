@@ -27,6 +27,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class SoftmaxAttention(FusionModule):
     """Attention over modalities, then a linear classifier."""
 
+    display = "Softmax attention"
     family = "feature"
     paper, stage, interaction, fidelity = "hori2017attention", "feature", "limited", "adapted"
     tunable = {"hidden": (32, 512, "log")}

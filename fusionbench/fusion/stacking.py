@@ -37,6 +37,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class StackingFusion(FusionModule):
     """Weigh the out-of-fold logits of single modalities by a logistic regression."""
 
+    display = "Stacking"
     family = "baseline"
     needs_classes = "both of its levels are logistic regressions, of class probabilities"
     paper, stage, representation, interaction, fitted = "wolpert1992stacked", "decision", "single", "none", True

@@ -23,6 +23,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class SumFusion(FusionModule):
     """Add up projections, then classify by an MLP."""
 
+    display = "Sum"
     family = "feature"
     paper, stage, interaction, fidelity = "kiela2018efficient", "feature", "full", "adapted"
     tunable = {"hidden": (32, 512, "log")}

@@ -31,6 +31,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class TensorFusion(FusionModule):
     """Tensor fusion network (TFN), then an MLP."""
 
+    display = "TFN"
     family = "bilinear"
     paper, stage, interaction, fidelity = "zadeh2017tensor", "feature", "full", "faithful"
     tunable = {"hidden": [0, 4, 8]}

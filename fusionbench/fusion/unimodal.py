@@ -19,6 +19,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class Unimodal(FusionModule):
     """Classify from one modality and never look at the others."""
 
+    display = "Unimodal"
     family = "baseline"
     stage, representation, interaction, uses = "feature", "single", "none", "one"
     per_modality = "modality"

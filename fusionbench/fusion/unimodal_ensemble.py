@@ -28,6 +28,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting, sample_lo
 class UnimodalEnsemble(FusionModule):
     """Average the probabilities of separately trained unimodal models."""
 
+    display = "Unimodal ensemble"
     family = "baseline"
     paper, stage, representation, interaction = "kittler1998combining", "decision", "single", "none"
     fidelity = "adapted"

@@ -46,6 +46,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting, learning_
 class UnimodalTeachers(FusionModule):
     """Concatenation, with encoders drawn towards those of teachers that were trained on one modality each (UMT)."""
 
+    display = "UMT"
     family, trains_encoders = "training", True
     paper, stage, interaction, fidelity = "du2021improving", "training", "full", "adapted"
     tunable = {"weight": (1.0, 100.0, "log"), "share": (0.25, 0.75)}

@@ -33,6 +33,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting, task_loss
 class TwoSeedsOfOneModality(FusionModule):
     """Average the probabilities of two models of one modality that never see each other."""
 
+    display = "Two seeds"
     family = "baseline"
     stage, representation, interaction, uses = "decision", "single", "none", "one"
     per_modality = "modality"

@@ -22,6 +22,7 @@ from fusionbench.fusion.base import FusionModule, Prediction, Setting
 class WideUnimodal(FusionModule):
     """Classify from one modality by a wide MLP and never look at the others."""
 
+    display = "Wide unimodal"
     family = "baseline"
     stage, representation, interaction, uses = "feature", "single", "none", "one"
     per_modality, widened_by = "modality", "widening"

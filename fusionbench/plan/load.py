@@ -15,7 +15,7 @@ from fusionbench.core.errors import UserError, shown, unknown
 from fusionbench.core.task import ModalityKind
 from fusionbench.plan.families import checked_families
 from fusionbench.plan.names import track_label
-from fusionbench.plan.schema import FileBudget, FileChoice, FileEncoder, SuiteFile, validated
+from fusionbench.plan.schema import FileBudget, FileChoice, FileDataset, FileEncoder, SuiteFile, validated
 from fusionbench.plan.source import Source, TreePath, named_suites, read_source, with_settings
 from fusionbench.plan.suite import TUNED, Budget, Choice, Pretraining, Row, Suite, on_half
 from fusionbench.plan.tracks import filled_track
@@ -53,7 +53,9 @@ def suite_of(source: Source) -> Suite:
     fewer = tuple((track, tuple(one.seeds)) for track, one in given if one.seeds is not None)
     others = tuple(named_suites(source, file.compare_with, file.name))
     families = checked_families(source, file.families, rows)
-    return Suite(file.name, datasets, rows, tuple(file.seeds), tracks, budget, measures, fewer, others, families)
+    titles = tuple(_titles(source, datasets, file.datasets))
+    seeds = tuple(file.seeds)
+    return Suite(file.name, datasets, rows, seeds, tracks, budget, measures, fewer, others, families, titles)
 
 
 def modality_kinds(dataset: Choice) -> dict[str, ModalityKind]:
@@ -88,7 +90,7 @@ class _Resolver:
     source: Source
     file: SuiteFile
 
-    def choices(self, kind: PluginKind, given: list[FileChoice], at: TreePath) -> tuple[Choice, ...]:
+    def choices(self, kind: PluginKind, given: Sequence[FileChoice], at: TreePath) -> tuple[Choice, ...]:
         """Each name with its options, no two alike."""
         found = [self.choice(kind, choice, (*at, index)) for index, choice in enumerate(given)]
         self.check_once(found, at)
@@ -199,6 +201,18 @@ class _Resolver:
             return choice
         rows = stated.rows or ("all" if own else "half")
         return replace(choice, pretrain=replace(choice.pretrain, rows=rows))
+
+
+def _titles(source: Source, datasets: Sequence[Choice], given: Sequence[FileDataset]) -> Iterator[tuple[Choice, str]]:
+    """The data sets that have a title, no two of them the same."""
+    titles = [one.title and " ".join(one.title.split()) for one in given]
+    for index, (dataset, title) in enumerate(zip(datasets, titles, strict=True)):
+        if title and title in titles[:index]:
+            raise UserError(
+                f"{source.place(('datasets', index, 'title'))}: {shown(title)} is the title of two data sets"
+            )
+        if title:
+            yield dataset, title
 
 
 def _budget(given: FileBudget) -> Budget:

@@ -37,6 +37,13 @@ class FileChoice:
 
 
 @dataclass(config=STRICT, kw_only=True)
+class FileDataset(FileChoice):
+    """A data set, and how tables and pictures call it."""
+
+    title: str | None = Field(default=None, pattern=r"^[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*$", max_length=60)
+
+
+@dataclass(config=STRICT, kw_only=True)
 class FileBudget:
     """`plan.suite.Budget` with its ranges."""
 
@@ -85,7 +92,7 @@ class SuiteFile:
     """A suite file, its short forms written out."""
 
     name: str = Field(pattern=NAME, max_length=64)
-    datasets: list[FileChoice] = Field(min_length=1)
+    datasets: list[FileDataset] = Field(min_length=1)
     strategies: list[FileChoice] = Field(min_length=1)
     seeds: list[int]
     tracks: list[FileTrack] = Field(min_length=1)
@@ -102,6 +109,7 @@ _OWNERS = {
     "encoders": FileEncoder,
     "tracks": FileTrack,
     "families": FileFamily,
+    "datasets": FileDataset,
 }
 """Whose keys stand below these words."""
 
@@ -191,6 +199,8 @@ def _line(source: Source, problem: Mapping[str, Any]) -> str:
         return f"{place}: is missing"
     if problem["type"] in ("string_pattern_mismatch", "string_too_long"):
         given = shown(problem["input"])
+        if path[-1] == "title":
+            return f"{place}: a title is up to 60 characters on one line, got {given}"
         what = "suite" if len(path) == 1 else "family"
         return f"{place}: a {what}'s name is up to 64 lower-case letters, digits, - and _, no path, got {given}"
     if path[-1] in ("budget", "pretrain") and problem["type"] == "dataclass_type":

@@ -217,11 +217,17 @@ class Suite:
     """Other suites, by name or file, whose order of strategies a report holds against this one's; decides no run."""
     families: tuple[Family, ...] = ()
     """Rows that a report tests pair by pair; decides no run."""
+    titles: tuple[tuple[Choice, str], ...] = ()
+    """Data sets that have a title of the suite's own, for tables and pictures; decides no run."""
 
     def seeds_of(self, track: Choice) -> tuple[int, ...]:
         """The seeds of a track, in the suite's order."""
         some = next((found for known, found in self.fewer if known == track), self.seeds)
         return tuple(seed for seed in self.seeds if seed in some)
+
+    def title_of(self, dataset: Choice) -> str:
+        """How the suite itself calls a data set; empty where it does not say."""
+        return next((title for known, title in self.titles if known == dataset), "")
 
     def runs(self) -> Iterator[RunSpec]:
         """Seeds outermost, so that a suite stopped early is still comparable."""

@@ -14,7 +14,7 @@ from fusionbench.core.canonical import short_key
 FIELDS = ("strategy", "mean", "low", "high", "seeds", "close")
 """Columns of the table that are drawn, told where the pointer is, or say whether a line is part of the close view."""
 BLUE, GREY = "#0072B2", "#6B6B6B"
-"""As in report/plots.py: two that colour-blind readers tell apart."""
+"""As in report/figures.py: two that colour-blind readers tell apart."""
 
 
 @dataclass(frozen=True)

@@ -164,7 +164,7 @@ def _data(table: Table) -> Iterator[str]:
             part: sorted({r.data.counts[part] for r in records if r.data}) for part in PARTS if part in facts.counts
         }
         rows = ", ".join(f"{' or '.join(f'{count:,}' for count in counts)} {part}" for part, counts in seen.items())
-        yield f"Data {table.name}: {rows}; fingerprint {facts.fingerprint[:12]}."
+        yield f"Data {table.title}: {rows}; fingerprint {facts.fingerprint[:12]}."
     try:
         doc = " ".join(describe("dataset", table.dataset.name).doc.split())
     except UserError:

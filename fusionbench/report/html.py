@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from fusionbench.plan.names import track_label
 from fusionbench.report.captions import caption
 from fusionbench.report.layout import Column, columns
 from fusionbench.report.opening import opening
 from fusionbench.report.tables import Table, TableRow
+from fusionbench.report.titles import track_title
 
 
 def page(tables: Sequence[Table], below: Sequence[str] = ()) -> str:
@@ -26,7 +26,7 @@ def page(tables: Sequence[Table], below: Sequence[str] = ()) -> str:
 
 def _lines(table: Table) -> Iterator[str]:
     shown = columns(table)
-    yield f"<h4>{escape(f'{table.name}, suite {table.suite}, track {track_label(table.track)}')}</h4>"
+    yield f"<h4>{escape(f'{table.title}, suite {table.suite}, track {track_title(table.track)}')}</h4>"
     yield from (f"<p>{escape(text)}</p>" for text in opening(table))
     yield "<table>"
     yield f"<thead><tr>{''.join(_cell('th', column, escape(column.heading)) for column in shown)}</tr></thead>"

@@ -15,7 +15,7 @@ GAPS = (5.0, 10.0, 18.0, 30.0, 46.0, 66.0, 90.0)
 DIRECTIONS = 16
 COVERS, OUTSIDE = 60.0, 200.0
 """The price of each unit by which a label lies over a point or a label, or outside."""
-CUTS_LINE, NEARER_TO_ANOTHER, LEADER_OVER = 14.0, 16.0, 30.0
+CUTS_LINE, NEARER_TO_ANOTHER, LEADER_OVER = 14.0, 16.0, 60.0
 """The price of a line through a label, of a label nearer to another point, of a leader over a point or a label."""
 
 
@@ -72,18 +72,21 @@ class Spot:
     """Of the label."""
 
 
-def place(spots: Sequence[Spot], points: Sequence[Box], lines: Sequence[Box], area: Box) -> list[Box]:
+def place(
+    spots: Sequence[Spot], points: Sequence[Box], nameless: Sequence[Box], lines: Sequence[Box], area: Box
+) -> list[Box]:
     """A box for each label.
 
     Args:
         spots: the points and the size of their labels.
         points: their markers, in the same order, which no label may cover.
+        nameless: markers of points that have no label; none may cover these either.
         lines: thin boxes (intervals, steps) that should not run through a label.
         area: where all labels have to lie.
     """
     candidates = []
     for spot, marker in zip(spots, points, strict=True):
-        others = [point for point in points if point is not marker]
+        others = [point for point in (*points, *nameless) if point is not marker]
         candidates.append(
             [
                 (box, price + COVERS * box.overlap(marker) + _own_cost(box, spot, others, lines, area))

@@ -1,109 +1,154 @@
-r"""A table for a paper: LaTeX with booktabs rules, scores as plain `$a \pm b$`, every special character escaped."""
+r"""A table for a paper: booktabs rules, numbers aligned by siunitx, a caption of three lines.
+
+What does not fit three lines stands in a paragraph of its own (`methods`). More rows than a page has are a `longtable`,
+which LaTeX sets on pages of one column only: the table turns to them and back.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 
-from fusionbench.plan.names import track_label
-from fusionbench.report.captions import caption
-from fusionbench.report.layout import Column, columns
-from fusionbench.report.notes import note
-from fusionbench.report.opening import opening
-from fusionbench.report.tables import Table, TableRow
+from fusionbench.plan.suite import SAME_ENCODERS
+from fusionbench.report.paper_columns import PaperColumn, is_starred, paper_columns
+from fusionbench.report.tables import Table
+from fusionbench.report.titles import title, track_title
+from fusionbench.report.typeset import sentence
 
-ESCAPES = {
-    "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "$": r"\$",
-    "&": r"\&",
-    "#": r"\#",
-    "%": r"\%",
-    "_": r"\_",
-    "^": r"\textasciicircum{}",
-    "~": r"\textasciitilde{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
-    "`": r"\textasciigrave{}",
-    "±": r"$\pm$",
-    "●": r"$\bullet$",
-    "…": r"\ldots{}",
-    "\u2013": "--",
-}
-LAST_LETTER = "\u017f"
-"""Up to here (Latin letters with accents) every LaTeX of today reads UTF-8."""
-CODE = re.compile(r"`([^`]*)`")
+LONG = 40
+"""Rows that a float may have; in a column of an article are 58 lines of footnotesize, caption and all."""
+SETUP = r"\sisetup{detect-weight=true, mode=text, group-minimum-digits=9, retain-explicit-plus=true}"
+ONE_COLUMN = (
+    r"\makeatletter",
+    r"\let\fusionbenchback\relax",
+    r"\if@twocolumn\let\fusionbenchback\twocolumn\onecolumn\fi",
+    r"\makeatother",
+)
 
 
-def latex(table: Table) -> str:
-    r"""The table as one `table*` environment, as wide as the text; needs booktabs, graphicx, and T1 fonts.
+def latex(table: Table, columns: Sequence[str] = (), *, wide: bool = False) -> str:
+    r"""The table as `table`, or as wide as both columns of a page as `table*`; beyond 40 rows as `longtable`.
 
-    The columns are those of table.md; what went wrong in a row stands in the caption, since a column of it would make
-    all others small. One row a line, one sentence of the caption a line.
+    One row a line.
+
+    Args:
+        table: what to show.
+        columns: their names, see `paper_columns`; those that fit the form if none are named.
+        wide: for two columns of text.
+
+    Raises:
+        UserError: a column that the table does not have.
     """
-    shown = [column for column in columns(table) if column.form != "words"]
-    name = f"{table.name}, suite {table.suite}, track {track_label(table.track)}."
-    notes = [f"`{row.strategy}`: {note(row)}." for row in table.rows if note(row)]
-    lines = [
-        r"% \usepackage[T1]{fontenc}, \usepackage{booktabs,graphicx,textcomp}",
-        r"\begin{table*}",
-        r"\centering",
-        r"\resizebox{\textwidth}{!}{%",
-        rf"\begin{{tabular}}{{{''.join('l' if column.left else 'r' for column in shown)}}}",
-        r"\toprule",
-        _line([escaped(column.heading) for column in shown]),
-        r"\midrule",
-        *(_line([_cell(column, row) for column in shown]) for row in table.rows),
-        r"\bottomrule",
-        r"\end{tabular}%",
-        "}",
-        r"\caption{%",
-        *(_sentence(words) for words in (name, *opening(table), *caption(table), *notes)),
-        "}",
-        rf"\label{{tab:{_label(table)}}}",
-        r"\end{table*}",
-    ]
-    return "\n".join(lines) + "\n"
+    shown = paper_columns(table, columns, wide=wide)
+    lines = _long(table, shown) if len(table.rows) > LONG else _float(table, shown, "table*" if wide else "table")
+    packages = "booktabs,siunitx" + (",longtable" if len(table.rows) > LONG else "")
+    return "\n".join([rf"% \usepackage{{{packages}}}", *lines]) + "\n"
 
 
-def escaped(text: str) -> str:
-    r"""The text as LaTeX prints it: `a_b` becomes `a\_b`; letters outside the Latin alphabet become `?`."""
-    return "".join(ESCAPES.get(sign, sign if sign <= LAST_LETTER and sign.isprintable() else "?") for sign in text)
-
-
-def _cell(column: Column, row: TableRow) -> str:
-    text = column.cell(row)
-    if column.form == "code":
-        return rf"\texttt{{{escaped(text)}}}"
-    if column.left:
-        return escaped(text)
-    return _number(text, column.ranks and row.best)
-
-
-def _number(text: str, bold: bool) -> str:
-    r"""`0.91 ± 0.02` as `$0.91 \pm 0.02$`, `12.3 k` as `12.3\,k`, nothing as a dash."""
-    if text == "-":
-        return "--"
-    if "±" in text:
-        inner = text.replace("±", r"\pm")
-        return rf"$\mathbf{{{inner}}}$" if bold else f"${inner}$"
-    plain = escaped(text).replace(" ", r"\,")
-    return rf"\textbf{{{plain}}}" if bold else plain
-
-
-def _sentence(words: str) -> str:
-    """What stands between backticks in the caption is a command or a name."""
-    parts = CODE.split(" ".join(words.split()))
-    return "".join(rf"\texttt{{{escaped(part)}}}" if index % 2 else escaped(part) for index, part in enumerate(parts))
-
-
-def _label(table: Table) -> str:
+def label(table: Table) -> str:
     """Letters, digits and hyphens: a label with other signs is an error in some classes."""
-    words = f"{table.suite}-{table.name}-{track_label(table.track)}"
-    return re.sub("[^A-Za-z0-9]+", "-", words).strip("-")
+    words = f"{table.suite}-{table.title}-{track_title(table.track)}"
+    return re.sub("[^A-Za-z0-9]+", "-", words).strip("-").lower()
 
 
-def _line(cells: list[str]) -> str:
+def short_caption(table: Table) -> tuple[str, ...]:
+    """What has to stand at the table itself, in three lines of a column."""
+    return tuple(_short(table))
+
+
+def _short(table: Table) -> Iterator[str]:
+    track = "" if table.track.name == SAME_ENCODERS else f", {track_title(table.track)}"
+    counts = sorted({row.done for row in table.rows if row.done})
+    if not counts:
+        yield f"{table.title}{track}: no run is done yet."
+        return
+    seeds = f"{counts[0]} to {counts[-1]} seeds" if len(counts) > 1 else f"{counts[0]} seed{'s' * (counts[0] > 1)}"
+    estimates = [row.scores[table.metric] for row in table.rows if table.metric in row.scores]
+    over = f"{seeds}, test rows" if any(one.test_error is not None for one in estimates) else seeds
+    interval = f" ± half-width of the 95 % interval ({over})" if counts[-1] > 1 else f", {seeds}"
+    yield f"{table.title}{track}: {title(table.metric)}{interval}."
+    yield from _marks(table)
+    if any(map(is_starred, table.rows)):
+        yield "*: some runs failed."
+    if table.latency:
+        yield "Time: end to end, one sample."
+
+
+def _marks(table: Table) -> Iterator[str]:
+    tested = [one for one in table.tests.families if one.is_tested]
+    count, bold = sum(len(one.strategies) for one in tested), any(row.best for row in table.rows)
+    signs = ", ".join(
+        table.tests.sign(one) for one in tested if any(row.mark == table.tests.sign(one) for row in table.rows)
+    )
+    best = f"highest of {count} tested" if len(tested) == 1 else "highest of its family" if tested else "highest mean"
+    if bold:
+        yield f"Bold: {best}{f'; {signs} not told apart from it' if signs else ''}."
+    elif signs:
+        yield f"{signs} not told apart from the {best}."
+
+
+def _float(table: Table, shown: Sequence[PaperColumn], environment: str) -> Iterator[str]:
+    yield rf"\begin{{{environment}}}"
+    yield r"\centering\footnotesize"
+    yield SETUP
+    yield r"\setlength{\tabcolsep}{2.5pt}"
+    yield rf"\begin{{tabular}}{{{_specs(shown)}}}"
+    yield r"\toprule"
+    yield from _head(shown)
+    yield r"\midrule"
+    yield from _rows(table, shown)
+    yield r"\bottomrule"
+    yield r"\end{tabular}"
+    yield from _caption(table)
+    yield rf"\label{{tab:{label(table)}}}"
+    yield rf"\end{{{environment}}}"
+
+
+def _long(table: Table, shown: Sequence[PaperColumn]) -> Iterator[str]:
+    """The heading again on every page; the group keeps what is set here to itself."""
+    width = sum(len(column.specs) for column in shown)
+    yield from ONE_COLUMN
+    yield r"\begingroup\footnotesize"
+    yield SETUP
+    yield r"\setlength{\tabcolsep}{2.5pt}\setlength{\LTcapwidth}{\linewidth}"
+    yield rf"\begin{{longtable}}{{{_specs(shown)}}}"
+    yield from _caption(table)
+    yield rf"\label{{tab:{label(table)}}}\\"
+    yield r"\toprule"
+    yield from _head(shown)
+    yield r"\midrule\endfirsthead"
+    yield r"\toprule"
+    yield from _head(shown)
+    yield r"\midrule\endhead"
+    yield rf"\midrule\multicolumn{{{width}}}{{r@{{}}}}{{goes on}}\\\endfoot"
+    yield r"\bottomrule\endlastfoot"
+    yield from _rows(table, shown)
+    yield r"\end{longtable}"
+    yield r"\endgroup"
+    yield r"\fusionbenchback"
+
+
+def _specs(shown: Sequence[PaperColumn]) -> str:
+    return f"@{{}}{' '.join(spec for column in shown for spec in column.specs)}@{{}}"
+
+
+def _head(shown: Sequence[PaperColumn]) -> Iterator[str]:
+    """Headings, and units in a line below them where there are any."""
+    yield _line([column.head(column.heading) for column in shown])
+    if any(column.unit for column in shown):
+        yield _line([column.head(column.unit) for column in shown])
+
+
+def _rows(table: Table, shown: Sequence[PaperColumn]) -> Iterator[str]:
+    for at in range(len(table.rows)):
+        yield _line([cell for column in shown for cell in column.cells[at]])
+
+
+def _caption(table: Table) -> Iterator[str]:
+    yield r"\caption{%"
+    yield from map(sentence, short_caption(table))
+    yield "}"
+
+
+def _line(cells: Sequence[str]) -> str:
     return " & ".join(cells) + r" \\"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,7 +11,6 @@ from rich.console import Group
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from fusionbench.plan.names import track_label
 from fusionbench.plan.tracks import head_times
 from fusionbench.report.captions import caption, short_caption
 from fusionbench.report.ceiling import Ceiling
@@ -21,12 +20,13 @@ from fusionbench.report.numbers import count, difference, milliseconds, score
 from fusionbench.report.opening import opening
 from fusionbench.report.tables import Table, TableRow
 from fusionbench.report.tested import heading
-from fusionbench.report.titles import title
+from fusionbench.report.titles import title, track_title
 from fusionbench.stats.references import Against, Compared
 
 MARK = "●"
 """On the front."""
 LONGEST_NOTE = 160
+NONE: Mapping[str, str] = {}
 ESCAPED = str.maketrans({character: f"\\{character}" for character in "\\`*_[]<>|#~"})
 
 
@@ -47,6 +47,7 @@ def columns(table: Table) -> list[Column]:
     """The columns of the full table; those that would be empty are left out."""
     found = [
         Column("strategy", lambda row: row.strategy, left=True, form="code"),
+        Column("name", lambda row: row.title, left=True, form="words"),
         Column(title(table.metric), lambda row: score(row.scores.get(table.metric)), ranks=True),
     ]
     found += [_over(one) for one in table.tests.references if any(row.p is not None for row in one.compared)]
@@ -82,18 +83,18 @@ def columns(table: Table) -> list[Column]:
     return found
 
 
-def markdown(table: Table, picture: str = "", order: str = "") -> str:
-    """The table for GitHub: what its data are evidence of, the rows, the caption, and the picture if there is one.
+def markdown(table: Table, pictures: Mapping[str, str] = NONE, order: str = "") -> str:
+    """The table for GitHub: what its data are evidence of, the rows, the caption, and the pictures.
 
     Args:
         table: what to show.
-        picture: file name of the picture, beside the table; empty for none.
+        pictures: by their file names, beside the table, what they show.
         order: file name of the page on its order, beside the table; empty for none.
     """
     shown, first = columns(table), opening(table)
     more = [f"More on the order: [{order}]({order})."] if order else []
     lines = [
-        f"## {table.name.translate(ESCAPED)}, suite {table.suite}, track {track_label(table.track).translate(ESCAPED)}",
+        f"## {about(table)}",
         "",
         *([*first, *more, ""] if first else []),
         _line([column.heading for column in shown]),
@@ -103,10 +104,15 @@ def markdown(table: Table, picture: str = "", order: str = "") -> str:
         *caption(table),
         *(f"\n`{row.strategy}`: {note(row).translate(ESCAPED)}." for row in table.rows if _is_cut(row)),
     ]
-    if picture:
-        words = f"{title(table.metric)} against {_cost_words(table)}"
+    for picture, words in pictures.items():
         lines += ["", f"![{words}]({picture})"]
     return "\n".join(lines) + "\n"
+
+
+def about(table: Table) -> str:
+    """What a page is about, as Markdown."""
+    name, track = (text.translate(ESCAPED) for text in (table.title, track_title(table.track)))
+    return f"{name}, suite {table.suite}, track {track}"
 
 
 def narrow(table: Table) -> Group:
@@ -114,7 +120,7 @@ def narrow(table: Table) -> Group:
 
     "parameters" are the fusion's, "ms" is the median end-to-end latency at batch 1.
     """
-    name = f"{table.name} · {table.suite} · {track_label(table.track)}"
+    name = f"{table.title} · {table.suite} · {track_title(table.track)}"
     shown = RichTable(title=Text(name), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     shown.add_column("strategy", no_wrap=True)
     shown.add_column(title(table.metric), justify="right", no_wrap=True)
@@ -190,10 +196,6 @@ def _time(table: Table, scope: Scope, batch_size: int) -> Column:
         f"{words} ms, batch {batch_size}",
         lambda row: milliseconds(table.latency.median_ms(row.strategy, scope, batch_size) if table.latency else None),
     )
-
-
-def _cost_words(table: Table) -> str:
-    return "end-to-end latency" if table.cost == "latency" else "fusion parameters"
 
 
 def _cell(column: Column, row: TableRow) -> str:

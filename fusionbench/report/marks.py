@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fusionbench.report.tables import Table, TableRow
 from fusionbench.stats.estimate import Estimate
 
-LONGEST_LABEL = 34
+LONGEST_LABEL = 26
 """Characters."""
 MANY = 24
 """Of more strategies than these, only the front and single modalities are named: more names hide the points."""
@@ -50,11 +50,8 @@ def is_named(mark: Mark, count: int) -> bool:
     return count <= MANY or mark.row.front or mark.row.uses == "one"
 
 
-def short_label(strategy: str) -> str:
-    """A slug as a label: `unimodal (left)` for `unimodal+modality=left`; long ones lose their middle."""
-    name, *options = strategy.split("+")
-    values = [option.removeprefix("modality=") for option in options]
-    text = f"{name} ({', '.join(values)})" if values else name
+def short_label(text: str) -> str:
+    """A title as a label: long ones lose their middle."""
     half = LONGEST_LABEL // 2
     return text if len(text) <= LONGEST_LABEL else f"{text[:half]}…{text[-half:]}"
 
@@ -64,4 +61,4 @@ def _mark(table: Table, row: TableRow) -> Mark | None:
     # Chance looks at nothing and costs nothing: it is a line, see _floor. A cost of 0 has no place on a log axis.
     if score is None or cost is None or cost[0] <= 0 or row.uses == "none":
         return None
-    return Mark(short_label(row.strategy) + ("" if row.comparable else " *"), cost[0], score, row)
+    return Mark(short_label(row.title) + ("" if row.comparable else " *"), cost[0], score, row)

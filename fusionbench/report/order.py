@@ -8,7 +8,7 @@ from typing import Any
 
 from fusionbench.plan.names import track_label
 from fusionbench.report.comparisons import Comparison, verdict
-from fusionbench.report.layout import ESCAPED
+from fusionbench.report.layout import ESCAPED, about
 from fusionbench.report.tables import Table
 from fusionbench.stats.order import TOP, Interval
 
@@ -27,9 +27,8 @@ def order_page(table: Table) -> str:
     """The comparisons of a table as Markdown; empty where there is none to show."""
     if table.holds is None:
         return ""
-    name, track = table.name.translate(ESCAPED), track_label(table.track).translate(ESCAPED)
     lines = [
-        f"## Does the order hold? {name}, suite {table.suite}, track {track}",
+        f"## Does the order hold? {about(table)}",
         "",
         f"| {' | '.join(HEAD)} |",
         f"| {' | '.join([':--', *['--:'] * 4, ':--'])} |",

@@ -15,24 +15,25 @@ from fusionbench.report.notes import BAD
 from fusionbench.report.numbers import score
 from fusionbench.report.standings import Standings, sentences, standings
 from fusionbench.report.tables import Table, TableRow
-from fusionbench.report.titles import title
+from fusionbench.report.titles import title, track_title
 
 Names = dict[str, TableRow]
 
 
-def overview(tables: Sequence[Table]) -> str:
+def overview(tables: Sequence[Table], picture: str = "") -> str:
     """Several datasets under one track as Markdown: a row for each strategy, in the order of the first column.
 
     Args:
         tables: of one suite and one track, one for each dataset.
+        picture: file name of the picture of ranks, beside the page; empty for none.
     """
     rows = [{row.strategy: row for row in table.rows} for table in tables]
     first, found = tables[0], standings(tables)
     places = dict(zip(found.strategies, found.mean_ranks, strict=True)) if found else {}
     more = ["mean rank"] * bool(found)
-    head = ["strategy", "fidelity", "interaction", *(table.name for table in tables), *more]
+    head = ["strategy", "fidelity", "interaction", *(table.title for table in tables), *more]
     lines = [
-        f"# All datasets of suite {first.suite}, track {track_label(first.track).translate(ESCAPED)}",
+        f"# All datasets of suite {first.suite}, track {track_title(first.track).translate(ESCAPED)}",
         "",
         f"| {' | '.join(name.translate(ESCAPED) for name in head)} |",
         f"| {' | '.join([':--'] * 3 + ['--:'] * (len(tables) + len(more)))} |",
@@ -43,7 +44,8 @@ def overview(tables: Sequence[Table]) -> str:
         cells += [f"{places[strategy]:.2f}" if strategy in places else "-"] * bool(found)
         lines.append(f"| {' | '.join([f'`{strategy}`', facts.fidelity, facts.interaction, *cells])} |")
     said = [*_caption(tables), *(sentences(found) if found else ())]
-    return "\n".join([*lines, "", *said, *(_matrix(tables, found) if found else ())]) + "\n"
+    shown = ["", f"![ranks over data sets]({picture})"] if picture else []
+    return "\n".join([*lines, "", *said, *(_matrix(tables, found) if found else ()), *shown]) + "\n"
 
 
 def overview_csv(tables: Sequence[Table]) -> str:
@@ -112,7 +114,7 @@ def _caption(tables: Sequence[Table]) -> Iterator[str]:
     if not done:
         yield "No run is done yet."
         return
-    metrics = ", ".join(dict.fromkeys(f"{title(table.metric)} on {table.name}" for table in tables if table.metric))
+    metrics = ", ".join(dict.fromkeys(f"{title(table.metric)} on {table.title}" for table in tables if table.metric))
     alike = {table.metric for table in tables if table.metric}
     what = title(alike.pop()) if len(alike) == 1 else metrics
     interval = "mean ± half-width of the 95 % interval over" if done[-1] > 1 else "scores of"

@@ -20,6 +20,7 @@ from fusionbench.report.comparisons import Comparison, holds, other_comparison, 
 from fusionbench.report.differing import differing
 from fusionbench.report.latency import Latency, newest_complete
 from fusionbench.report.tested import Tests, scored, tests_of
+from fusionbench.report.titles import dataset_title, strategy_title, told_apart
 from fusionbench.stats.estimate import Estimate
 from fusionbench.stats.pareto import Point, front
 
@@ -40,6 +41,8 @@ class TableRow:
 
     strategy: str
     """Its slug."""
+    title: str
+    """As papers write it; no other row of the table has the same."""
     fidelity: str
     """Empty for baselines without a paper, and where the source is gone."""
     interaction: str
@@ -77,6 +80,8 @@ class Table:
     dataset: Choice
     name: str
     """The dataset's slug."""
+    title: str
+    """The dataset as papers write it."""
     track: Choice
     seeds: tuple[int, ...]
     """Planned."""
@@ -163,8 +168,20 @@ def _table(suite: Suite, dataset: Choice, track: Choice, rows: Sequence[TableRow
     ranked = sorted(
         rows, key=lambda row: (metric not in row.scores, -row.scores[metric].mean if metric in row.scores else 0)
     )
-    tests = tests_of(ranked, metric, suite.families)
-    return Table(suite.name, dataset, name, track, suite.seeds_of(track), metric, tuple(ranked), latency, tests)
+    titles = told_apart([row.title for row in rows])
+    named = {row.strategy: title for row, title in zip(rows, titles, strict=True)}
+    return Table(
+        suite.name,
+        dataset,
+        name,
+        dataset_title(suite, dataset),
+        track,
+        suite.seeds_of(track),
+        metric,
+        tuple(replace(row, title=named[row.strategy]) for row in ranked),
+        latency,
+        tests_of(ranked, metric, suite.families),
+    )
 
 
 def _track_comparisons(suite: Suite, table: Table, store: Store) -> Iterator[Comparison]:
@@ -203,6 +220,7 @@ def _row(suite: Suite, row: Row, store: Store) -> TableRow:
     facts, found = facts_of(row.strategy), outcomes(suite, row, store)
     return TableRow(
         strategy=name_of("strategy", row.strategy),
+        title=strategy_title(row.strategy),
         fidelity=str(facts.get("fidelity", FIDELITY if facts.get("paper") else "")),
         interaction=str(facts.get("interaction", INTERACTION if facts else "")),
         uses=str(facts.get("uses", USES)),

@@ -45,5 +45,7 @@ def _drawn(found: Tuning, told: Callable[[str], None]) -> dict[str, bytes]:
             from fusionbench.report.tuned_picture import tuned_picture
         return tuned_picture(found)
     except Exception as error:  # noqa: BLE001  (whatever a library around ours raises)
-        told(f"{found.name}: no picture of the searches ({type(error).__name__}: {' '.join(str(error).split())[:200]})")
+        told(
+            f"{found.title}: no picture of the searches ({type(error).__name__}: {' '.join(str(error).split())[:200]})"
+        )
         return {}

@@ -29,7 +29,7 @@ def tuned_page(found: Tuning, picture: str = "") -> str:
     columns = list(_columns(found))
     first = [*gains(found), *order(found)]
     lines = [
-        f"## Default and tuned: {found.name.translate(ESCAPED)}, suite {found.suite}",
+        f"## Default and tuned: {found.title.translate(ESCAPED)}, suite {found.suite}",
         "",
         *([*first, ""] if first else []),
         _line(["strategy", *(heading for heading, _ in columns)]),

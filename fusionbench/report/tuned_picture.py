@@ -1,66 +1,54 @@
 """The picture of the searches: the best validation score that n points may expect to find, a panel for each strategy.
 
-Panels share both axes, so that heights compare. The same records give the same bytes.
+Panels share both axes, so that heights compare.
 """
 
 from __future__ import annotations
 
-import io
 import math
-import warnings
 from collections.abc import Sequence
 from statistics import fmean
 from textwrap import wrap
 
-from matplotlib import style
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from fusionbench.report.figures import BLUE, ORANGE, PAGE, SMALL, drawn, grid, write_title
 from fusionbench.report.marks import short_label
-from fusionbench.report.plots import BLUE, DPI, FORMS, ORANGE, SETTINGS
-from fusionbench.report.titles import title
+from fusionbench.report.titles import title, track_title
 from fusionbench.report.tuned_rows import TunedRow, Tuning
 
-WIDTH, PANEL, REST = 7.0, 1.25, 1.0
-"""Inches: of the picture, of a panel's height, and of what is above and below them."""
-TALLEST = 9.0
+PANEL, REST = 1.25, 1.1
+"""Inches: of a panel's height, and of what is above and below them."""
 COLUMNS = ((12, 4), (30, 5), (math.inf, 6))
 """Up to so many strategies, so many panels in a row."""
-TYPE = 7
-"""Points."""
-LETTERS_AN_INCH, SMALL_AN_INCH = 14, 18
-"""Of the title, and of a panel's."""
-PALE = "#DDDDDD"
+LETTERS_AN_INCH = 18
+"""Of a panel's title."""
 
 
 def tuned_picture(found: Tuning) -> dict[str, bytes]:
-    """The picture in each of FORMS; empty before any search is over."""
+    """The picture in each form; empty before any search is over."""
     rows = [row for row in found.rows if row.search]
     if not rows:
         return {}
     columns = min(len(rows), next(count for most, count in COLUMNS if len(rows) <= most))
     lines = math.ceil(len(rows) / columns)
-    size = {"font.size": TYPE, "xtick.labelsize": TYPE, "ytick.labelsize": TYPE}
-    with style.context(["default", SETTINGS, size]), warnings.catch_warnings():
-        # A user's strategy may be named in a script that the font lacks: a box in its place is no reason to stop.
-        warnings.filterwarnings("ignore", message="Glyph", category=UserWarning)
-        height = min(TALLEST, lines * PANEL + REST)
-        figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
-        FigureCanvasAgg(figure)
+
+    def draw(figure: Figure) -> None:
         panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel().tolist()
         for axes, row in zip(panels, rows, strict=False):
-            _draw(axes, row, int(WIDTH / columns * SMALL_AN_INCH))
+            _draw(axes, row, int(PAGE / columns * LETTERS_AN_INCH))
         for axes in panels[len(rows) :]:
             axes.set_visible(False)
         for axes in panels[len(rows) - columns : len(rows)]:
             axes.tick_params(labelbottom=True)  # The lowest of its column, where the last row is not full.
         for axes in panels[(lines - 1) * columns :]:
-            axes.set_xlabel("points tried", fontsize=TYPE)
+            axes.set_xlabel("points tried", fontsize=SMALL)
         _label(figure, panels[0], found, rows)
-        return {form: _saved(figure, form) for form in FORMS}
+
+    return drawn(PAGE, lines * PANEL + REST, draw)
 
 
 def default_validation(row: TunedRow) -> float | None:
@@ -78,9 +66,8 @@ def _draw(axes: Axes, row: TunedRow, letters: int) -> None:
     default = default_validation(row)
     if default is not None:
         axes.axhline(default, color=ORANGE, linewidth=1.0, linestyle=":")
-    axes.set_title("\n".join(wrap(short_label(row.strategy), letters)), fontsize=TYPE, parse_math=False)
-    axes.grid(color=PALE, linewidth=0.5)
-    axes.set_axisbelow(True)
+    axes.set_title("\n".join(wrap(short_label(row.title), letters)), fontsize=SMALL, parse_math=False)
+    grid(axes)
 
 
 def _label(figure: Figure, axes: Axes, found: Tuning, rows: Sequence[TunedRow]) -> None:
@@ -90,18 +77,11 @@ def _label(figure: Figure, axes: Axes, found: Tuning, rows: Sequence[TunedRow]) 
     axes.xaxis.set_major_locator(FixedLocator([2.0**power for power in range(most.bit_length())]))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-    figure.supylabel(f"best validation {title(found.metric)}", fontsize=TYPE, parse_math=False)
+    figure.supylabel(f"best validation {title(found.metric)}", fontsize=SMALL, parse_math=False)
     each = len(found.track.options["trial_seeds"])
     trials = f"; {each} trials a point" if each > 1 else ""
-    words = f"{found.name} (suite {found.suite}, track {found.track.name}{trials})"
-    figure.suptitle("\n".join(wrap(words, int(WIDTH * LETTERS_AN_INCH))), fontsize=TYPE + 1, parse_math=False)
+    write_title(figure, found.title, f"suite {found.suite}, {track_title(found.track)}{trials}")
     keys = [Line2D([], [], color=BLUE, linewidth=1.2, label="expected best, ± one standard deviation")]
     if any(default_validation(row) is not None for row in rows):
         keys.append(Line2D([], [], color=ORANGE, linewidth=1.0, linestyle=":", label="default"))
-    figure.legend(handles=keys, loc="outside lower center", ncols=2, frameon=False, fontsize=TYPE)
-
-
-def _saved(figure: Figure, form: str) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=form, dpi=DPI, metadata=FORMS[form])
-    return buffer.getvalue()
+    figure.legend(handles=keys, loc="outside lower center", ncols=2, frameon=False)

@@ -16,6 +16,7 @@ from fusionbench.records.store import Store
 from fusionbench.report.collect import Outcome, facts_of, name_of, outcomes
 from fusionbench.report.comparisons import Comparison, other_comparison
 from fusionbench.report.tables import INTERACTION, USES
+from fusionbench.report.titles import dataset_title, strategy_title
 from fusionbench.stats.best_of import BestOf, best_of
 from fusionbench.stats.estimate import Estimate, Scored, difference, estimate
 from fusionbench.stats.refusals import refuse_mixture
@@ -75,6 +76,8 @@ class TunedRow:
     """Empty where there is nothing to tune."""
     metric: str
     """The test score that ranks."""
+    title: str = ""
+    """The strategy as papers write it."""
 
     def mean(self, way: Way | None) -> Estimate | None:
         """Of the test score, for seeds and test rows; None where nothing is done."""
@@ -121,6 +124,8 @@ class Tuning:
     dataset: Choice
     name: str
     """The data set's slug."""
+    title: str
+    """The data set as papers write it."""
     track: Choice
     seeds: tuple[int, ...]
     """Of the final runs."""
@@ -151,8 +156,18 @@ def tunings(suite: Suite, store: Store) -> Iterator[Tuning]:
         ]
         _refuse_mixtures(str(store.folder(dataset)), found)
         metric = next((row.metric for row in found if row.metric), "")
-        name, seeds = name_of("dataset", dataset), suite.seeds_of(track)
-        yield Tuning(suite.name, dataset, name, track, seeds, metric, _ranked(found), default, _order(found, metric))
+        yield Tuning(
+            suite.name,
+            dataset,
+            name_of("dataset", dataset),
+            dataset_title(suite, dataset),
+            track,
+            suite.seeds_of(track),
+            metric,
+            _ranked(found),
+            default,
+            _order(found, metric),
+        )
 
 
 def _row(suite: Suite, row: Row, plain: Row | None, store: Store) -> TunedRow:
@@ -164,7 +179,7 @@ def _row(suite: Suite, row: Row, plain: Row | None, store: Store) -> TunedRow:
     ]
     records = _records(tuned, *([default] if default else []))
     metric = next((record.metric for record in records if "metric" in record.task), "")
-    return TunedRow(tuned.strategy, default, tuned, tuple(tried), metric)
+    return TunedRow(tuned.strategy, default, tuned, tuple(tried), metric, strategy_title(row.strategy))
 
 
 def _way(suite: Suite, row: Row, store: Store) -> Way:

@@ -18,11 +18,11 @@ def best(table: Table) -> str:
     """
     found = table.admission
     if found is not None:
-        return f"{table.name}: {_picked(found, title(table.metric))}"
+        return f"{table.title}: {_picked(found, title(table.metric))}"
     rows = [row for row in table.rows if row.comparable and table.metric in row.scores]
     if not rows:
-        return f"{table.name}: no strategy is done without a run that failed or diverged, so none is the best."
-    return f"{table.name}: {_highest(rows[0], len(rows), table)}"
+        return f"{table.title}: no strategy is done without a run that failed or diverged, so none is the best."
+    return f"{table.title}: {_highest(rows[0], len(rows), table)}"
 
 
 def _picked(found: Admission, metric: str) -> str:

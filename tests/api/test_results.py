@@ -17,7 +17,7 @@ from fusionbench.plan.source import parse_source
 from fusionbench.plan.suite import Suite
 from fusionbench.records.record import Record
 from fusionbench.records.store import Store
-from fusionbench.report.write import printed
+from fusionbench.report.write import made_report, printed
 
 PUBLISHED = Path(__file__).parents[2] / "results"
 
@@ -33,7 +33,7 @@ def test_the_table_is_that_of_the_terminal_as_plain_text(result: Results) -> Non
     assert str(result) == text
     assert "\x1b" not in text
     lines = text.splitlines()
-    assert sum(line.startswith("digits · quickstart") for line in lines) == 1
+    assert sum(line.startswith("Digits · quickstart") for line in lines) == 1
     assert all(sum(line.strip().startswith(f"{name} ") for line in lines) == 2 for name in ("concat", "late", "chance"))
 
 
@@ -42,16 +42,16 @@ def test_the_best_is_what_validation_picks_with_its_gain_over_one_modality(resul
     chosen = next(iter(result.tables())).admission
     assert chosen is not None
     fusion = next(one for one in chosen.chosen if one.role == "fusion")
-    assert first.startswith(f"digits: {fusion.strategy} is the best fusion by validation, test accuracy 0.97")
+    assert first.startswith(f"Digits: {fusion.strategy} is the best fusion by validation, test accuracy 0.97")
     assert "(6 seeds); it is 0.0" in first
     assert " above unimodal+modality=" in first
-    assert second.startswith("synthetic_pid+relation=synergy: ")
+    assert second.startswith("Synthetic PID (synergy): ")
 
 
 def test_the_frame_has_every_digit_of_the_csv(result: Results) -> None:
     frame = result.frame()
     assert len(frame) == 22
-    lines = printed(result.suite, result.store, "csv").splitlines()
+    lines = printed(made_report(result.suite, result.store, draw=False), "csv").splitlines()
     place = lines[0].split(",").index("test/accuracy_mean")
     assert [repr(value) for value in frame["test/accuracy_mean"]][:10] == [
         line.split(",")[place] for line in lines[1:11]
@@ -80,7 +80,9 @@ def test_one_table_of_several_is_drawn_and_has_to_be_named(result: Results, tmp_
 
 
 def test_latex_is_what_the_report_writes(result: Results) -> None:
-    assert result.to_latex() == printed(result.suite, result.store, "latex")
+    report = made_report(result.suite, result.store, draw=False)
+    assert result.to_latex() == printed(report, "latex")
+    assert result.to_latex(["nll"], wide=True) == printed(report, "latex", ["nll"], wide=True)
 
 
 def test_every_record_is_a_row_with_its_scores_sizes_times_and_options() -> None:

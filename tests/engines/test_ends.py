@@ -20,6 +20,7 @@ from fusionbench.core.files import write_over
 from fusionbench.core.output import never_fail
 from fusionbench.engines.job_files import JobFiles
 from fusionbench.plan.load import load_suite
+from fusionbench.report.front import front_picture
 
 ASCII = (
     {"PYTHONIOENCODING": "ascii"},
@@ -97,7 +98,7 @@ def test_a_folder_that_may_not_be_written_still_shows_its_tables(
         capsys.readouterr()
         assert main(bench.arguments("report", suite, *words)) == 0
         shown = capsys.readouterr()
-        assert "concat" in shown.out
+        assert "concat" in shown.out.lower()
         assert shown.err.startswith("not written: ")
         assert shown.err.count("\n") == 1
     assert write_over is not refuse
@@ -112,13 +113,14 @@ def test_a_picture_that_cannot_be_drawn_costs_no_table(
     def broken(*_: object) -> None:
         raise ValueError("no\nfont")
 
-    monkeypatch.setattr("fusionbench.report.plots.pictures", broken)
+    monkeypatch.setattr("fusionbench.report.pictures.PICTURES", {"curves": broken, "front": front_picture})
     capsys.readouterr()
     assert main(bench.arguments("report", suite)) == 0
     shown = capsys.readouterr()
-    assert shown.err == "digits: no picture (ValueError: no font)\n"
+    assert shown.err == "Digits: no picture curves (ValueError: no font)\n"
     assert "table.md" in shown.out
-    assert ".png" not in shown.out
+    assert "curves.png" not in shown.out
+    assert "front.png" in shown.out
 
 
 @pytest.mark.parametrize("wait_s", [0.8, 2.0, 4.0])

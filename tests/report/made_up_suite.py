@@ -41,6 +41,7 @@ class Bench:
                 status="done",
                 task={"kind": "multiclass", "classes": 10, "metric": "accuracy", "modalities": []},
                 scores={"test/accuracy": accuracy, "test/macro_f1": accuracy - 0.01, "test/nll": 1 - accuracy},
+                curves={"train/loss": [0.9, 0.5], "validation/accuracy": [accuracy / 2, accuracy]},
                 test_evaluations=1,
                 train_seconds=1.25,
                 epochs_run=20,

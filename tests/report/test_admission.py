@@ -11,8 +11,8 @@ from made_up_orders import bench_of, fill
 from made_up_suite import Bench, make
 
 from fusionbench.report.csvs import admission_csv
-from fusionbench.report.latex import latex
 from fusionbench.report.layout import markdown
+from fusionbench.report.methods import methods
 from fusionbench.report.opening import opening
 from fusionbench.report.tables import Table, tables
 from fusionbench.report.write import write_report
@@ -91,7 +91,7 @@ def test_gains_above_zero_admit_a_data_set(tmp_path: Path) -> None:
 def test_a_gain_that_is_not_above_zero_makes_a_sanity_set(tmp_path: Path, means: dict[str, float], words: str) -> None:
     table = one(made(tmp_path, means))
     assert f"A sanity set: {words}, so it is no evidence for an order." in markdown(table)
-    assert "A sanity set" in latex(table)
+    assert "A sanity set" in methods(table)
 
 
 def test_at_one_seed_nothing_is_known(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_the_csv_has_a_line_for_each_row_and_gain(tmp_path: Path) -> None:
 
 def test_the_page_begins_with_it_and_the_table_comes_after(tmp_path: Path) -> None:
     lines = markdown(one(made(tmp_path))).splitlines()
-    assert lines[0].startswith("## digits")
+    assert lines[0].startswith("## Digits")
     assert lines[2].startswith("Headline: ")
     assert lines[3].startswith("Admission (")
     assert lines.index(next(line for line in lines if line.startswith("| strategy"))) > 4

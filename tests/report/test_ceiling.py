@@ -70,8 +70,8 @@ def test_each_row_has_its_part_of_it_and_the_page_says_what_it_is(tmp_path: Path
         "Ceiling of these encoders: 0.763, the XOR of two bits that are told with their validation accuracies" in text
     )
     assert "(text 0.820 and image 0.910)" in text
-    assert "| `concat` | **0.7000** | +0.2000 | 0.761 |" in text
-    assert "| `late` | 0.5000 | - | 0.000 |" in text
+    assert "| `concat` | Concat | **0.7000** | +0.2000 | 0.761 |" in text
+    assert "| `late` | Late fusion | 0.5000 | - | 0.000 |" in text
     assert "of_ceiling" in table_csv(table).splitlines()[0]
 
 

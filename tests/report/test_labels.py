@@ -12,10 +12,12 @@ from fusionbench.report.labels import Box, Spot, place
 AREA = Box(0, 0, 400, 300)
 
 
-def placed(xs: list[float], ys: list[float], lines: list[Box] | None = None) -> tuple[list[Box], list[Box]]:
+def placed(
+    xs: list[float], ys: list[float], lines: list[Box] | None = None, nameless: list[Box] | None = None
+) -> tuple[list[Box], list[Box]]:
     spots = [Spot(x, y, 60, 10) for x, y in zip(xs, ys, strict=True)]
     markers = [Box(x - 4, y - 4, x + 4, y + 4) for x, y in zip(xs, ys, strict=True)]
-    return place(spots, markers, lines or [], AREA), markers
+    return place(spots, markers, nameless or [], lines or [], AREA), markers
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -44,6 +46,12 @@ def test_a_label_keeps_off_a_line() -> None:
     assert boxes[0].overlap(Box(100, 99, 400, 101)) == 0
 
 
+def test_a_label_keeps_off_points_that_have_none() -> None:
+    crowd = [Box(x - 4, 96, x + 4, 104) for x in range(110, 200, 8)]
+    boxes, _ = placed([100], [100], nameless=crowd)
+    assert all(boxes[0].overlap(box) == 0 for box in crowd)
+
+
 def test_labels_of_points_in_one_place_do_not_cover_each_other() -> None:
     boxes, _ = placed([200] * 4, [150] * 4)
     assert all(a.overlap(b) == 0 for a, b in combinations(boxes, 2))
@@ -56,4 +64,4 @@ def test_a_label_stands_nearer_to_its_own_point() -> None:
 
 
 def test_no_points_need_no_labels() -> None:
-    assert place([], [], [], AREA) == []
+    assert place([], [], [], [], AREA) == []

@@ -37,7 +37,7 @@ def score_of(run: RunSpec) -> float:
 def test_every_cell_is_the_datasets_own_number(tmp_path: Path) -> None:
     bench = filled(tmp_path)
     paths = {path.name: path for path in write_report(bench.suite, bench.store) if path.parent == bench.store.root}
-    assert set(paths) == {"overview.md", "overview.csv"}
+    assert set(paths) == {"overview.md", "overview.csv", "checklist.tex"}
     lines = paths["overview.md"].read_text().splitlines()
     cells = {
         line.split(" | ")[0].strip("| `"): line.removeprefix("| ").removesuffix(" |").split(" | ")[3:]

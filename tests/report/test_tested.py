@@ -78,10 +78,10 @@ def test_references_are_chosen_on_validation_and_differences_are_paired(tmp_path
     assert compared is not None
     assert compared.estimate.mean == pytest.approx(expected.mean)
     assert compared.estimate.half_width == pytest.approx(expected.half_width)
-    assert "| strategy | accuracy | over best single | over late |" in markdown(table)
+    assert "| strategy | name | accuracy | over best single | over late |" in markdown(table)
     assert f"over best single (`{LEFT}`, best single modality on validation)" in markdown(table)
     assert "by Holm's correction over 7 rows" in markdown(table)
-    cells = markdown(table).split("| `concat` | ")[1].split(" | ")
+    cells = markdown(table).split("| `concat` | Concat | ")[1].split(" | ")
     assert cells[1].endswith(" *")
     assert cells[2].endswith(" *")
 
@@ -94,8 +94,8 @@ def test_the_best_of_the_family_is_bold_and_what_is_tied_with_it_has_its_sign(tm
     assert (best.mark, row(table, tied).mark) == ("", "†")
     assert {r.strategy for r in table.rows if r.mark} == {tied}
     text = markdown(table)
-    assert f"| `{tied}` | 0.90" in text
-    assert text.split(f"| `{tied}` | ")[1].split(" | ")[0].endswith(" †")
+    assert f"| `{tied}` | {tied.capitalize()} | 0.90" in text
+    assert text.split(f"| `{tied}` | ")[1].split(" | ")[1].endswith(" †")
     assert "Family all (4 strategies, all pairs, 6 seeds): bold the highest mean, † not told apart from it, by" in text
     assert "errors of seeds and test rows." in text
     (found,) = table.tests.families

@@ -49,15 +49,15 @@ def cells(text: str, strategy: str) -> dict[str, str]:
 def test_report_writes_it_beside_the_tables_of_both_tracks(tmp_path: Path) -> None:
     bench = made(tmp_path)
     paths = write_report(bench.suite, bench.store)
-    assert [path.name for path in paths][-len(FILES) :] == list(FILES)
-    assert {path.parent for path in paths} == {tmp_path / "results" / "mine" / "digits"}
+    assert [path.name for path in paths][-len(FILES) - 1 :] == [*FILES, "checklist.tex"]
+    assert {path.parent for path in paths[:-1]} == {tmp_path / "results" / "mine" / "digits"}
     before = [path.read_bytes() for path in paths]
     assert [path.read_bytes() for path in write_report(bench.suite, bench.store)] == before
-    with Image.open(paths[-2]) as image:
-        assert image.width == 1400
+    with Image.open(paths[-3]) as image:
+        assert image.width == 2100
         assert len(image.getcolors(1 << 20) or []) > 20
-    assert paths[-1].read_bytes().startswith(b"%PDF")
-    assert b"CreationDate" not in paths[-1].read_bytes()
+    assert paths[-2].read_bytes().startswith(b"%PDF")
+    assert b"CreationDate" not in paths[-2].read_bytes()
 
 
 def test_a_suite_that_tunes_nothing_has_none_of_it(tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_a_picture_that_cannot_be_drawn_costs_no_page(tmp_path: Path, monkeypatc
     monkeypatch.setattr(picture, "tuned_picture", broken)
     bench, said = made(tmp_path), list[str]()
     assert [path.name for path, _ in tuned_files(bench.suite, bench.store, said.append)] == list(FILES[:4])
-    assert said == ["digits: no picture of the searches (RuntimeError: no font)"]
+    assert said == ["Digits: no picture of the searches (RuntimeError: no font)"]
 
 
 def test_other_data_than_the_defaults_share_no_page(tmp_path: Path) -> None:

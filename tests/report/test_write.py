@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,12 +24,13 @@ from fusionbench.plan.suite import Choice
 from fusionbench.records.record import DataFacts
 from fusionbench.records.store import Store
 from fusionbench.report.captions import caption, short_caption
+from fusionbench.report.curves import curves_picture
+from fusionbench.report.front import front_picture
 from fusionbench.report.layout import columns, markdown
 from fusionbench.report.marks import MANY, is_named, marks_of
 from fusionbench.report.numbers import score
-from fusionbench.report.plots import pictures
 from fusionbench.report.tables import Table, tables
-from fusionbench.report.write import terminal_table, write_report
+from fusionbench.report.write import made_report, terminal_text, write_report
 
 MEANS = {
     "chance": 0.1,
@@ -59,6 +61,11 @@ def lines(path: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
 
 
+def named(paths: list[Path], name: str) -> Path:
+    (path,) = [path for path in paths if path.name == name]
+    return path
+
+
 def cells(text: str, strategy: str) -> dict[str, str]:
     """The row of a strategy in a Markdown table, by heading."""
     table = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("|")]
@@ -69,11 +76,12 @@ def test_it_writes_table_seeds_and_picture_of_every_dataset(tmp_path: Path) -> N
     bench = filled(tmp_path)
     paths = write_report(bench.suite, bench.store)
     folder = tmp_path / "results" / "mine" / "digits"
-    assert paths == [
-        folder / name
+    assert [Path(os.path.relpath(path, folder)) for path in paths] == [
+        Path(name)
         for name in (
-            "table.md", "table.csv", "seeds.csv", "table.tex", "accuracy_latency.png", "accuracy_latency.pdf",
-            "order.md", "order.csv",
+            "table.md", "table.csv", "seeds.csv", "table.tex", "table_wide.tex", "methods.tex", "numbers.tex",
+            "front.png", "front.pdf", "differences.png", "differences.pdf", "curves.png", "curves.pdf", "order.md",
+            "order.csv", "../checklist.tex",
         )
     ]  # fmt: skip
     assert all(path.stat().st_size for path in paths)
@@ -93,29 +101,30 @@ def test_the_picture_does_not_depend_on_the_users_matplotlib_settings(
     import matplotlib as mpl
 
     bench = filled(tmp_path)
-    before = write_report(bench.suite, bench.store)[4].read_bytes()
+    before = named(write_report(bench.suite, bench.store), "front.png").read_bytes()
     monkeypatch.setitem(mpl.rcParams, "lines.linewidth", 9)
     monkeypatch.setitem(mpl.rcParams, "axes.facecolor", "red")
-    assert write_report(bench.suite, bench.store)[4].read_bytes() == before
+    assert named(write_report(bench.suite, bench.store), "front.png").read_bytes() == before
 
 
-def test_the_picture_is_a_real_one_at_200_dots_an_inch(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["front", "curves"])
+def test_a_picture_is_as_wide_as_a_column_at_300_dots_an_inch(tmp_path: Path, name: str) -> None:
     bench = filled(tmp_path)
-    png, pdf = write_report(bench.suite, bench.store)[4:6]
-    with Image.open(png) as image:
-        assert image.size == (1440, 960)
+    paths = write_report(bench.suite, bench.store)
+    with Image.open(named(paths, f"{name}.png")) as image:
+        assert image.width == 3.4 * 300
         assert len(image.getcolors(1 << 20) or []) > 20
-    assert pdf.read_bytes().startswith(b"%PDF")
-    assert b"CreationDate" not in pdf.read_bytes()
+    pdf = named(paths, f"{name}.pdf").read_bytes()
+    assert pdf.startswith(b"%PDF")
+    assert b"CreationDate" not in pdf
 
 
 def test_without_latency_the_picture_shows_parameters_and_says_so(tmp_path: Path) -> None:
     bench = filled(tmp_path, latency=False)
     paths = write_report(bench.suite, bench.store)
-    assert [path.name for path in paths[4:6]] == ["accuracy_parameters.png", "accuracy_parameters.pdf"]
     text = paths[0].read_text(encoding="utf-8")
     assert "Latency was not measured; `fusionbench latency mine` does." in text
-    assert "(accuracy_parameters.png)" in text
+    assert "![accuracy against fusion parameters](front.png)" in text
 
 
 def test_of_many_strategies_only_the_front_and_single_modalities_are_named(tmp_path: Path) -> None:
@@ -128,7 +137,7 @@ def test_of_many_strategies_only_the_front_and_single_modalities_are_named(tmp_p
     named = {mark.row.strategy for mark in marks if is_named(mark, len(marks))}
     assert {"concat", "unimodal+modality=left"} <= named
     assert named == {row.strategy for row in table.rows if row.front or row.uses == "one"}
-    assert pictures(table)["png"]
+    assert front_picture(table)["png"]
 
 
 def test_a_track_of_matched_parameters_has_no_trade_off_with_them(tmp_path: Path) -> None:
@@ -139,7 +148,7 @@ def test_a_track_of_matched_parameters_has_no_trade_off_with_them(tmp_path: Path
     matched = replace(table, track=Choice("matched_parameters"))
     assert matched.cost is None
     assert marks_of(matched) == []
-    assert pictures(matched) == {}
+    assert front_picture(matched) == {}
 
 
 @pytest.mark.parametrize(
@@ -152,22 +161,26 @@ def test_a_long_title_is_broken_not_cut(tmp_path: Path, monkeypatch: pytest.Monk
     save = Figure.savefig
 
     def measured(figure: Figure, *arguments: Any, **named: Any) -> None:
-        box = figure.axes[0].title.get_window_extent()
+        figure.draw_without_rendering()
+        assert figure._suptitle is not None  # type: ignore[attr-defined]
+        box = figure._suptitle.get_window_extent()  # type: ignore[attr-defined]
         widths.extend((box.x0, figure.bbox.width - box.x1))
         save(figure, *arguments, **named)
 
     monkeypatch.setattr(Figure, "savefig", measured)
-    assert pictures(replace(one(bench), name=name, suite="all_strategies_matched"))
-    assert len(widths) == 4
+    table = replace(one(bench), title=name, suite="all_strategies_matched")
+    assert front_picture(table)
+    assert curves_picture(table)
+    assert len(widths) == 8
     assert min(widths) > 0
 
 
-def test_without_latency_and_sizes_there_is_no_picture(tmp_path: Path) -> None:
+def test_without_latency_sizes_and_curves_there_is_no_picture(tmp_path: Path) -> None:
     bench = make(tmp_path, "concat")
     for run in bench.runs():
-        bench.done(run, 0.9)
+        bench.done(run, 0.9, curves={})
     paths = write_report(bench.suite, bench.store)
-    assert [path.name for path in paths] == ["table.md", "table.csv", "seeds.csv", "table.tex"]
+    assert not [path.name for path in paths if path.suffix in (".png", ".pdf")]
     assert ".png" not in paths[0].read_text(encoding="utf-8")
 
 
@@ -188,7 +201,7 @@ def test_a_table_where_everything_failed_keeps_the_reasons(tmp_path: Path) -> No
     assert "Of 4 planned runs 0 are done; 4 failed." in text
     assert cells(text.replace("\\|", "!"), "concat")["notes"] == "failed: RuntimeError: out of memory ! at step \\<3\\>"
     assert [line["status"] for line in lines(paths[2])] == ["failed"] * 4
-    assert len(paths) == 4
+    assert not [path for path in paths if path.suffix in (".png", ".pdf")]
 
 
 def test_the_markdown_shows_every_column(tmp_path: Path) -> None:
@@ -198,7 +211,7 @@ def test_the_markdown_shows_every_column(tmp_path: Path) -> None:
     size = bench.store.read_measure(run, "size")
     assert size is not None
     assert list(shown) == [
-        "strategy", "accuracy", "over late", "macro-F1", "NLL", "fusion parameters", "encoder parameters",
+        "strategy", "name", "accuracy", "over late", "macro-F1", "NLL", "fusion parameters", "encoder parameters",
         "FLOPs a sample", "fusion ms, batch 1", "end-to-end ms, batch 1", "end-to-end ms, batch 64", "front",
         "fidelity", "interaction", "seeds",
     ]  # fmt: skip
@@ -232,7 +245,7 @@ def test_no_number_in_any_file_is_nan(tmp_path: Path) -> None:
     bench = filled(tmp_path, seeds=1)
     bench.suite = replace(bench.suite, seeds=(0, 1))
     bench.ended(next(run for run in bench.runs("late") if run.seed == 1), "diverged", "loss left the finite numbers")
-    for path in write_report(bench.suite, bench.store)[:4]:
+    for path in (path for path in write_report(bench.suite, bench.store) if path.suffix in (".md", ".csv", ".tex")):
         words = path.read_text(encoding="utf-8").lower().replace("|", ",").split(",")
         assert not {"nan", "inf", "none"} & {word.strip() for word in words if word.strip()} - {"none"}
         if path.suffix == ".csv":
@@ -303,7 +316,7 @@ def test_the_caption_says_how_well_encoders_do_on_their_own_rows_and_who_has_the
     assert f"right (8 epochs; {stated})" in text
     assert "left (1 epoch; accuracy 1.000 on the 1,293 rows it was trained on, 0.902 on validation, mean over" in text
     assert "Every row of the table is trained on the other half of the training rows; a seed draws the halves." in text
-    assert "Data digits: 647 train, 144 validation, 360 test;" in text
+    assert "Data Digits: 647 train, 144 validation, 360 test;" in text
 
 
 def test_the_caption_names_data_track_device_and_threads(tmp_path: Path) -> None:
@@ -312,7 +325,7 @@ def test_the_caption_names_data_track_device_and_threads(tmp_path: Path) -> None
         "with 80 % power: 0.0",
         "on Acme 9000, 1 thread, one session of 2026-01-02.",
         "Track same_encoders, trained with 1 thread a run, results version 2.",
-        "Data digits: 1,293 train, 144 validation, 360 test; fingerprint f1f1f1f1f1f1.",
+        "Data Digits: 1,293 train, 144 validation, 360 test; fingerprint f1f1f1f1f1f1.",
         "Multi-view data: one picture cut in two, not two sensors.",
         "whole batch (not per sample)",
     ):
@@ -405,7 +418,7 @@ def test_multilabel_tables_show_gap_and_hit_at_one(tmp_path: Path) -> None:
         scores = {"test/gap20": 0.58, "test/hit1": 0.7, "test/nll": 20.0, "test/perr": 0.6}
         bench.done(run, 0.0, task={"metric": "gap20", "kind": "multilabel"}, scores=scores)
     table = one(bench)
-    assert [column.heading for column in columns(table)][:4] == ["strategy", "GAP@20", "Hit@1", "NLL"]
+    assert [column.heading for column in columns(table)][:5] == ["strategy", "name", "GAP@20", "Hit@1", "NLL"]
     assert cells(markdown(table), "concat")["GAP@20"] == "**0.5800**"
 
 
@@ -413,9 +426,10 @@ def test_a_pipe_gets_markdown_and_a_terminal_a_narrow_table(tmp_path: Path) -> N
     bench = filled(tmp_path)
     bench.ended(replace(bench.runs("late")[0], seed=7), "failed", "[bold]reason[/nope]")
     bench.suite = replace(bench.suite, seeds=(0, 1, 2, 7))
-    assert terminal_table(bench.suite, bench.store, Console(file=io.StringIO())).startswith("## digits, suite mine")
+    report = made_report(bench.suite, bench.store, draw=False)
+    assert terminal_text(report, Console(file=io.StringIO())).startswith("## Digits, suite mine, track same encoders")
     console = Console(file=io.StringIO(), force_terminal=True, width=100, color_system=None)
-    text = terminal_table(bench.suite, bench.store, console)
+    text = terminal_text(report, console)
     assert "unimodal+modality=right" in text
     assert "[bold]reason[/nope]" in "".join(line[-40:].strip() for line in text.splitlines())
     assert max(map(len, text.splitlines())) <= 100
@@ -425,7 +439,7 @@ def test_a_pipe_gets_markdown_and_a_terminal_a_narrow_table(tmp_path: Path) -> N
 def test_names_and_scores_are_whole_on_80_columns(tmp_path: Path) -> None:
     bench = filled(tmp_path)
     console = Console(file=io.StringIO(), force_terminal=True, width=80, color_system=None)
-    text = terminal_table(bench.suite, bench.store, console)
+    text = terminal_text(made_report(bench.suite, bench.store, draw=False), console)
     for row in one(bench).rows:
         (line,) = [line for line in text.splitlines() if line.startswith(f" {row.strategy} ")]
         assert score(row.scores["test/accuracy"]) in line
@@ -439,8 +453,8 @@ def test_two_tracks_get_a_set_of_files_each(tmp_path: Path) -> None:
     bench.fill({"concat": 0.9, "late": 0.8})
     names = [path.name for path in write_report(bench.suite, bench.store)]
     assert names[:2] == ["table-same_encoders.md", "table-same_encoders.csv"]
-    assert "accuracy_parameters-other_track.png" in names
-    assert len(set(names)) == 12
+    assert {"front-other_track.png", "methods-other_track.tex", "numbers-same_encoders.tex"} <= set(names)
+    assert len(set(names)) == len(names)
 
 
 def test_a_track_of_fewer_seeds_misses_none_in_its_tables(tmp_path: Path) -> None:
@@ -479,8 +493,8 @@ def test_odd_ranges_still_give_a_picture(tmp_path: Path, case: dict[str, Any]) -
     bench = make(tmp_path, *STRATEGIES)
     bench.fill(case.get("means", MEANS), case.get("sd", 0.004))
     bench.timed(case.get("medians", MEDIANS))
-    paths = write_report(bench.suite, bench.store)
-    assert [path.suffix for path in paths[4:6]] == [".png", ".pdf"]
+    names = {path.name for path in write_report(bench.suite, bench.store)}
+    assert {"front.png", "front.pdf", "curves.png"} <= names
 
 
 def test_the_report_needs_no_torch(tmp_path: Path) -> None:
@@ -489,3 +503,24 @@ def test_the_report_needs_no_torch(tmp_path: Path) -> None:
 
     code = "import sys, fusionbench.report.write; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=tmp_path).returncode == 0
+
+
+def test_files_that_the_present_table_no_longer_makes_are_removed_and_no_others(tmp_path: Path) -> None:
+    bench = filled(tmp_path)
+    folder = tmp_path / "results" / "mine" / "digits"
+    gone = ["accuracy_None.png", "accuracy_latency.pdf", "table-matched_parameters+target=9.md", "front-tuned.png"]
+    kept = ["table-of-my-own.md", "notes.md", "order.txt", "curves-old.png"]
+    for name in (*gone, *kept):
+        (folder / name).write_text("mine")
+    write_report(bench.suite, bench.store)
+    assert [name for name in (*gone, *kept) if (folder / name).exists()] == kept
+    assert len(list(folder.rglob("*.json"))) > 20
+
+
+def test_without_pictures_those_of_before_stay_and_the_page_shows_none(tmp_path: Path) -> None:
+    bench = filled(tmp_path)
+    before = named(write_report(bench.suite, bench.store), "front.png")
+    paths = write_report(bench.suite, bench.store, draw=False)
+    assert before.exists()
+    assert not [path for path in paths if path.suffix in (".png", ".pdf")]
+    assert ".png" not in paths[0].read_text(encoding="utf-8")

@@ -1,0 +1,146 @@
+"""Learning curves: the validation score after every epoch, mean over seeds with the 95 % interval as a band.
+
+Of many strategies a few are named, in colours, dashes and marks of their own; the others are thin and grey.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from fusionbench.report.collect import Outcome
+from fusionbench.report.figures import (
+    BLACK,
+    BLUE,
+    COLUMN,
+    GREEN,
+    ORANGE,
+    PURPLE,
+    SKY,
+    YELLOW,
+    drawn,
+    entitle,
+    grid,
+)
+from fusionbench.report.marks import short_label
+from fusionbench.report.tables import Table, TableRow
+from fusionbench.report.titles import title
+from fusionbench.stats.estimate import Estimate, Scored, estimate
+
+HEIGHT = 2.9
+"""Inches."""
+NAMED = 7
+"""As many colours as there are."""
+LOOKS = (
+    (BLUE, "-", "o"),
+    (ORANGE, (0, (5, 1.5)), "s"),
+    (GREEN, (0, (1, 1)), "^"),
+    (BLACK, "-", "D"),
+    (PURPLE, (0, (4, 1, 1, 1)), "v"),
+    (YELLOW, (0, (5, 1.5)), "P"),
+    (SKY, "-", "X"),
+)
+MARKS = 6
+"""On each line, about."""
+OTHERS = "#BBBBBB"
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One strategy's, a point an epoch."""
+
+    row: TableRow
+    points: tuple[Estimate, ...]
+
+
+def curves_picture(table: Table) -> dict[str, bytes]:
+    """The picture in each form; empty where no run has a curve of two epochs or more."""
+    found = list(_curves(table))
+    if not found:
+        return {}
+    named = _named(found)
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        for curve in found:
+            if curve not in named:
+                axes.plot(*_line(curve), color=OTHERS, linewidth=0.5, zorder=1)
+        for curve, look in zip(named, LOOKS, strict=False):
+            _draw(axes, curve, look)
+        others = len(found) - len(named)
+        grid(axes)
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(f"validation {title(table.metric)}", parse_math=False)
+        _limit(axes, named)
+        entitle(figure, table, *([f"grey: {others} other strategies"] if others else []))
+        figure.legend(loc="outside lower center", ncols=2, frameon=False, columnspacing=1.2)
+        for text in figure.legends[0].get_texts():
+            text.set_parse_math(False)
+
+    return drawn(COLUMN, HEIGHT + 0.14 * ((len(named) + 1) // 2), draw)
+
+
+def _curves(table: Table) -> Iterator[Curve]:
+    name = table.metric.replace("test/", "validation/", 1)
+    for row in table.rows:
+        curves = [curve for outcome in row.outcomes if len(curve := _curve(outcome, name)) > 1]
+        if curves:
+            # Runs that stopped early end at different epochs: as far as all of them go.
+            yield Curve(row, tuple(_mean(values) for values in zip(*curves, strict=False)))
+
+
+def _mean(values: Sequence[float]) -> Estimate:
+    return estimate({seed: Scored(value) for seed, value in enumerate(values)})
+
+
+def _curve(outcome: Outcome, name: str) -> Sequence[float]:
+    return outcome.record.curves.get(name, ()) if outcome.record and outcome.scores else ()
+
+
+def _named(found: Sequence[Curve]) -> list[Curve]:
+    """All of a few; of many the best single modality, `late`, and the highest means; in the table's order."""
+    able = [curve for curve in found if curve.row.uses != "none"]
+    references = [next((curve for curve in able if _name(curve) == name), None) for name in ("unimodal", "late")]
+    wanted = [curve for curve in references if curve] + [curve for curve in able if curve not in references]
+    chosen = wanted[:NAMED]
+    return [curve for curve in found if curve in chosen]
+
+
+def _name(curve: Curve) -> str:
+    return curve.row.outcomes[0].run.strategy.name
+
+
+def _draw(axes: Axes, curve: Curve, look: tuple[str, object, str]) -> None:
+    colour, dashes, mark = look
+    epochs, means = _line(curve)
+    axes.plot(
+        epochs,
+        means,
+        color=colour,
+        linestyle=dashes,
+        linewidth=1.1,
+        marker=mark,
+        markersize=3.2,
+        markevery=max(1, len(epochs) // MARKS),
+        label=short_label(curve.row.title),
+        zorder=3,
+    )
+    if any(point.half_width for point in curve.points):
+        low, high = ([p.mean + sign * (p.half_width or 0.0) for p in curve.points] for sign in (-1, 1))
+        axes.fill_between(epochs, low, high, color=colour, alpha=0.15, linewidth=0, zorder=2)
+
+
+def _line(curve: Curve) -> tuple[list[int], list[float]]:
+    return list(range(1, len(curve.points) + 1)), [point.mean for point in curve.points]
+
+
+def _limit(axes: Axes, named: Sequence[Curve]) -> None:
+    """The named means with a little room, but for the first fifth of the epochs: it would flatten all that follows."""
+    means = [point.mean for curve in named for point in curve.points[len(curve.points) // 5 :]]
+    room = 0.06 * (max(means) - min(means)) or 0.01
+    axes.set_ylim(min(means) - room, max(means) + room)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))

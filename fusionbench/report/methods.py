@@ -1,0 +1,30 @@
+r"""The paragraph of a paper that says how a table was made: everything that its caption of three lines leaves out."""
+
+from __future__ import annotations
+
+import re
+
+from fusionbench.report.captions import caption
+from fusionbench.report.latex import label
+from fusionbench.report.notes import note
+from fusionbench.report.opening import opening
+from fusionbench.report.tables import Table
+from fusionbench.report.typeset import sentence
+
+
+def methods(table: Table) -> str:
+    """One LaTeX paragraph, a sentence a line, strategies by the names that the table has."""
+    notes = [f"`{row.strategy}`: {note(row)}." for row in table.rows if note(row)]
+    lines = [
+        "% How the table was made; commands of fusionbench may be left out of a paper.",
+        rf"{{\sloppy\paragraph{{Methods of Table~\ref{{tab:{label(table)}}}.}}%",
+        *(sentence(_named(table, words)) for words in (*opening(table), *caption(table), *notes)),
+        r"\par}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _named(table: Table, words: str) -> str:
+    """With the names of papers in place of the names of suites; the words around them stay."""
+    titles = {row.strategy: row.title for row in table.rows}
+    return re.sub(r"`([^`]*)`", lambda found: titles.get(found[1], found[0]), words)
