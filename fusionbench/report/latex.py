@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from fusionbench.plan.suite import SAME_ENCODERS
-from fusionbench.report.paper_columns import PaperColumn, is_starred, paper_columns
+from fusionbench.report.paper_columns import PaperColumn, is_partial, paper_columns
 from fusionbench.report.tables import Table
 from fusionbench.report.titles import title, track_title
 from fusionbench.report.typeset import sentence
@@ -51,9 +51,11 @@ def label(table: Table) -> str:
     return re.sub("[^A-Za-z0-9]+", "-", words).strip("-").lower()
 
 
-def short_caption(table: Table) -> tuple[str, ...]:
-    """What has to stand at the table itself, in three lines of a column."""
-    return tuple(_short(table))
+def short_caption(table: Table, shown: Sequence[PaperColumn] = ()) -> tuple[str, ...]:
+    """What has to stand at the table itself, in three lines of a column; more where it has stars to explain."""
+    stars = any(cell == "*" for column in shown for row in column.cells for cell in row)
+    over = "Over: paired difference to the reference that validation picks; * not 0 at .05 (Holm)."
+    return (*_short(table), *([over] if stars else []))
 
 
 def _short(table: Table) -> Iterator[str]:
@@ -65,13 +67,11 @@ def _short(table: Table) -> Iterator[str]:
     seeds = f"{counts[0]} to {counts[-1]} seeds" if len(counts) > 1 else f"{counts[0]} seed{'s' * (counts[0] > 1)}"
     estimates = [row.scores[table.metric] for row in table.rows if table.metric in row.scores]
     over = f"{seeds}, test rows" if any(one.test_error is not None for one in estimates) else seeds
-    interval = f" ± half-width of the 95 % interval ({over})" if counts[-1] > 1 else f", {seeds}"
+    interval = f" ± 95 % half-width ({over})" if counts[-1] > 1 else f", {seeds}"
     yield f"{table.title}{track}: {title(table.metric)}{interval}."
     yield from _marks(table)
-    if any(map(is_starred, table.rows)):
-        yield "*: some runs failed."
-    if table.latency:
-        yield "Time: end to end, one sample."
+    if any(map(is_partial, table.rows)):
+        yield "#: some runs failed."
 
 
 def _marks(table: Table) -> Iterator[str]:
@@ -99,7 +99,7 @@ def _float(table: Table, shown: Sequence[PaperColumn], environment: str) -> Iter
     yield from _rows(table, shown)
     yield r"\bottomrule"
     yield r"\end{tabular}"
-    yield from _caption(table)
+    yield from _caption(table, shown)
     yield rf"\label{{tab:{label(table)}}}"
     yield rf"\end{{{environment}}}"
 
@@ -112,7 +112,7 @@ def _long(table: Table, shown: Sequence[PaperColumn]) -> Iterator[str]:
     yield SETUP
     yield r"\setlength{\tabcolsep}{2.5pt}\setlength{\LTcapwidth}{\linewidth}"
     yield rf"\begin{{longtable}}{{{_specs(shown)}}}"
-    yield from _caption(table)
+    yield from _caption(table, shown)
     yield rf"\label{{tab:{label(table)}}}\\"
     yield r"\toprule"
     yield from _head(shown)
@@ -144,9 +144,9 @@ def _rows(table: Table, shown: Sequence[PaperColumn]) -> Iterator[str]:
         yield _line([cell for column in shown for cell in column.cells[at]])
 
 
-def _caption(table: Table) -> Iterator[str]:
+def _caption(table: Table, shown: Sequence[PaperColumn]) -> Iterator[str]:
     yield r"\caption{%"
-    yield from map(sentence, short_caption(table))
+    yield from map(sentence, short_caption(table, shown))
     yield "}"
 
 

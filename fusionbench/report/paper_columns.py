@@ -100,7 +100,7 @@ def half_text(found: Estimate) -> str:
     return f"{max(found.half_width, 10.0**-places):.{places}f}"
 
 
-def is_starred(row: TableRow) -> bool:
+def is_partial(row: TableRow) -> bool:
     """Whether a row has scores, and yet runs that did not end well."""
     return row.done > 0 and not row.comparable
 
@@ -142,8 +142,8 @@ def _of_facts(table: Table) -> Iterator[tuple[str, Maker]]:
 
 
 def _strategies(table: Table) -> PaperColumn:
-    """Names; a star where some runs did not end well."""
-    return PaperColumn("Strategy", ("l",), tuple((escaped(row.title + "*" * is_starred(row)),) for row in table.rows))
+    """Names, marked where some runs did not end well."""
+    return PaperColumn("Strategy", ("l",), tuple((escaped(row.title + "#" * is_partial(row)),) for row in table.rows))
 
 
 def _score(table: Table, name: str) -> PaperColumn:

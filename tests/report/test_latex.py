@@ -178,14 +178,14 @@ def test_the_caption_says_what_a_number_is_in_few_words(tmp_path: Path, seeds: i
     bench = make(tmp_path, "concat", "late", seeds=seeds)
     bench.fill({"concat": 0.9, "late": 0.8})
     words = " ".join(short_caption(one(bench)))
-    assert words.startswith("Digits: accuracy" + (", 1 seed." if seeds == 1 else " ± half-width of the 95 % interval"))
+    assert words.startswith("Digits: accuracy" + (", 1 seed." if seeds == 1 else " ± 95 % half-width ("))
     assert len(words) < 150
 
 
-def test_a_row_with_runs_that_failed_has_a_star_and_the_caption_explains_it(tmp_path: Path) -> None:
+def test_a_row_with_runs_that_failed_is_marked_and_the_caption_explains_it(tmp_path: Path) -> None:
     text = latex(one(failing(tmp_path)))
-    assert "\nLMF* & " in text
-    assert "*: some runs failed." in text
+    assert "\nLMF\\# & " in text
+    assert "\\#: some runs failed." in text
     assert "RuntimeError" not in text
 
 
@@ -288,3 +288,26 @@ def test_csv_of_several_datasets_has_one_header(tmp_path: Path) -> None:
     read = list(csv.DictReader(io.StringIO(printed(made_report(bench.suite, bench.store, draw=False), "csv"))))
     assert [line["dataset"] for line in read] == ["digits", "digits", "wdbc", "wdbc"]
     assert [line["test/extra_mean"] for line in read] == ["", "", "0.5", "0.5"]
+
+
+def test_differences_that_are_not_zero_have_a_star_which_the_wide_caption_explains(tmp_path: Path) -> None:
+    bench = make(tmp_path, "unimodal", "late", "concat", seeds=6)
+    bench.fill({"unimodal+modality=left": 0.6, "unimodal+modality=right": 0.5, "late": 0.8, "concat": 0.9}, sd=0.001)
+    table = one(bench)
+    text = latex(table, wide=True)
+    concat = next(row for row in rows(text) if row[0] == "Concat")
+    assert concat.count("*") == 1  # These records have no validation scores to pick a single modality by.
+    assert any(re.fullmatch(r"\+0\.\d+", cell) for cell in concat)
+    assert "* not 0 at .05 (Holm)." in text
+    assert "Holm" not in latex(table)
+
+
+def test_what_is_not_told_apart_from_the_best_has_the_sign_of_its_family(tmp_path: Path) -> None:
+    bench = make(tmp_path, "concat", "sum", "late", seeds=6, more="families: [{name: all, rows: [concat, sum, late]}]")
+    for place, run in enumerate(bench.runs()):
+        by = {"concat": 0.9, "sum": 0.8999, "late": 0.7}[run.strategy.name]
+        bench.done(run, by + 0.002 * ((place * 7) % 5))
+    text = latex(one(bench))
+    assert [row[0] for row in rows(text) if r"\dag{}" in row] == ["Sum", "Concat"]
+    assert r"\bfseries" not in text  # Their order is not seen to hold, so neither is called the best.
+    assert r"\dag{} not told apart from the highest of 3 tested." in text
