@@ -8,6 +8,8 @@ A block stands between `<!-- begin NAME -->` and `<!-- end NAME -->`: `list stra
 `fusionbench list` prints; `demo` is the terminal's table of results/quickstart; `table SUITE DATASET` is that table.md,
 `order SUITE DATASET` that order.md, `overview SUITE` that overview.md; `top N SUITE DATASET` is the first rows of
 table.md and the sentences that it begins with. One word more, a track's name, takes the files of that track.
+`wandb panels SUITE` is what a workspace of the suite's first table shows, `wandb run SUITE` what the run of its first
+strategy's mean says.
 """
 
 from __future__ import annotations
@@ -16,11 +18,16 @@ import io
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from fusionbench.cli.listing import listing, strategy_pages
 from fusionbench.plan.load import load_suite
+from fusionbench.publish.charts import CHARTS
+from fusionbench.publish.panels import workspace
+from fusionbench.publish.summaries import RANKED, summary_run
+from fusionbench.publish.workspaces import view_json
 from fusionbench.records.store import Store
 from fusionbench.report.layout import narrow
 from fusionbench.report.tables import tables
@@ -54,10 +61,37 @@ def _block(name: str, folder: Path) -> str:
             return _top(int(count), _page("table", suite, dataset, track), folder)
         case ["overview", suite]:
             return _table(ROOT / "results" / suite / "overview.md")
+        case ["wandb", ("panels" | "run") as what, suite]:
+            return _wandb(what, suite)
     raise ValueError(
         f"a page asks for '{name}'; known: list WHAT, demo, table SUITE DATASET, order SUITE "
-        "DATASET, top N SUITE DATASET, overview SUITE"
+        "DATASET, top N SUITE DATASET, overview SUITE, wandb panels|run SUITE"
     )
+
+
+def _wandb(what: str, name: str) -> str:
+    suite = load_suite(name)
+    table = next(iter(tables(suite, Store(ROOT / "results", suite.name))))
+    if what == "run":
+        found = summary_run(table, table.rows[0]).summary
+        lines = [f"| `{key}` | {value} |" for key, value in found.items()]
+        return "\n".join(["| key | value |", "| :-- | --: |", *lines]) + "\n"
+    view = view_json(workspace(table, "", "fusionbench", {chart.name: chart.name for chart in CHARTS}))
+    lines = []
+    for section in view["spec"]["section"]["panelBankConfig"]["sections"]:
+        shown = [_panel(panel["config"]) for panel in section["panels"]]
+        lines.append(f"| {section['name']} | {'; '.join(shown)} |")
+    return "\n".join(["| section | panels |", "| :-- | :-- |", *lines]) + "\n"
+
+
+def _panel(config: dict[str, Any]) -> str:
+    """What it is called, and what it shows."""
+    if "panelDefId" in config:
+        return f"{config['stringSettings']['title']} (chart `{config['panelDefId']}` of the wandb.Table `{RANKED}`)"
+    shown = config.get("metrics") or [config[axis] for axis in ("yAxis", "xAxis") if axis in config]
+    by = f", by `{config['groupBy']}`" if "groupBy" in config else ""
+    names = ", ".join(f"`{one.removeprefix('summary:')}`" for one in shown)
+    return f"{config['chartTitle']} ({names}{by})" if names else "the table as it stands in results/"
 
 
 def _terminal(name: str) -> str:

@@ -156,10 +156,11 @@ def report(options: argparse.Namespace) -> int:
 
 def push(options: argparse.Namespace) -> int:
     """Mirror to W&B what was not sent yet."""
-    from fusionbench.cli.publishing import mirror_records
+    from fusionbench.cli.publishing import going_on, mirror_records
 
     work = work_of(options)
-    mirror_records(options, work.suite, work.store, work.runs)
+    with going_on():
+        mirror_records(options, work.suite, work.store, work.runs)
     tell(work.store)
     return DONE
 

@@ -38,6 +38,15 @@ def mirror_records(options: argparse.Namespace, suite: Suite, store: Store, runs
     print(_came_to(options, store, pushed, "push"))
 
 
+@contextmanager
+def going_on() -> Iterator[None]:
+    """Of a verb that sends: an error says that the same command goes on."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{error}; the same command goes on with what is left") from error
+
+
 def make_dashboard(options: argparse.Namespace, suite: Suite, store: Store, runs: Sequence[RunSpec]) -> None:
     """Send what records and tables come to, then a workspace for each table and a report.
 
@@ -45,21 +54,23 @@ def make_dashboard(options: argparse.Namespace, suite: Suite, store: Store, runs
         UserError: no run is done, or it cannot be sent: the error says what is kept where.
     """
     from fusionbench.publish.dashboard import save, write_files
-    from fusionbench.publish.summaries import table_runs
+    from fusionbench.publish.summaries import table_group, table_runs
 
     found = finished_tables(suite, store)
     target = target_of(options)
     files = write_files(store, found, target.project)
-    with counting() as told:
+    with going_on(), counting() as told:
         pushed = send(store, record_runs(suite, store, runs) | table_runs(suite, store, found), target, told)
     print(_came_to(options, store, pushed, "dashboard"))
     if target.mode == "offline":
         print("\n".join(["written:", *(f"  {path}" for path in files)]))
         return
-    saved = save(store, found, target)
+    with going_on():
+        saved = save(store, found, target)
     if saved.plain:
         print(f"W&B took no charts of ours, so bars have no intervals: {saved.plain}", file=sys.stderr)
-    for name, url in zip(["report", *("workspace" for _ in found)], saved.urls, strict=True):
+    names = ["report", *(f"workspace of {table_group(table)}" for table in found)]
+    for name, url in zip(names, saved.urls, strict=True):
         print(f"{name}: {url}")
 
 

@@ -141,7 +141,7 @@ def _report(tables: Sequence[Table], entity: str, project: str, charts: ChartIds
         return wr.Report(
             project=project,
             entity=entity,
-            title=fit_title(f"fusionbench: {suite}")[:TITLE_LENGTH],
+            title=fit_title(f"fusionbench {suite}")[:TITLE_LENGTH],
             description="Strategies of multimodal fusion, compared",
             width="fluid",
             blocks=[

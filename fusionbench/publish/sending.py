@@ -10,6 +10,7 @@ them. So a push that is cut off, without a key or a network leaves whole files; 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -203,10 +204,13 @@ def _refusal(*, has_key: bool) -> str:
 
     if not has_key:
         return "no API key; set WANDB_API_KEY or call `wandb login`"
+    patience_s, began = int(os.environ.get("WANDB_HTTP_TIMEOUT", ANSWER_S)), time.monotonic()
     try:
-        wandb.Api(timeout=int(os.environ.get("WANDB_HTTP_TIMEOUT", ANSWER_S)))  # Asks whose the key is.
+        wandb.Api(timeout=patience_s)  # Asks whose the key is.
     except Exception as error:  # noqa: BLE001  (wandb has no one class for what it raises)
-        return one_line(error)
+        server = wandb.setup().settings.base_url
+        is_silent = time.monotonic() - began >= patience_s
+        return f"no answer from {server} in {patience_s} s" if is_silent else one_line(error)
     return ""
 
 

@@ -1,4 +1,7 @@
-"""openwandb, a server of others that speaks W&B's protocol, where its command is installed (in any environment)."""
+"""openwandb, a server of others that speaks W&B's protocol, where its command is on the path, from any environment.
+
+It is not part of the extra dev: its licence forbids commercial use, and it brings a web server's packages.
+"""
 
 from __future__ import annotations
 

@@ -137,7 +137,8 @@ def test_a_server_gets_runs_tables_results_workspace_and_report_each_once(
     assert done.call("dashboard", "--wandb-entity", "us") == 0
     shown = capfd.readouterr()
     assert (shown.err, shown.out.splitlines()[0]) == ("", "W&B, project fusionbench: 8 runs sent")
-    assert re.findall(r"^(report|workspace): http", shown.out, re.MULTILINE) == ["report", "workspace"]
+    urls = re.findall(r"^(.+): http", shown.out, re.MULTILINE)
+    assert urls == ["report", "workspace of tiny/digits/same_encoders"]
     assert set(server.projects) == {("us", "fusionbench")}
     assert len(server.ids) == 8
     report, view = server.views

@@ -118,6 +118,7 @@ def test_without_a_key_push_fails_and_a_finished_run_only_says_how_to_go_on(
     shown = capfd.readouterr().err
     assert shown.count("\n") == 1
     assert all(part in shown for part in ("WANDB_API_KEY", "wandb login", "0 of 4 runs sent, 4 kept as files in"))
+    assert shown.endswith("; the same command goes on with what is left\n")
     assert len(read_all(made.wandb)) == 4
     for number, run in enumerate(made.runs):
         made.store.publish(made_up(run, "done", number))
@@ -142,7 +143,7 @@ def test_without_a_network_one_line_says_so_and_what_was_written_offline_stays(
     assert made.call("push") == 2
     shown = capfd.readouterr().err
     assert shown.count("\n") == 1
-    assert "127.0.0.1:9" in shown
+    assert "no answer from http://127.0.0.1:9 in 1 s (0 of 4 runs sent, 4 kept as files in" in shown
     assert sorted(made.wandb.glob("offline-run-*")) == before
 
 

@@ -143,7 +143,7 @@ def _manifest(server: Server, variables: dict[str, Any]) -> dict[str, Any]:
 
 
 def _artifact_files(server: Server, variables: dict[str, Any]) -> dict[str, Any]:
-    nodes = [
+    nodes: list[dict[str, Any]] = [
         {
             "storagePath": f"store/{file['name']}",
             "uploadUrl": f"{server.url}/upload/artifact/{file['name']}",
