@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-from fusionbench.stats.estimate import Estimate
+if TYPE_CHECKING:  # Lists and pages write numbers too, and need no scipy.
+    from fusionbench.stats.estimate import Estimate
 
 FEWEST, MOST = 2, 5
 """Decimals of a score."""

@@ -106,12 +106,12 @@ def written(suite: Suite, store: Store, report: Report) -> list[Path]:
     for path, content in report.files:
         write_over(path, content)
     paths = [path for path, _ in report.files]
-    for folder in dict.fromkeys([store.root, *(store.folder(dataset) for dataset in suite.datasets)]):
-        for path in sorted(folder.iterdir()):
-            kept = path in paths or (path.suffix in PICTURES and not report.draws)
-            if OURS.fullmatch(path.name) and not kept:
-                with suppress(OSError):
-                    path.unlink()
+    folders = dict.fromkeys([store.root, *(store.folder(dataset) for dataset in suite.datasets)])
+    ours = (path for folder in folders for path in sorted(folder.iterdir()) if OURS.fullmatch(path.name))
+    for path in ours:
+        if path not in paths and (report.draws or path.suffix not in PICTURES):
+            with suppress(OSError):
+                path.unlink()
     return paths
 
 

