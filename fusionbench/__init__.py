@@ -12,13 +12,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fusionbench.api.comparison import compare
     from fusionbench.api.loading import load_results
     from fusionbench.api.running import run
     from fusionbench.fusion.layer import layer
 
-__all__ = ["layer", "load_results", "run"]
+__all__ = ["compare", "layer", "load_results", "run"]
 
 PLACES = {
+    "compare": "fusionbench.api.comparison",
     "layer": "fusionbench.fusion.layer",
     "load_results": "fusionbench.api.loading",
     "run": "fusionbench.api.running",

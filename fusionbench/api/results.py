@@ -32,6 +32,8 @@ class Results:
     """How many runs are done, diverged, failed, skipped or missing."""
     left_out: str = ""
     """What a time limit left out, in a sentence; empty if nothing."""
+    about: str = ""
+    """Of a comparison, what the arrays were taken for, in a sentence."""
 
     def table(self) -> str:
         """The tables as plain text: a row for each strategy, best mean first."""

@@ -66,8 +66,7 @@ def run(
         UserError: wrong use or bad data; one or two lines say what, where and the way out.
         KeyboardInterrupt: stopped; what is done is recorded, and no process or claim is left.
     """
-    if ranks_under_torchrun(os.environ) is not None:
-        raise UserError("fusionbench.run: torchrun has started this process; it starts `-m fusionbench.cli run SUITE`")
+    refuse_torchrun("fusionbench.run")
     made, runs = planned(suite, listed(settings), listed(only), shard)
     folder = None if data is None else Path(data)
     work = Work(
@@ -82,11 +81,24 @@ def run(
         keep_encodings,
         debug,
     )
-    return finish(work, statuses(listed(again)), _shown(progress), time_limit)
+    return finish(work, statuses(listed(again)), shown(progress), time_limit)
 
 
-def finish(work: Work, again: frozenset[str], show: Show, time_limit: float | None = None) -> Results:
+def refuse_torchrun(name: str) -> None:
+    """Raises UserError in one of several processes that torchrun has started: each would do everything."""
+    if ranks_under_torchrun(os.environ) is not None:
+        raise UserError(f"{name}: torchrun has started this process; have it start `-m fusionbench.cli run SUITE`")
+
+
+def finish(work: Work, again: frozenset[str], show: Show, time_limit: float | None = None, about: str = "") -> Results:
     """Train, measure and time what is not done of a piece of work.
+
+    Args:
+        work: what to do.
+        again: do runs again whose records have these statuses.
+        show: makes what shows how far it is.
+        time_limit: seconds, after which nothing begins.
+        about: a sentence to begin with.
 
     Raises:
         UserError: wrong use, or bad data.
@@ -101,16 +113,19 @@ def finish(work: Work, again: frozenset[str], show: Show, time_limit: float | No
     pending = [run for run in runs if store.is_wanted(run, again)]
     trials = [trial for trial in all_trials(pending, store) if store.is_wanted(trial, again)]
     with show(len(runs) + len(trials), len(runs) - len(pending)) as watcher:
+        if about:
+            watcher.told(about)
         runner = work.runner(watcher, watcher.told)
         counts = runner.run(runs, again, deadline)
         latency = work.suite.measure("latency")
         if latency is not None and counts["done"] and not (deadline is not None and deadline.is_over):
             runner.latency(runs, latency.options, anew=False)
     suite, left_out = whole_seeds(work.suite, runs, store, time_limit)
-    return Results(suite, store, counts, left_out)
+    return Results(suite, store, counts, left_out, about)
 
 
-def _shown(progress: bool) -> Show:
+def shown(progress: bool) -> Show:
+    """What makes the display of a call: none, or what fits the place."""
     from fusionbench.api.progress import silent, watcher_here
 
     return watcher_here if progress else silent

@@ -72,6 +72,8 @@ def _strategy(plugin: Plugin) -> tuple[str, ...]:
 def _dataset(plugin: Plugin) -> tuple[str, ...]:
     views = plugin.facts.get("views", {})
     modalities = "; ".join(", ".join(f"{name} ({kind})" for name, kind in view.items()) for view in views.values())
+    if option := plugin.facts.get("modalities_from"):
+        modalities = f"as its option {option} says"
     kind = "option kind" if "kind" in plugin.options else str(plugin.facts.get("kind", "multiclass"))
     return plugin.name, modalities, kind, plugin.facts.get("licence", ""), _does(plugin), _options(plugin)
 

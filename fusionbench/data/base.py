@@ -20,7 +20,7 @@ from fusionbench.core.errors import UserError
 from fusionbench.core.ranks import ALONE, Ranks
 from fusionbench.core.sources import own_source
 from fusionbench.core.task import MetricName, TaskKind, TaskSpec
-from fusionbench.data.checks import refuse_arrays, refuse_batches, refuse_names, refuse_rows, refuse_task, stated_view
+from fusionbench.data.checks import refuse_arrays, refuse_batches, refuse_names, refuse_rows, refuse_task, stated_kinds
 from fusionbench.data.orders import Batches, EpochOrder, InOrder
 from fusionbench.data.splits import Rows, Split
 from fusionbench.data.store import Array, data_root, not_finite, open_arrays, prepared, read_manifest
@@ -35,6 +35,8 @@ class MultimodalData(LightningDataModule):
 
     views: ClassVar[dict[str, dict[str, str]]] = {}
     """By view, the modalities in their order and their kinds; literal, since plans read it from the source."""
+    modalities_from: ClassVar[str] = ""
+    """In the place of views: an option, and attribute, that says the kind of each (core/modalities.py); literal."""
     default_encoders: ClassVar[dict[str, Any]] = {}
     """By modality or kind: an encoder's name, or {"name": .., "options": {..}}; literal."""
     auxiliary_classes: ClassVar[dict[str, int]] = {}
@@ -42,13 +44,10 @@ class MultimodalData(LightningDataModule):
     kind: ClassVar[TaskKind] = "multiclass"
     metric: ClassVar[str] = ""
     """Of its task; literals. Where an option decides the kind, it is called so; no metric is the kind's own."""
-    display: ClassVar[str] = ""
-    """As papers write it, e.g. "CIFAR-10"; empty: its name in plain words. A suite's `title` comes before it."""
-    paper: ClassVar[str] = ""
-    """Its key in references.bib."""
+    display: ClassVar[str] = ""  # As papers write it, e.g. "CIFAR-10"; empty: its name. A suite's `title` goes first.
+    paper: ClassVar[str] = ""  # Its key in references.bib.
     licence: ClassVar[str] = ""
-    home: ClassVar[str] = ""
-    """Where it comes from: a package or a URL."""
+    home: ClassVar[str] = ""  # Where it comes from: a package or a URL.
 
     def __init__(self, root: Path | str | None = None, seed: int = 0, batch_size: int = 128) -> None:
         super().__init__()
@@ -183,8 +182,8 @@ class MultimodalData(LightningDataModule):
 
     def prepare_data(self) -> None:
         """Download, verify and convert what is not there yet; safe to call from many processes."""
-        if self.views:
-            refuse_names(self.name, tuple(stated_view(self.views, getattr(self, "view", None))))
+        if self.views or self.modalities_from:
+            refuse_names(self.name, tuple(stated_kinds(self)))
         prepared(self.root, self.name, self.decided_by(), self.origin(), self.convert)
 
     def setup(self, stage: str | None = None) -> None:
@@ -204,7 +203,7 @@ class MultimodalData(LightningDataModule):
         Raises:
             UserError: names, rows, shapes, types or values are not as `data.checks` says.
         """
-        refuse_task(self.name, self.asked, stated_view(self.views, getattr(self, "view", None)))
+        refuse_task(self.name, self.asked, stated_kinds(self))
         parts = self.split()
         targets = self.arrays.get("targets")
         refuse_rows(self.name, parts, None if targets is None else len(targets))

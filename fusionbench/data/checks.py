@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from fusionbench.core.batch import MultimodalBatch
 from fusionbench.core.errors import UserError, shown
+from fusionbench.core.modalities import kinds_of_columns
 from fusionbench.core.scores import OF_KIND
 from fusionbench.core.task import ModalitySpec, TaskSpec
 from fusionbench.data.splits import Rows, Split
@@ -48,9 +49,12 @@ def refuse_names(where: str, names: Sequence[str]) -> None:
         raise UserError(f"{where}: its modalities are {shown(', '.join(names))}; there must be some, each named once")
 
 
-def stated_view(views: Mapping[str, Mapping[str, str]], view: str | None) -> dict[str, str]:
-    """The kind of each modality of a view, the first one where there is no choice; none of a dataset without views."""
-    return dict(views.get(view or next(iter(views), ""), {}))
+def stated_kinds(data: MultimodalData) -> dict[str, str]:
+    """By modality the kind that plans read, of a view the first where there is no choice; empty of a dataset without."""
+    if data.modalities_from:
+        return dict(kinds_of_columns(data.name, getattr(data, data.modalities_from)))
+    view = getattr(data, "view", None) or next(iter(data.views), "")
+    return dict(data.views.get(view, {}))
 
 
 def refuse_task(where: str, task: TaskSpec, stated: Mapping[str, str]) -> None:

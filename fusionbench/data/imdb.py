@@ -35,8 +35,6 @@ from fusionbench.data.imdb_features import (
     ngrams,
     number_of,
     out_of_fold,
-    pieces_model,
-    pieces_of,
     strongest,
 )
 from fusionbench.data.imdb_files import (
@@ -52,6 +50,7 @@ from fusionbench.data.imdb_files import (
 )
 from fusionbench.data.imdb_text import bytes_of, is_stored, longest, opened, stored
 from fusionbench.data.orders import EpochOrder
+from fusionbench.data.pieces import pieces_model, pieces_of
 from fusionbench.data.progress import progress
 from fusionbench.data.ragged import padded
 from fusionbench.data.splits import Rows, Split
@@ -156,7 +155,7 @@ class IMDB(MultimodalData):
             drawn = np.array([number_of(str(name)) for name in names])[film]  # (n,)
             part = np.where(reviews.is_test, 2, (drawn % HELD_OUT == 0).astype(int))
             show(1, "read")
-            model = pieces_model([text for text, of in zip(texts, part, strict=True) if of == 0])
+            model = pieces_model([text for text, of in zip(texts, part, strict=True) if of == 0], PIECES)
             (folder / MODEL).write_bytes(model)
             show(2, "subwords found")
             pieces = pieces_of(model, texts)

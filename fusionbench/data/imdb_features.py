@@ -6,17 +6,15 @@
 x_j is 1 where a review holds n-gram j, else 0. A training row's weights come from the other folds: weights that have
 seen a row's label would make its n-grams look surer in training than they ever are in a test.
 
-Source: Wang & Manning 2012, "Baselines and Bigrams"; Kudo 2018, arXiv:1804.10959 (the unigram model of subwords).
+Source: Wang & Manning 2012, "Baselines and Bigrams".
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import sentencepiece
 from numpy.typing import NDArray
 
 from fusionbench.core.canonical import sha256_of
@@ -31,32 +29,6 @@ WORDS = r"(?u)\w+(?:'\w+)?|[!?]"
 def number_of(name: str) -> int:
     """A number that a name always has, evenly spread: draws films without a seed."""
     return int(sha256_of(name)[:12], 16)
-
-
-def pieces_model(texts: Sequence[str]) -> bytes:
-    """A sentencepiece unigram model of these texts."""
-    made = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(texts),
-        model_writer=made,
-        model_type="unigram",
-        vocab_size=PIECES,
-        hard_vocab_limit=False,
-        pad_id=0,
-        unk_id=1,
-        bos_id=-1,
-        eos_id=-1,
-        num_threads=1,  # With more, the sums depend on their order.
-        max_sentence_length=2**16,
-        minloglevel=2,
-    )
-    return made.getvalue()
-
-
-def pieces_of(model: bytes, texts: Sequence[str]) -> list[NDArray[np.int64]]:
-    """The ids of every text's pieces."""
-    reader = sentencepiece.SentencePieceProcessor(model_proto=model)
-    return [np.array(ids, dtype=np.int64) for ids in reader.encode(list(texts), out_type=int, num_threads=1)]
 
 
 def ngrams(texts: Sequence[str], train: NDArray[np.bool_], count: int) -> Any:

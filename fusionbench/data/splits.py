@@ -62,6 +62,55 @@ def stratified(labels: NDArray[Any], fraction: float, rng: np.random.Generator) 
     return rest.astype(np.int64), chosen.astype(np.int64)
 
 
+def held_out(
+    labels: NDArray[Any], fraction: float, rng: np.random.Generator, groups: NDArray[Any] | None = None
+) -> tuple[Rows, Rows]:
+    """As `stratified`, but no class loses its last row, some row is held out where one can be, and groups stay whole.
+
+    With groups, each in an order drawn is held out if that brings the counts of its classes nearer to the fraction.
+
+    Args:
+        labels: (n,) one class per row.
+        fraction: of the rows, in (0, 1).
+        rng: which rows they are.
+        groups: (n,) the same where rows belong together; None: every row is for itself.
+    """
+    kinds = np.unique(labels, return_inverse=True)[1]
+    if groups is None:
+        first, second = stratified(kinds, fraction, rng)
+        if len(second) and len(np.unique(kinds[first])) == kinds.max() + 1:
+            return first, second
+        members = np.split(np.arange(len(kinds)), len(kinds))
+    else:
+        order = np.argsort(numbers := np.unique(groups, return_inverse=True)[1], kind="stable")
+        members = np.split(order, np.cumsum(np.bincount(numbers))[:-1])
+    held = np.zeros(len(kinds), dtype=bool)
+    for rows in _nearest(kinds, members, fraction, rng):
+        held[rows] = True
+    return np.flatnonzero(~held).astype(np.int64), np.flatnonzero(held).astype(np.int64)
+
+
+def _nearest(kinds: Rows, members: list[Rows], fraction: float, rng: np.random.Generator) -> list[Rows]:
+    """The groups that are held out: each brings the counts nearer to what they should be; if none does, the best."""
+    left = np.bincount(kinds)
+    wanted = fraction * left
+    found: list[Rows] = []
+    best: tuple[float, list[Rows]] = -np.inf, []
+    for number in rng.permutation(len(members)):
+        own, counts = np.unique(kinds[members[number]], return_counts=True)
+        if (left[own] <= counts).any():
+            continue  # A class would have no row left.
+        # By so much the squared distances fall of each class's count, and of all together.
+        nearer = float((counts * (2 * wanted[own] - counts)).sum() + counts.sum() * (2 * wanted.sum() - counts.sum()))
+        if nearer > 0:
+            left[own] -= counts
+            wanted[own] -= counts
+            found.append(members[number])
+        elif nearer > best[0]:
+            best = nearer, [members[number]]
+    return found or best[1]
+
+
 def halves(labels: NDArray[Any], rng: np.random.Generator, groups: NDArray[Any] | None = None) -> tuple[Rows, Rows]:
     """Two halves of the rows 0 .. n-1, both sorted: every class cut in two, groups kept whole.
 

@@ -7,11 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from fusionbench.core.catalogue import Plugin, PluginKind, checked_options, describe
 from fusionbench.core.contents import named_content
 from fusionbench.core.errors import UserError, shown, unknown
+from fusionbench.core.modalities import kinds_of
 from fusionbench.core.task import ModalityKind
 from fusionbench.plan.families import checked_families
 from fusionbench.plan.names import track_label
@@ -59,28 +58,17 @@ def suite_of(source: Source) -> Suite:
 
 
 def modality_kinds(dataset: Choice) -> dict[str, ModalityKind]:
-    """A dataset's modalities and their kinds, as its literal `views` says.
+    """A dataset's modalities and their kinds, as its class or an option of the suite says.
 
     Raises:
-        UserError: it states none, or not the view that the options name.
+        UserError: neither does, or not for the view that the options name.
     """
-    try:
-        views = _VIEWS.validate_python(describe("dataset", dataset.name).facts.get("views"))
-    except ValidationError as error:
-        example = '{"halves": {"left": "image", "right": "image"}}'
-        raise UserError(f"dataset '{dataset.name}' must state its views as a literal such as {example}") from error
-    view = dataset.options.get("view", next(iter(views), ""))
-    if view not in views:
-        raise unknown(f"view of dataset '{dataset.name}' called", view, views)
-    return views[view]
+    return kinds_of(dataset.name, describe("dataset", dataset.name).facts, dataset.options)
 
 
 def has_own_labels(dataset: Choice, modality: str) -> bool:
     """Whether a modality has labels that are not the task's, as the dataset's literal `auxiliary_classes` says."""
     return modality in describe("dataset", dataset.name).facts.get("auxiliary_classes", {})
-
-
-_VIEWS = TypeAdapter(dict[str, dict[str, ModalityKind]])
 
 
 @dataclass(frozen=True)

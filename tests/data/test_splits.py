@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusionbench.data.splits import Split, halves, stratified
+from fusionbench.data.splits import Split, halves, held_out, stratified
 
 labels_of_any_kind = st.lists(st.integers(-2, 4), max_size=200).map(lambda found: np.array(found, dtype=np.int64))
 
@@ -118,3 +118,46 @@ def test_the_generator_alone_decides_the_halves_and_every_row_is_as_likely_in_ea
         for _ in range(2000):
             counts[halves(labels, rng, given_groups)[0]] += 1
         assert np.abs(counts - 1000).max() < 5 * 22.4
+
+
+@given(labels_of_any_kind.filter(len), st.floats(0.05, 0.5), st.integers(0, 1000), st.integers(1, 30))
+def test_what_is_held_out_leaves_every_class_a_row_and_groups_whole(
+    labels: np.ndarray, fraction: float, seed: int, count: int
+) -> None:
+    groups = np.random.default_rng(seed).integers(count, size=len(labels))
+    for given_groups in (None, groups):
+        kept, held = held_out(labels, fraction, np.random.default_rng(seed), given_groups)
+        assert sorted([*kept, *held]) == list(range(len(labels)))
+        assert set(labels[kept]) == set(labels)
+        if given_groups is not None:
+            assert not set(groups[kept]) & set(groups[held])
+
+
+@given(st.integers(2, 40), st.integers(0, 1000))
+def test_some_row_is_held_out_wherever_a_class_has_two(classes: int, seed: int) -> None:
+    labels = np.repeat(np.arange(classes), 2)  # A tenth of two is none.
+    kept, held = held_out(labels, 0.1, np.random.default_rng(seed))
+    assert 1 <= len(held) <= classes
+    assert abs(len(held) - 0.1 * len(labels)) <= 1
+    assert len(kept) == len(labels) - len(held)
+
+
+def test_with_many_groups_the_fraction_and_the_classes_are_met() -> None:
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(400), rng.integers(1, 8, size=400))
+    labels = rng.integers(5, size=len(groups))
+    for seed in range(5):
+        _, held = held_out(labels, 0.2, np.random.default_rng(seed), groups)
+        assert abs(len(held) / len(labels) - 0.2) < 0.01
+        shares = np.bincount(labels[held]) / np.bincount(labels)
+        assert np.abs(shares - 0.2).max() < 0.03
+    other = held_out(labels, 0.2, np.random.default_rng(9), groups)[1]
+    assert held.tolist() != other.tolist()
+
+
+def test_of_a_few_large_groups_one_is_held_out() -> None:
+    groups = np.repeat(np.arange(5), 20)
+    labels = np.tile([0, 1], 50)
+    _, held = held_out(labels, 0.1, np.random.default_rng(0), groups)
+    assert len(set(groups[held])) == 1
+    assert held_out(labels, 0.1, np.random.default_rng(0), np.zeros(100))[1].size == 0  # One group is nothing to cut.

@@ -1,0 +1,85 @@
+"""The files of the data set `arrays`: written once, by the hash of their contents, and what each of them is called.
+
+    <root>/prepared/arrays-<12 hex>/  left.npy            (n, F) a vector, (n, C, H, W) a picture: numbers of any type
+                                      words.npy           uint8 (total,): texts in UTF-8, one after the other
+                                      words.offsets.npy   int64 (n + 1,): where each begins
+                                      words.vocabulary.npy  int64 (1,): how many subwords are looked for
+                                      sound.npy           (total, F): steps of sequences, one sequence after the other
+                                      sound.offsets.npy   as of texts
+                                      targets.npy         int64 (n,) classes, or float32 (n, C)
+                                      targets.names.npy   (C,): the classes' names
+                                      rows.test.npy       bool (n,)
+                                      rows.groups.npy     int64 (n,): the same where rows belong together
+
+A dot is in no modality's name, so that none of these is taken for another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusionbench.data.store import Array, fingerprint_of, prepared
+
+NAME = "arrays"
+TARGETS, NAMES, TEST, GROUPS = "targets", "targets.names", "rows.test", "rows.groups"
+VALIDATION = 0.125
+"""Of the rows that are not for the test, so many are held out, by seed."""
+
+
+def offsets(modality: str) -> str:
+    """The array that says where each row of a modality begins."""
+    return f"{modality}.offsets"
+
+
+def vocabulary(modality: str) -> str:
+    """The array that says how many subwords a text has at most."""
+    return f"{modality}.vocabulary"
+
+
+def identity(contents: str) -> dict[str, str]:
+    """What names the folder."""
+    return {"contents": contents}
+
+
+def contents_of(arrays: Mapping[str, Array]) -> str:
+    """The hash of their contents, 64 hex digits: what names them, and the fingerprint that records state."""
+    return fingerprint_of({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+
+
+def write(root: Path, contents: str, arrays: Mapping[str, Array]) -> None:
+    """Write them unless they are there.
+
+    Args:
+        root: the data folder.
+        contents: `contents_of` these arrays.
+        arrays: by file name.
+
+    Raises:
+        UserError: the data folder cannot be written, or the disk is full.
+    """
+
+    def convert(folder: Path) -> None:
+        for name, array in arrays.items():
+            np.save(folder / f"{name}.npy", np.ascontiguousarray(array))
+
+    prepared(root, NAME, identity(contents), None, convert)
+
+
+def strata(targets: NDArray[Any]) -> NDArray[np.int64]:
+    """One class per row, for splits that keep classes in proportion: of several labels, the rarest that it has.
+
+    So a label that few rows have stays with those few in training, and none is in the test rows alone.
+
+    Args:
+        targets: int64 (n,) classes, or (n, C) of zeros and ones.
+    """
+    if targets.ndim == 1:
+        return targets.astype(np.int64)
+    counts = (targets > 0).sum(0)
+    ranked = np.where(targets > 0, counts, np.iinfo(np.int64).max)
+    return np.where((targets > 0).any(1), ranked.argmin(1), -1).astype(np.int64)
