@@ -69,7 +69,7 @@ class Arrays(MultimodalData):
         super().__init__(root, seed, batch_size)
         if length < 1:
             raise UserError(f"{self.name}: option length: {length} is not at least 1")
-        self.contents, self.columns, self.kind, self.length = contents, columns, kind, length
+        self.contents, self.columns, self.task_kind, self.length = contents, columns, kind, length
         self.standard: dict[str, Standardiser] = {}
         """By modality that is of numbers; after `setup`."""
         self.pieces: dict[str, dict[str, Array]] = {}
@@ -83,7 +83,7 @@ class Arrays(MultimodalData):
         targets = self.arrays[TARGETS]
         classes = targets.shape[1] if targets.ndim > 1 else int(targets.max()) + 1
         specs = tuple(self._spec(name, kind) for name, kind in self.kinds.items())
-        return TaskSpec(specs, classes, self.kind)
+        return TaskSpec(specs, classes, self.task_kind)
 
     @property
     def kinds(self) -> dict[str, ModalityKind]:
@@ -129,7 +129,7 @@ class Arrays(MultimodalData):
         """Targets; values stay in the memory maps, which all runs share. What is fitted is fitted here."""
         assert self.parts is not None
         self.arrays = {name: np.asarray(array) for name, array in self.arrays.items()}
-        self.tensors[TARGETS] = in_memory(self.arrays[TARGETS], self.kind)
+        self.tensors[TARGETS] = in_memory(self.arrays[TARGETS], self.task_kind)
         for name, kind in self.kinds.items():
             if kind == "tokens":
                 self.pieces[name] = self._pieces(name, self.parts)

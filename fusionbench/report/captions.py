@@ -19,6 +19,8 @@ from fusionbench.report.tables import Table, TableRow
 from fusionbench.report.titles import title
 from fusionbench.report.tuned_captions import tuning
 
+COMPARED = "arrays"
+"""The data set that `fusionbench.compare` makes."""
 PARTS = ("train", "validation", "test")
 APART: tuple[tuple[Callable[[TableRow], bool], str, str], ...] = (
     (has_nothing_to_train, "acts act", "on the training of encoders, which are frozen here"),
@@ -99,7 +101,9 @@ def _latency(table: Table) -> Iterator[str]:
     latency = table.latency
     if latency is None:
         if any(row.done for row in table.rows):
-            yield f"Latency was not measured; `fusionbench latency {table.suite}` does."
+            own = table.dataset.name == COMPARED  # There is no suite of that name to call by.
+            way = 'measures=["size", "latency"]' if own else f"fusionbench latency {table.suite}"
+            yield f"Latency was not measured; `{way}` does."
         return
     timed = len({strategy for strategy, _, _ in latency.timings})
     threads = f"{latency.threads} thread{'s' * (latency.threads > 1)}"
