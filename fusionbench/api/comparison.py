@@ -58,14 +58,15 @@ def compare(
     Args:
         inputs: by name of a modality, an array, tensor, list, or column of pandas: (n,) or (n, F) numbers are a vector;
             (n, T, F), or a list of (T_i, F), a sequence; (n, C, H, W) or (n, H, W, C) a picture; words a text.
-        targets: (n,) numbers or words, a class each; or (n, C) zeros and ones, each class true or not.
+        targets: (n,) whole numbers or words, a class each; (n, C) zeros and ones, each class true or not; other numbers
+            are to be predicted, (n,) or (n, C).
         strategies: names, or mappings with name and options; "all" for every one.
         seeds: how many, or which. A seed draws validation rows, initial weights and order; from 6 on, a table is more
             than exploratory.
         groups: (n,): rows that share one are not independent (pictures of one person) and stay in one part.
         test: bool (n,) or the numbers of the rows for the test, or what fraction to draw of every class, once and for
             all; None: a fifth. The others are for training, an eighth of them for validation.
-        kind: "multiclass" or "multilabel", where targets do not show it.
+        kind: "multiclass", "multilabel" or "regression", where targets do not show it: whole numbers may be an amount.
         masks: by name of a sequence (n, T, F), bool (n, T): which steps are real.
         kinds: by name, where inputs do not show it: vector, sequence, image ((n, H, W) is one too), tokens (a text as
             subwords), text (raw, for an encoder that comes trained).

@@ -119,9 +119,14 @@ def _refuse_other_counts(counts: Mapping[str, int]) -> None:
 
 def _about(found: Given, labels: Labels, test: int, groups: int) -> str:
     modalities = "; ".join(f"{name}: {shape}" for name, shape in found.shapes.items())
-    classes = f"{len(labels.names):,} {'classes' if labels.kind == 'multiclass' else 'classes, each true or not'}"
+    count = len(labels.names)
+    what = {
+        "multiclass": f"{count:,} classes",
+        "multilabel": f"{count:,} classes, each true or not",
+        "regression": f"{count:,} numbers to predict" if count > 1 else "a number to predict",
+    }
     together = f" in {groups:,} groups" if groups else ""
-    return f"{modalities}; {classes}; {len(labels.values):,} rows{together}, {test:,} of them for the test"
+    return f"{modalities}; {what[labels.kind]}; {len(labels.values):,} rows{together}, {test:,} of them for the test"
 
 
 def _json(where: str, value: Any) -> Any:

@@ -114,6 +114,8 @@ def _refuse_unknown_classes(labels: Labels, test: Test) -> None:
         known = np.bincount(labels.values[~test], minlength=len(labels.names)) > 0
         unseen = np.flatnonzero(test & ~known[labels.values])
         lacking = labels.values[unseen[0]] if len(unseen) else None
+    elif labels.kind == "regression":
+        return
     else:
         true = labels.values > 0
         missing = true[test].any(0) & ~true[~test].any(0)

@@ -6,7 +6,8 @@
                                       words.vocabulary.npy  int64 (1,): how many subwords are looked for
                                       sound.npy           (total, F): steps of sequences, one sequence after the other
                                       sound.offsets.npy   as of texts
-                                      targets.npy         int64 (n,) classes, or float32 (n, C)
+                                      targets.npy         int64 (n,) classes, float32 (n, C) zeros and ones, or
+                                                          float64 (n, C) numbers to predict
                                       targets.names.npy   (C,): the classes' names
                                       rows.test.npy       bool (n,)
                                       rows.groups.npy     int64 (n,): the same where rows belong together
@@ -71,13 +72,19 @@ def write(root: Path, contents: str, arrays: Mapping[str, Array]) -> None:
 
 
 def strata(targets: NDArray[Any]) -> NDArray[np.int64]:
-    """One class per row, for splits that keep classes in proportion: of several labels, the rarest that it has.
+    """One class per row, for splits that keep classes in proportion.
 
-    So a label that few rows have stays with those few in training, and none is in the test rows alone.
+    Of several labels, the rarest that a row has: so a label that few rows have stays with those few in training, and
+    none is in the test rows alone. Of numbers to predict, in which tenth of the first of them a row lies (in fewer
+    parts where these would have less than ten rows).
 
     Args:
-        targets: int64 (n,) classes, or (n, C) of zeros and ones.
+        targets: int64 (n,) classes, float32 (n, C) of zeros and ones, or float64 (n, C) of numbers.
     """
+    if targets.dtype == np.float64:
+        parts = min(10, max(1, len(targets) // 10))
+        ends = np.quantile(targets[:, 0], np.linspace(0, 1, parts + 1)[1:-1])
+        return np.searchsorted(ends, targets[:, 0]).astype(np.int64)
     if targets.ndim == 1:
         return targets.astype(np.int64)
     counts = (targets > 0).sum(0)

@@ -50,7 +50,7 @@ def refuse_names(where: str, names: Sequence[str]) -> None:
 
 
 def stated_kinds(data: MultimodalData) -> dict[str, str]:
-    """By modality the kind that plans read, of a view the first where there is no choice; empty of a dataset without."""
+    """By modality the kind that plans read, of the first view where there is no choice; empty of a dataset without."""
     if data.modalities_from:
         return dict(kinds_of_columns(data.name, getattr(data, data.modalities_from)))
     view = getattr(data, "view", None) or next(iter(data.views), "")

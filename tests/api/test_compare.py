@@ -76,6 +76,17 @@ def test_vectors_sequences_and_texts_are_fused_for_several_labels_with_groups(fo
     assert 0 < row.score <= 1
 
 
+def test_numbers_are_predicted(folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    inputs = {"a": rng.normal(size=(200, 3)), "b": rng.normal(size=(200, 3))}
+    targets = 50 + 10 * (inputs["a"][:, 0] + inputs["b"][:, 0])
+    options = {**SHORT, "budget": {"epochs": 20, "learning_rate": 1e-2}}
+    result = fusionbench.compare(inputs, targets, strategies=["unimodal", "concat"], seeds=1, **options)
+    frame = result.frame().set_index("strategy")["test/r2_mean"]
+    assert frame["concat"] > 0.8
+    assert "concat is the best fusion by validation, test R2 0." in result.best()
+
+
 def test_a_time_limit_that_is_over_at_once_is_said_and_leaves_what_can_go_on(folder: Path) -> None:
     options = {"strategies": ["concat"], "seeds": 2, **SHORT}
     result = fusionbench.compare(HALVES, LABELS, time_limit=1e-6, **options)

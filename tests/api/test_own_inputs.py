@@ -136,6 +136,17 @@ def test_a_matrix_of_zeros_and_ones_is_multilabel_unless_it_is_said_to_be_one_cl
     assert found.arrays[TARGETS].tolist() == LABELS.tolist()
 
 
+def test_other_numbers_are_to_be_predicted_and_whole_ones_where_it_is_said() -> None:
+    for targets in (NUMBERS[:, 0], torch.tensor(NUMBERS), pd.DataFrame(NUMBERS, columns=["x", "y", "z"])):
+        found = own(targets=targets)
+        assert found.kind == "regression"
+        assert found.arrays[TARGETS].dtype == np.float64
+        np.testing.assert_array_equal(found.arrays[TARGETS], np.asarray(targets).reshape(N, -1))
+    assert found.arrays[NAMES].tolist() == ["x", "y", "z"]
+    assert found.about.endswith("3 numbers to predict; 40 rows, 8 of them for the test")
+    assert own(targets=LABELS, kind="regression").arrays[TARGETS].shape == (N, 1)
+
+
 def test_the_test_rows_are_a_fixed_fifth_or_those_that_are_given() -> None:
     drawn = own().arrays[TEST]
     assert np.bincount(LABELS[drawn]).tolist() == [2, 2, 2, 2]
@@ -281,7 +292,18 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "a missing label": ({"targets": [None, *LABELS[1:]]}, "targets: row 0 has no label; leave it out"),
     "a label that is NaN": ({"targets": np.where(LABELS == 3, np.nan, LABELS)}, "targets: row 3 has no label"),
     "words and numbers": ({"targets": ["a", *LABELS[1:]]}, "targets: some labels are words and some numbers"),
-    "a matrix of others": ({"targets": np.eye(4)[LABELS] * 2}, "targets: row 0 holds other values than 0 and 1"),
+    "a matrix of others": (
+        {"targets": np.eye(4)[LABELS] * 2, "kind": "multilabel"},
+        "targets: row 0 holds other values than 0 and 1",
+    ),
+    "half a class": ({"targets": LABELS + 0.5, "kind": "multiclass"}, r"targets: 0\.5 is no class; whole numbers are"),
+    "one number": ({"targets": np.full(N, 2.5)}, r"targets: number 0 is 2\.5 in all rows; there is nothing to learn"),
+    "a number that is none": ({"targets": np.c_[NAN[:, 2], LABELS]}, "targets: row 17 is NaN or infinite"),
+    "words as numbers": ({"targets": WORDS, "kind": "regression"}, "targets: words are no numbers to predict"),
+    "pictures as targets": (
+        {"targets": PICTURES},
+        r"targets are uint8 \(40, 3, 8, 6\); give \(n,\), a class or a number",
+    ),
     "a matrix of one": ({"targets": np.ones((N, 4))}, "targets: no class is true of some rows and false of others"),
     "two classes a row": ({"targets": np.ones((N, 4)), "kind": "multiclass"}, "targets: row 0 has 4 classes"),
     "a task that is none": ({"kind": "multi"}, "kind: no kind of task called 'multi'; did you mean 'multi"),

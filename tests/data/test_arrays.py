@@ -174,6 +174,15 @@ def test_a_rows_class_in_a_split_is_the_rarest_of_its_labels() -> None:
     assert strata(np.array([[1, 1, 0], [1, 0, 0], [0, 0, 0], [1, 0, 1], [1, 1, 0]])).tolist() == [1, 0, -1, 2, 1]
 
 
+def test_numbers_to_predict_keep_their_digits_and_their_spread_in_every_part(tmp_path: Path) -> None:
+    targets = np.linspace(0, 1, ROWS)[:, None] ** 3
+    data = opened(tmp_path, some(targets=targets), {"numbers": "vector"}, kind="regression")
+    assert (data.task.classes, data.task.kind, data.task.metric) == (1, "regression", "r2")
+    assert torch.equal(data.batch(np.arange(ROWS)).targets, torch.from_numpy(targets))
+    assert np.bincount(strata(targets)).tolist() == [10] * 6
+    assert np.bincount(strata(np.linspace(0, 1, 1000)[:, None])).tolist() == [100] * 10
+
+
 def test_contents_that_are_not_there_name_the_way_out(tmp_path: Path) -> None:
     data = Arrays(tmp_path, contents="ab" * 32, columns={"numbers": "vector"})
     with pytest.raises(UserError, match=r"arrays: contents abababababab are not in .*; call fusionbench.compare with"):
