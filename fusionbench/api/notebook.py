@@ -46,9 +46,11 @@ class NotebookWatcher:
         self._show()
 
     def told(self, line: str) -> None:
-        """A notice for the user."""
+        """A notice, or any other line, above the bars."""
         self.notes.append(line)
         self._show()
+
+    said = told
 
     def started(self, job: Job) -> None:
         """A bar for the worker."""

@@ -28,7 +28,10 @@ class Shown(Watcher, AbstractContextManager["Shown"], Protocol):
     """A watcher that begins to show when it is entered, and also takes notices."""
 
     def told(self, line: str) -> None:
-        """A notice for the user."""
+        """A notice that is worth a look: also where nothing else is shown."""
+
+    def said(self, line: str) -> None:
+        """A line like any other."""
 
 
 def watcher_here(total: int, already: int) -> Shown:
@@ -93,6 +96,10 @@ class LineWatcher:
         """A notice, apart from the lines."""
         _to_standard_error(line)
 
+    def said(self, line: str) -> None:
+        """A line like any other."""
+        self.write(line)
+
     def started(self, job: Job) -> None:
         """Only long jobs are announced; a training run is told when it ends."""
         if not isinstance(job, TrainJob | MeasureJob):
@@ -151,6 +158,8 @@ class LiveWatcher:
     def told(self, line: str) -> None:
         """A notice, above the bars."""
         self.console.print(line, highlight=False, markup=False)
+
+    said = told
 
     def started(self, job: Job) -> None:
         """A row for the worker; one that prepares data has the terminal to itself, for its own display."""

@@ -114,7 +114,7 @@ def finish(work: Work, again: frozenset[str], show: Show, time_limit: float | No
     trials = [trial for trial in all_trials(pending, store) if store.is_wanted(trial, again)]
     with show(len(runs) + len(trials), len(runs) - len(pending)) as watcher:
         if about:
-            watcher.told(about)
+            watcher.said(about)
         runner = work.runner(watcher, watcher.told)
         counts = runner.run(runs, again, deadline)
         latency = work.suite.measure("latency")

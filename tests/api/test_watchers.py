@@ -6,10 +6,11 @@ import io
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from fusionbench.api.notebook import NotebookWatcher
-from fusionbench.api.progress import LineWatcher, LiveWatcher
+from fusionbench.api.progress import LineWatcher, LiveWatcher, silent
 from fusionbench.bench.jobs import LatencyJob, Message, Place, PrepareJob, PretrainJob, TrainJob
 from fusionbench.plan.load import load_suite
 
@@ -31,6 +32,7 @@ def test_a_pipe_gets_one_line_per_event() -> None:
         watcher.waiting(2, "process 7 on host there")
         watcher.waiting(1, "process 7 on host there")
         watcher.started(LatencyJob(PLACE, (RUN,), {}))
+        watcher.said("left: image")
     assert lines == [
         "preparing digits",
         "[5/10] digits / chance, seed 0: done 0.9123 in 1.3 s",
@@ -38,6 +40,7 @@ def test_a_pipe_gets_one_line_per_event() -> None:
         "2 runs are being done by another runner on these results; waiting for it (process 7 on host there)",
         "1 run is being done by another runner on these results; waiting for it (process 7 on host there)",
         "timing digits, 1 strategies interleaved",
+        "left: image",
     ]
 
 
@@ -128,3 +131,11 @@ def test_a_notebook_that_was_stopped_shows_so() -> None:
         raise KeyboardInterrupt
     assert drawn[-1].startswith("stopped after ")
     assert "digits / chance" not in drawn[-1]
+
+
+def test_where_nothing_is_to_be_shown_a_notice_is(capsys: pytest.CaptureFixture[str]) -> None:
+    with silent(3, 0) as watcher:
+        watcher.said("left: image")
+        watcher.started(LatencyJob(PLACE, (RUN,), {}))
+        watcher.told("many times slower here")
+    assert capsys.readouterr() == ("", "many times slower here\n")
