@@ -9,7 +9,8 @@ A block stands between `<!-- begin NAME -->` and `<!-- end NAME -->`: `list stra
 `order SUITE DATASET` that order.md, `overview SUITE` that overview.md; `top N SUITE DATASET` is the first rows of
 table.md and the sentences that it begins with. One word more, a track's name, takes the files of that track.
 `wandb panels SUITE` is what a workspace of the suite's first table shows, `wandb run SUITE` what the run of its first
-strategy's mean says.
+strategy's mean says. `prints PAGE` is what the first Python of that page prints, with the records in docs/results (run
+there as a script, it makes them anew).
 """
 
 from __future__ import annotations
@@ -17,6 +18,10 @@ from __future__ import annotations
 import io
 import os
 import re
+import shutil
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +40,8 @@ from fusionbench.report.tables import tables
 ROOT = Path(__file__).parent.parent
 STRATEGIES = ROOT / "docs" / "strategies.md"
 BLOCK = re.compile(r"(?P<begin><!-- begin (?P<name>[^\n]+?) -->\n).*?(?P<end><!-- end (?P=name) -->)", re.DOTALL)
+PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
+RECORDS = ROOT / "docs" / "results"
 LINK = re.compile(r"\[([^\]]+)\]\(([^)/]+)\)")
 COLUMNS = 96
 
@@ -63,9 +70,11 @@ def _block(name: str, folder: Path) -> str:
             return _table(ROOT / "results" / suite / "overview.md")
         case ["wandb", ("panels" | "run") as what, suite]:
             return _wandb(what, suite)
+        case ["prints", page]:
+            return f"```\n{_printed(ROOT / 'docs' / page)}```\n"
     raise ValueError(
         f"a page asks for '{name}'; known: list WHAT, demo, table SUITE DATASET, order SUITE "
-        "DATASET, top N SUITE DATASET, overview SUITE, wandb panels|run SUITE"
+        "DATASET, top N SUITE DATASET, overview SUITE, wandb panels|run SUITE, prints PAGE"
     )
 
 
@@ -92,6 +101,17 @@ def _panel(config: dict[str, Any]) -> str:
     by = f", by `{config['groupBy']}`" if "groupBy" in config else ""
     names = ", ".join(f"`{one.removeprefix('summary:')}`" for one in shown)
     return f"{config['chartTitle']} ({names}{by})" if names else "the table as it stands in results/"
+
+
+def _printed(page: Path) -> str:
+    """What the first Python of a page prints; its records are there, so that nothing is trained."""
+    code = PYTHON.findall(page.read_text(encoding="utf-8"))[0]
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(RECORDS, Path(folder) / "results")
+        search = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+        variables = {**os.environ, "FUSIONBENCH_DATA": f"{folder}/data", "PYTHONPATH": os.pathsep.join(search)}
+        command = [sys.executable, "-c", code]
+        return subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder, env=variables).stdout
 
 
 def _terminal(name: str) -> str:

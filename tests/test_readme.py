@@ -142,13 +142,16 @@ def test_the_strategy_of_ones_own_trains(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.filterwarnings("ignore:.*does not have many workers:UserWarning")
-@pytest.mark.parametrize("name", ["layer", "Trainer"])
+@pytest.mark.parametrize("name", ["layer", "Trainer", "fusionbench"])
 def test_the_code_for_ones_own_program_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (text,) = [block for block in blocks("docs/own_code.md", "python") if f"import {name}" in block]
+    (text,) = [block for block in blocks("docs/own_code.md", "python") if f"import {name}\n" in block]
     monkeypatch.setenv("FUSIONBENCH_DATA", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
     found: dict[str, object] = {}
     exec(compile(text, "own_code.md", "exec"), found)
     if name == "layer":
         assert found["logits"].shape == (4, 10)  # type: ignore[attr-defined]
+    elif name == "fusionbench":
+        assert len(found["records"]) == 4  # type: ignore[arg-type]
     else:
         assert found["trainer"].callback_metrics["test/accuracy"] > 0.5  # type: ignore[attr-defined]

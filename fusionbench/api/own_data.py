@@ -53,7 +53,7 @@ class OwnData:
         rows = round(np.count_nonzero(~self.arrays[TEST]) * (1 - VALIDATION))
         tree = {
             "name": name,
-            "datasets": [{"name": NAME, "options": options}],
+            "datasets": [{"name": NAME, "options": options, "title": name.replace("_", " ")}],
             "budget": {**budget_for(rows), **budget},
             **{part: value for part, value in parts.items() if value is not None},
             "encoders": self._encoders(parts.get("encoders") or {}),

@@ -55,8 +55,7 @@ class MultimodalData(LightningDataModule):
         self.arrays: dict[str, Array] = {}
         self.tensors: dict[str, Tensor] = {}
         self.parts: Split | None = None
-        self.whole: Split | None = None
-        """The parts before `data.halves` cut the training rows in two; None: they are whole."""
+        self.whole: Split | None = None  # The parts before `data.halves` cut the training rows in two, if it did.
         self.fingerprint = ""
         self.ranks = ALONE
         self.ranked_by: MetricName | None = None  # What a suite names in the place of the task's own metric.
