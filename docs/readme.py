@@ -60,8 +60,9 @@ def _block(name: str, folder: Path) -> str:
     match name.split():
         case ["list", what]:
             return listing(what) + "\n"
-        case ["demo"]:
-            return f"```\n{_terminal('quickstart')}```\n"
+        case ["demo"] | ["prints", _] as words:
+            text = _terminal("quickstart") if words == ["demo"] else _printed(ROOT / "docs" / words[1])
+            return f"```\n{text}```\n"
         case [("table" | "order") as what, suite, dataset, *track]:
             return _table(_page(what, suite, dataset, track))
         case ["top", count, suite, dataset, *track]:
@@ -70,8 +71,6 @@ def _block(name: str, folder: Path) -> str:
             return _table(ROOT / "results" / suite / "overview.md")
         case ["wandb", ("panels" | "run") as what, suite]:
             return _wandb(what, suite)
-        case ["prints", page]:
-            return f"```\n{_printed(ROOT / 'docs' / page)}```\n"
     raise ValueError(
         f"a page asks for '{name}'; known: list WHAT, demo, table SUITE DATASET, order SUITE "
         "DATASET, top N SUITE DATASET, overview SUITE, wandb panels|run SUITE, prints PAGE"

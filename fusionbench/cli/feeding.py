@@ -91,3 +91,7 @@ class FedWatcher:
     def told(self, line: str) -> None:
         """For the user alone."""
         self.shown.told(line)
+
+    def said(self, line: str) -> None:
+        """Likewise."""
+        self.shown.said(line)
