@@ -11,8 +11,10 @@ from typing import Any
 
 from fusionbench.core.canonical import short_key
 
-FIELDS = ("strategy", "mean", "low", "high", "seeds", "close")
-"""Columns of the table that are drawn, told where the pointer is, or say whether a line is part of the close view."""
+TOLD = ("strategy", "mean", "low", "high", "seeds")
+"""Columns of the table that are told where the pointer is."""
+FIELDS = (*TOLD, "rank", "close")
+"""All that are read: also the order, and whether a line is part of the close view."""
 BLUE, GREY = "#0072B2", "#6B6B6B"
 """As in report/figures.py: two that colour-blind readers tell apart."""
 
@@ -40,7 +42,7 @@ def _spec(mark: dict[str, Any], *, from_zero: bool) -> dict[str, Any]:
 
     From close by, what looks at nothing is left out: beside chance, all others are one point.
     """
-    ranks = {"field": _field("mean"), "order": "descending"}
+    ranks = {"field": _field("rank"), "order": "ascending"}
     y = {"field": _field("strategy"), "type": "nominal", "title": None, "sort": ranks}
     x = {"type": "quantitative", "title": "${string:metric}", "scale": {"zero": from_zero}}
     told = [

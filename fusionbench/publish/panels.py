@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fusionbench.core.scores import lower_is_better
 from fusionbench.publish.charts import BARS, CLOSE, FIELDS, Chart
 from fusionbench.publish.mirror import TAG_LENGTH, fitted
 from fusionbench.publish.summaries import RANKED, SUMMARY, TABLE, table_group
@@ -45,7 +46,7 @@ def workspace(table: Table, entity: str, project: str, charts: ChartIds) -> ws.W
         settings=ws.WorkspaceSettings(max_runs=max(10, len(names))),
         runset_settings=ws.RunsetSettings(
             groupby=[expr.Metric("JobType")],
-            order=[expr.Ordering(expr.Summary(ranking), ascending=False)],
+            order=[expr.Ordering(expr.Summary(ranking), ascending=lower_is_better(table.metric))],
             group_colors={name: COLOURS[number % len(COLOURS)] for number, name in enumerate(names)},
             pinned_columns=[f"summary:{name}" for name in columns],
         ),
@@ -56,7 +57,7 @@ def workspace(table: Table, entity: str, project: str, charts: ChartIds) -> ws.W
 
 def blocks(table: Table, entity: str, project: str, charts: ChartIds) -> list[Any]:
     """One table's part of a report."""
-    ranking = wr.OrderBy(wr.SummaryMetric(f"mean/{table.metric}"), ascending=False)
+    ranking = wr.OrderBy(wr.SummaryMetric(f"mean/{table.metric}"), ascending=lower_is_better(table.metric))
 
     def runs(name: str, tag: str, *, order: wr.OrderBy | None = None, groups: Sequence[str] = ()) -> wr.Runset:
         first = order or wr.OrderBy("Name", ascending=True)
@@ -66,7 +67,7 @@ def blocks(table: Table, entity: str, project: str, charts: ChartIds) -> list[An
 
     height = min(40, 6 + len(table.rows) // 2)
     return [
-        wr.H1(text=fit_title(table.name)),
+        wr.H1(text=fit_title(table.title)),
         wr.MarkdownBlock(text=markdown(table)),
         wr.H2(text="Ranked, with 95 % intervals"),
         wr.PanelGrid(runsets=[runs("table", TABLE)], panels=_laid_out(ranked_panels(table, charts), height)),

@@ -14,17 +14,20 @@ import pytest
 from published_suite import Published, made_up, timed
 from tracking_server import Server, serving
 
+from fusionbench.report.write import write_report
+
 ROOT = Path(__file__).parent.parent.parent
 KEY = "a" * 40
 GROUP = {"key": {"section": "run", "name": "group"}, "op": "=", "value": "tiny/digits/same_encoders", "disabled": False}
-FIELDS = ("strategy", "mean", "low", "high", "seeds", "close")
+FIELDS = ("strategy", "mean", "low", "high", "seeds", "rank", "close")
 COSTS = ["cost/latency_ms", "cost/fusion_parameters"]
 CURVES = ["validation/accuracy", "train/loss"]
 
 
 @pytest.fixture
-def done(made: Published) -> Published:
-    """Every run done, and timed."""
+def done(made: Published, monkeypatch: pytest.MonkeyPatch) -> Published:
+    """Every run done, and timed; pictures are drawn where a test asks for them."""
+    monkeypatch.setattr("fusionbench.cli.main.written", lambda *_: [])
     for number, run in enumerate(made.runs):
         made.store.publish(made_up(run, "done", number))
         made.store.publish_measure(run, "size", {"fusion_parameters": 1 + number, "encoder_parameters": 7})
@@ -156,7 +159,8 @@ def test_a_server_gets_runs_tables_results_workspace_and_report_each_once(
     assert "0 runs sent, 8 were there already" in capfd.readouterr().out
 
 
-def test_tables_and_results_arrive_whole(done: Published, server: Server) -> None:
+def test_tables_and_results_arrive_whole(done: Published, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fusionbench.cli.main.written", write_report)
     assert done.call("dashboard") == 0
     uploaded = {name.rpartition("/")[2]: content for name, content in server.uploads.items()}
     tables = {name: json.loads(uploaded[f"{name}.table.json"]) for name in ("ranked", "strategies", "seeds")}
