@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -99,14 +98,14 @@ class Runner:
         for several in grouped(runs, lambda run: run.seed):
             if deadline is not None and not deadline.has_room_for(len(several)):
                 return  # Whole seeds are comparable.
-            began = time.monotonic()
+            left = deadline.left if deadline else 0.0
             if self._stored_for not in (None, several[0].seed):
                 self.encodings.forget()
             self._stored_for = several[0].seed
             self._ready_encoders(several)
             self.pool.run([self.training(run) for run in several], files, deadline)
             if deadline is not None:
-                deadline.learn(len(several), time.monotonic() - began)
+                deadline.learn(len(several), left - deadline.left)
 
     def rounds(
         self, trials: list[RunSpec], runs: Sequence[RunSpec], again: frozenset[str] = frozenset()
