@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fusionbench.api.work import Work
     from fusionbench.plan.suite import Suite
     from fusionbench.records.store import Store
-    from fusionbench.report.write import Report
+    from fusionbench.report.making import Report
 
 
 def work_of(options: argparse.Namespace) -> Work:
@@ -63,7 +63,7 @@ def show_report(suite: Suite, store: Store, *, draw: bool = True) -> None:
 
 def made(suite: Suite, store: Store, *, draw: bool = True) -> Report:
     """The report; what could not be drawn is said in a line."""
-    from fusionbench.report.write import made_report
+    from fusionbench.report.making import made_report
 
     return made_report(suite, store, lambda line: print(line, file=sys.stderr), draw=draw)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import product
 from typing import Any, ClassVar, Literal
 
@@ -83,14 +84,21 @@ class Choice:
 
     def to_json(self) -> dict[str, Any]:
         """Name and options; source, budget of pretraining, version, files and metric only where they say something."""
+        return {"name": self.name, "options": self.options, **self._own}
+
+    @cached_property
+    def _own(self) -> dict[str, Any]:
+        """Made once: all runs of a row share their choices."""
         first = self.pretrain.to_json() if self.pretrain else None
         own = {"source": self.source, "pretrain": first, "version": self.version, "files": self.files}
         usual: dict[str, Any] = {"source": "", "pretrain": None, "version": 1, "files": {}, "metric": ""}
-        return {"name": self.name, "options": self.options, **_without({**own, "metric": self.metric}, usual)}
+        return _without({**own, "metric": self.metric}, usual)
 
     def decisive(self) -> dict[str, Any]:
         """The JSON without what decides no result: where a file lies."""
         plain = self.to_json()
+        if not self.files:
+            return plain
         return plain | {"options": {name: value for name, value in self.options.items() if name not in self.files}}
 
     @classmethod
@@ -180,7 +188,7 @@ class RunSpec:
         """Whether an encoder was trained on a half of the training rows, so that the run has the other half."""
         return self.other_half or on_half(self.encoders)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """12 hex digits: the run's name everywhere."""
         return short_key(self.decisive())

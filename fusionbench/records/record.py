@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -87,7 +88,7 @@ class Record:
     schema: int = SCHEMA
     results_version: int = RESULTS_VERSION
 
-    @property
+    @cached_property
     def run(self) -> RunSpec:
         """The run that this record answers."""
         return RunSpec.from_json(self.spec)
@@ -114,24 +115,38 @@ def to_text(record: Record) -> str:
     return json.dumps(asdict(record), sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def from_text(text: str | bytes) -> Record:
+def from_text(text: str | bytes, expected: RunSpec | None = None) -> Record:
     """The inverse of `to_text`.
+
+    Args:
+        text: JSON.
+        expected: the run whose record it should be. Where its spec is that of the record, the record's key is taken for
+            the hash of it without hashing it anew.
 
     Raises:
         InvalidRecord: not JSON, a field missing, unknown or of the wrong type, or a key that is not the hash of the
             spec.
         ForeignRecord: another schema, or results of a later version than this fusionbench makes.
     """
-    _refuse_foreign(text)
     try:
         record = _RECORD.validate_json(text)
     except ValidationError as error:
+        _refuse_foreign(text)
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise InvalidRecord(f"{place + ': ' if place else ''}{first['msg']}") from error
+    _refuse_other(record.schema, record.results_version)
+    if expected is not None and record.key == expected.key and record.spec == expected.to_json():
+        record.__dict__["run"] = expected  # What the cached property would read from the spec.
+    _refuse_wrong(record)
+    return record
+
+
+def _refuse_wrong(record: Record) -> None:
+    """Refuse one whose parts do not belong together."""
     try:
         key = record.run.key
-    except (KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InvalidRecord(f"spec: {error}") from error
     if key != record.key:
         raise InvalidRecord(f"key {record.key} is not the hash of its spec ({key})")
@@ -140,16 +155,19 @@ def from_text(text: str | bytes) -> Record:
         raise InvalidRecord("done, yet without scores or data")
     if is_trial and (record.scores or record.test_evaluations):
         raise InvalidRecord("a trial that was evaluated on the test rows")
-    return record
 
 
 def _refuse_foreign(text: str | bytes) -> None:
-    """Looked at before the fields: those of another schema need not be known here."""
+    """Of what is no record here: those of another schema need not have the fields of this one."""
     try:
         found = json.loads(text)
-    except ValueError:  # Whoever validates says what is wrong with it.
+    except (ValueError, RecursionError):  # What is wrong with it is known already.
         return
-    schema, version = (found.get(name) if isinstance(found, dict) else None for name in ("schema", "results_version"))
+    if isinstance(found, dict):
+        _refuse_other(found.get("schema"), found.get("results_version"))
+
+
+def _refuse_other(schema: object, version: object) -> None:
     if isinstance(schema, int) and schema != SCHEMA:
         raise ForeignRecord(f"schema {schema}, this fusionbench reads {SCHEMA}")
     if isinstance(version, int) and version > RESULTS_VERSION:

@@ -11,6 +11,7 @@ differences may be averaged over seeds first. No predictions are needed for it.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
@@ -39,7 +40,7 @@ class Resamples:
     units: int
     """How many of them the test set has, and each resample draws, with replacement."""
     resamples: int
-    scores: dict[str, list[float]]
+    scores: dict[str, Sequence[float]]
     """By the record's names, e.g. "test/accuracy", a fraction per resample: the score that ranks, and Hit@1 where that
     is not accuracy."""
     halves: dict[str, list[float]] = field(default_factory=dict)
@@ -89,5 +90,5 @@ def from_text(text: str | bytes) -> Resamples:
     return found
 
 
-def _rounded(scores: dict[str, list[float]]) -> dict[str, list[float]]:
+def _rounded(scores: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
     return {name: [round(value, DECIMALS) for value in values] for name, values in scores.items()}

@@ -51,6 +51,8 @@ class Store:
         self.set_aside: list[str] = []
         """One line for every file that is no record of ours, most of them moved aside: shown to the user."""
         self._foreign: dict[str, str] = {}
+        self._folders: dict[tuple[int, int], tuple[Path, Choice, Choice]] = {}
+        """By the identities of a dataset's and a strategy's choice; these too, so that no other has their identity."""
 
     # --- places --------------------------------------------------------------------------------------------------
 
@@ -60,7 +62,15 @@ class Store:
 
     def path(self, run: RunSpec, suffix: str = ".json") -> Path:
         """Where a run's record, or a file beside it, lies."""
-        return self.folder(run.dataset) / slug("strategy", run.strategy) / f"{run.key}{suffix}"
+        return self._folder_of(run) / f"{run.key}{suffix}"
+
+    def _folder_of(self, run: RunSpec) -> Path:
+        """Kept for the very choices that it was asked of: the runs of a row share them, and a slug takes long."""
+        place = (id(run.dataset), id(run.strategy))
+        if place not in self._folders:
+            folder = self.folder(run.dataset) / slug("strategy", run.strategy)
+            self._folders[place] = (folder, run.dataset, run.strategy)
+        return self._folders[place][0]
 
     # --- records -------------------------------------------------------------------------------------------------
 
@@ -183,7 +193,7 @@ class Store:
         """The record of a run, of whichever results version."""
         path = self.path(run)
         try:
-            record = from_text(path.read_bytes())
+            record = from_text(path.read_bytes(), run)
             if record.key != run.key:
                 raise InvalidRecord(f"holds the record of {record.key}")
         except FileNotFoundError:

@@ -6,10 +6,11 @@ Source: the checklist of the conference's LaTeX style of 2024 and 2025; its othe
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from fusionbench.core.catalogue import describe
 from fusionbench.core.errors import UserError
-from fusionbench.plan.suite import Choice, Suite
+from fusionbench.plan.suite import SAME_ENCODERS, Choice, Suite
 from fusionbench.records.record import Record
 from fusionbench.report.cite import LICENCE, papers_of
 from fusionbench.report.tables import Table
@@ -38,23 +39,38 @@ LICENCES = (
 )
 
 
-def checklist(suite: Suite, tables: Sequence[Table]) -> str:
+class Took(NamedTuple):
+    """What one run took, and on what."""
+
+    machine: str
+    threads: int
+    devices: int
+    seconds: float
+
+
+def took(table: Table) -> list[Took]:
+    """Of each run of a table that has a record."""
+    records = [o.record for row in table.rows for o in row.outcomes if o.record]
+    return [Took(_machine(record), record.threads, record.devices, record.train_seconds) for record in records]
+
+
+def checklist(suite: Suite, tables: Sequence[Table], runs: Sequence[Took]) -> str:
     r"""The items as the style has them, to be put in the place of its own.
 
     Args:
         suite: what was run.
         tables: all of its tables.
+        runs: of all of them.
     """
     lines = [
         f"% Items of the NeurIPS paper checklist, filled from the records of suite {suite.name}.",
         r"\providecommand{\answerYes}[1][]{[Yes] #1}\providecommand{\answerNo}[1][]{[No] #1}",
         r"\begin{enumerate}\sloppy",
     ]
-    records = [o.record for table in tables for row in table.rows for o in row.outcomes if o.record]
     lines += _item(SETTING, True, map(sentence, _settings(suite)))
     answer, said = _error_bars(tables)
     lines += _item(ERROR_BARS, answer, map(sentence, said))
-    lines += _item(COMPUTE, bool(records), map(sentence, _compute(records)))
+    lines += _item(COMPUTE, bool(runs), map(sentence, _compute(runs)))
     lines += _item(LICENCES, True, _licences(suite))
     return "\n".join([*lines, r"\end{enumerate}"]) + "\n"
 
@@ -76,6 +92,8 @@ def _settings(suite: Suite) -> Iterator[str]:
         f"{budget.batch_size}, peak learning rate {budget.learning_rate:g}, weight decay {budget.weight_decay:g}, "
         f"dropout {budget.dropout:g}, precision {budget.precision} (tracks: {tracks})."
     )
+    if any(track.name != SAME_ENCODERS for track in suite.tracks):
+        yield "What a track matches or tunes is chosen by trials on validation rows, as the methods paragraphs say."
     yield "The epoch is chosen on validation rows and the test rows are evaluated once; the records count it."
 
 
@@ -91,23 +109,22 @@ def _error_bars(tables: Sequence[Table]) -> tuple[bool, list[str]]:
     ]
 
 
-def _compute(records: Sequence[Record]) -> Iterator[str]:
-    if not records:
+def _compute(runs: Sequence[Took]) -> Iterator[str]:
+    if not runs:
         yield "No run is done yet."
         return
-    machines = dict.fromkeys(
-        " and ".join(filter(None, (str(r.environment.get(part) or "") for part in ("cpu", "gpu")))) for r in records
-    )
-    hours = sum(record.train_seconds for record in records) / 3600
-    threads = sorted({record.threads for record in records})
-    devices = sorted({record.devices for record in records})
-    longest = max(record.train_seconds for record in records)
+    machines, threads, devices = (sorted({run[at] for run in runs}) for at in range(3))
+    seconds = [run.seconds for run in runs]
     yield (
-        f"{len(records):,} runs on {' or '.join(machines) or 'a machine that is not recorded'}, "
+        f"{len(runs):,} runs on {' or '.join(map(str, filter(None, machines))) or 'a machine that is not recorded'}, "
         f"{' or '.join(map(str, threads))} thread{'s' * (threads != [1])} and "
-        f"{' or '.join(map(str, devices))} device{'s' * (devices != [1])} a run: {_time(hours)} of training in all, "
-        f"the longest run {_time(longest / 3600)}."
+        f"{' or '.join(map(str, devices))} device{'s' * (devices != [1])} a run: {_time(sum(seconds) / 3600)} of "
+        f"training in all, trials not counted, the longest run {_time(max(seconds) / 3600)}."
     )
+
+
+def _machine(record: Record) -> str:
+    return " and ".join(filter(None, (str(record.environment.get(part) or "") for part in ("cpu", "gpu"))))
 
 
 def _time(hours: float) -> str:

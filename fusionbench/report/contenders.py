@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, Protocol
 
 import numpy as np
@@ -61,14 +62,14 @@ class Field:
         wanted = set(strategies)
         return Field(tuple(row for row in self.rows if row[0] in wanted), self.seeds, self.metric)
 
-    @property
+    @cached_property
     def draw(self) -> str:
         """Of the test rows' resamples; empty unless every run has them, and all are of one draw."""
         draws = {outcome.resamples.draw if outcome.resamples else "" for outcome in self._outcomes()}
-        known = all(scored.resamples for row in self._scored() for scored in row)
+        known = all(scored.resamples for row in self._scored for scored in row)
         return draws.pop() if known and len(draws) == 1 else ""
 
-    @property
+    @cached_property
     def has_halves(self) -> bool:
         """Whether every run has its scores on both halves of the test rows."""
         return all(o.resamples is not None and self.metric in o.resamples.halves for o in self._outcomes())
@@ -92,13 +93,14 @@ class Field:
     def _outcomes(self) -> Iterable[Outcome]:
         return (outcome for _, outcomes in self.rows for outcome in outcomes)
 
+    @cached_property
     def _scored(self) -> list[list[Scored]]:
         return [[outcome.scored(self.metric) for outcome in outcomes] for _, outcomes in self.rows]
 
     def _scores(self, half: Half | None) -> Floats:
         """Of shape (K, seeds)."""
         if half is None:
-            return np.array([[one.score for one in row] for row in self._scored()])
+            return np.array([[one.score for one in row] for row in self._scored])
         found = [[o.resamples.halves[self.metric][half] for o in row if o.resamples] for _, row in self.rows]
         return np.array(found)
 
@@ -106,7 +108,7 @@ class Field:
         """(K, R), of the mean over some seeds on resampled test rows; None where they are not known."""
         if not self.draw:
             return None
-        found = np.array([[row[place].resamples for place in places] for row in self._scored()]).mean(1)
+        found = np.array([[row[place].resamples for place in places] for row in self._scored]).mean(1)
         return np.asarray(found - found.mean(1, keepdims=True))
 
 

@@ -50,7 +50,7 @@ def _draw(axes: Axes, found: Standings, names: list[str]) -> None:
             axes.plot(rank, place, **_look(at, len(found.datasets)), zorder=2)
     axes.plot(found.mean_ranks, range(count), "|", color=BLUE, markersize=8, markeredgewidth=2.2, zorder=3)
     axes.set_ylim(count - 0.5, -0.5)
-    axes.set_xlim(0.5, count + 0.5)
+    axes.set_xlim(0, count + 1)
     points = 72 * (TALLEST - AROUND) / count
     axes.set_yticks(range(count), names, fontsize=min(SMALL, 0.95 * points))
     for text in axes.get_yticklabels():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal
 
 from fusionbench.plan.load import load_suite
@@ -95,22 +96,22 @@ class Table:
     comparisons: tuple[Comparison, ...] = ()
     """Whether the order holds: on other seeds and rows, and in other suites."""
 
-    @property
+    @cached_property
     def holds(self) -> bool | None:
         """Whether the order of the twenty best holds in every comparison; None where there is none."""
         return holds(self.comparisons)
 
-    @property
+    @cached_property
     def admission(self) -> Admission | None:
         """What the data set is evidence of."""
         return admission(self.rows, self.metric)
 
-    @property
+    @cached_property
     def ceiling(self) -> Ceiling | None:
         """The score that its frozen encoders allow, where that is known."""
         return ceiling(self.dataset, (outcome for row in self.rows for outcome in row.outcomes))
 
-    @property
+    @cached_property
     def beside(self) -> tuple[str, ...]:
         """The scores beside the one that ranks, as far as some row has them."""
         kinds = (o.record.task.get("kind") for row in self.rows for o in row.outcomes if o.record)

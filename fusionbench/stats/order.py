@@ -107,12 +107,20 @@ def residuals_of(scores: Floats) -> Floats:
 
 def tau_b(a: Floats, b: Floats) -> Floats:
     """Kendall's tau-b of the last axis, (..., K) and (..., K) to (...); 0 where one order ties all."""
-    i, j = np.triu_indices(a.shape[-1], 1)
-    x = np.sign(a[..., i] - a[..., j]).astype(np.int8)
-    y = np.sign(b[..., i] - b[..., j]).astype(np.int8)
-    agreeing = (x * y).sum(-1, dtype=np.int64)
-    untied = np.count_nonzero(x, axis=-1) * np.count_nonzero(y, axis=-1)
+    first, second = _higher(a), _higher(b)
+    agreeing = _count(first & second) - _count(first & _higher(-b))
+    untied = _count(first) * _count(second)
     return np.asarray(agreeing / np.sqrt(np.maximum(untied, 1)))
+
+
+def _higher(x: Floats) -> NDArray[np.uint8]:
+    """Which of every ordered pair are higher first, a bit each, (..., K) to (..., K * K / 8)."""
+    pairs = x[..., :, None] > x[..., None, :]
+    return np.packbits(pairs.reshape(*x.shape[:-1], -1), axis=-1)
+
+
+def _count(bits: NDArray[np.uint8]) -> NDArray[np.int64]:
+    return np.asarray(np.bitwise_count(bits).sum(-1, dtype=np.int64))
 
 
 def top_tau(a: Floats, b: Floats, top: int = TOP) -> Floats:

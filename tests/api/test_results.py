@@ -17,7 +17,8 @@ from fusionbench.plan.source import parse_source
 from fusionbench.plan.suite import Suite
 from fusionbench.records.record import Record
 from fusionbench.records.store import Store
-from fusionbench.report.write import made_report, printed
+from fusionbench.report.making import made_report
+from fusionbench.report.write import printed
 
 PUBLISHED = Path(__file__).parents[2] / "results"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -40,6 +41,19 @@ def test_help_list_plan_and_cite_answer_without_importing_anything_heavy(words: 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "[]"
     assert done.stdout
+
+
+def test_a_report_loads_no_torch_and_tables_alone_no_matplotlib(tmp_path: Path) -> None:
+    published = Path(__file__).parents[2] / "results" / "quickstart"
+    shutil.copytree(published, tmp_path / "quickstart")
+    unwanted = [name for name in HEAVY if name != "scipy"] + ["statsmodels"]
+    words = ["report", "quickstart", "--results", str(tmp_path), "--no-pictures"]
+    code = (
+        f"import sys\nfrom fusionbench.cli.main import main\nassert main({words!r}) == 0\n"
+        f"print([name for name in {unwanted!r} if name in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
 
 
 def test_list_names_every_plugin_and_the_options_a_suite_may_set(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fusionbench.core import catalogue
+from fusionbench.core.canonical import short_key
 from fusionbench.core.catalogue import describe, with_later
 from fusionbench.plan.load import suite_of
 from fusionbench.plan.names import slug
@@ -116,6 +117,15 @@ def test_a_run_survives_the_way_through_json(spec: RunSpec) -> None:
     again = RunSpec.from_json(json.loads(json.dumps(spec.to_json())))
     assert again == spec
     assert again.key == spec.key
+
+
+def test_a_changed_copy_has_a_key_of_its_own_whatever_was_asked_before() -> None:
+    assert SPEC.key == short_key(SPEC.decisive())
+    other = replace(SPEC, seed=SPEC.seed + 1)
+    assert other.key == short_key(other.decisive()) != SPEC.key
+    named = replace(SPEC, dataset=replace(SPEC.dataset, source="cd" * 32))
+    assert named.to_json()["dataset"]["source"] == "cd" * 32
+    assert named.key == short_key(named.decisive()) != SPEC.key
 
 
 def test_every_field_is_in_the_json() -> None:

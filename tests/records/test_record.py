@@ -27,6 +27,17 @@ def test_the_key_is_the_hash_of_the_spec(record: Record) -> None:
     assert record.run.to_json() == record.spec
 
 
+def test_a_spec_that_is_the_expected_runs_is_that_run_and_any_other_is_hashed(record: Record) -> None:
+    run = record.run
+    assert from_text(GOLDEN, run).run is run
+    other = replace(run, seed=run.seed + 1)
+    assert from_text(GOLDEN, other).run is not other
+    assert from_text(GOLDEN, other) == from_text(GOLDEN) == record
+    forged = changed(spec={**record.spec, "seed": 4})
+    with pytest.raises(InvalidRecord, match="not the hash"):
+        from_text(forged, run)
+
+
 def changed(**fields: Any) -> str:
     return json.dumps({**json.loads(GOLDEN), **fields})
 

@@ -15,10 +15,11 @@ from made_up_suite import Bench, make
 from fusionbench.cli.main import main
 from fusionbench.core.errors import UserError
 from fusionbench.report.latex import LONG, latex, short_caption
+from fusionbench.report.making import made_report
 from fusionbench.report.paper_columns import half_text, known_columns, mean_text, paper_columns
 from fusionbench.report.tables import Table, tables
 from fusionbench.report.typeset import breakable, escaped, sentence
-from fusionbench.report.write import made_report, printed, write_report
+from fusionbench.report.write import printed, write_report
 from fusionbench.stats.estimate import Estimate
 
 MEANS = {"chance": 0.1, "unimodal+modality=left": 0.87, "unimodal+modality=right": 0.86, "low_rank": 0.96}

@@ -14,7 +14,7 @@ from made_up_suite import make
 from fusionbench.plan.load import load_suite
 from fusionbench.plan.suite import Suite
 from fusionbench.records.store import Store
-from fusionbench.report.checklist import checklist
+from fusionbench.report.checklist import checklist, took
 from fusionbench.report.latex import latex, short_caption
 from fusionbench.report.macros import camel, macros
 from fusionbench.report.methods import methods
@@ -75,7 +75,7 @@ def all_of(suite: Suite, found: list[Table]) -> str:
         wide = latex(table, wide=True).replace(r"\label{tab:", r"\label{tab:wide-")
         caption = " ".join(map(sentence, short_caption(table)))
         parts += [latex(table), wide, methods(table), rf"\lines{{{caption}}}", r"\clearpage"]
-    return "\n\n".join([*parts, checklist(suite, found)])
+    return "\n\n".join([*parts, checklist(suite, found, [one for table in found for one in took(table)])])
 
 
 @tex
@@ -178,7 +178,8 @@ def test_the_checklist_is_filled_from_the_records(tmp_path: Path) -> None:
     bench = make(tmp_path, "concat", dataset="digits, cifar10", seeds=2)
     for run in bench.runs():
         bench.done(run, 0.9, environment={"cpu": "Acme 9", "gpu": "Bolt_1"}, train_seconds=1800.0, threads=2)
-    text = checklist(bench.suite, list(tables(bench.suite, bench.store)))
+    found = list(tables(bench.suite, bench.store))
+    text = checklist(bench.suite, found, [run for table in found for run in took(table)])
     assert text.count(r"\item {\bf ") == text.count(r"Answer: \answerYes{}") == 4
     assert (
         r"4 runs on Acme 9 and Bolt\_\allowbreak{}1, 2 threads and 1 device a run: 2.0 hours of training in all" in text
@@ -188,4 +189,4 @@ def test_the_checklist_is_filled_from_the_records(tmp_path: Path) -> None:
     assert r"CIFAR-10~\cite{krizhevsky2009learning}: licence none stated (https:/" in text
     one = make(tmp_path / "one", "concat", seeds=1)
     one.fill({"concat": 0.9})
-    assert r"Answer: \answerNo{}" in checklist(one.suite, list(tables(one.suite, one.store)))
+    assert r"Answer: \answerNo{}" in checklist(one.suite, list(tables(one.suite, one.store)), [])

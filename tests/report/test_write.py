@@ -27,10 +27,11 @@ from fusionbench.report.captions import caption, short_caption
 from fusionbench.report.curves import curves_picture
 from fusionbench.report.front import front_picture
 from fusionbench.report.layout import columns, markdown
+from fusionbench.report.making import made_report
 from fusionbench.report.marks import MANY, is_named, marks_of
 from fusionbench.report.numbers import score
 from fusionbench.report.tables import Table, tables
-from fusionbench.report.write import made_report, terminal_text, write_report
+from fusionbench.report.write import terminal_text, write_report
 
 MEANS = {
     "chance": 0.1,
