@@ -1,5 +1,6 @@
 # make demo     set up .venv and run the shipped suite `quickstart`
 # make test     the tests
+# make slow     what is simulated at length: how often the statistics err; within ten minutes
 # make check    what CI runs: format, lint, types, import rules, dependencies, CITATION.cff, then the tests
 # make pretrained  tests with networks of others, whose libraries stand in an environment of their own; part of check
 # make format   rewrite the code in the one format
@@ -17,7 +18,7 @@ RUNS := .venv/installed
 DEVELOPS := .venv/installed-dev
 OTHERS := .venv/pretrained
 
-.PHONY: demo test check format lint types imports dependencies citation pretrained bench clean
+.PHONY: demo test slow check format lint types imports dependencies citation pretrained bench clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -29,6 +30,12 @@ demo: $(RUNS)
 test: export OMP_NUM_THREADS ?= 1
 test: $(DEVELOPS)
 	$(BIN)/python -m pytest -n $(WORKERS)
+
+# Statistics on 10,000 simulated tables a scenario; writes docs/statistics.csv and the pages that show it.
+slow: export OMP_NUM_THREADS ?= 1
+slow: $(DEVELOPS)
+	$(BIN)/python -m pytest -m slow
+	$(BIN)/python docs/readme.py
 
 check: lint types imports dependencies citation pretrained test
 

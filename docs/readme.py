@@ -11,10 +11,12 @@ table.md and the sentences that it begins with. One word more, a track's name, t
 `wandb panels SUITE` is what a workspace of the suite's first table shows, `wandb run SUITE` what the run of its first
 strategy's mean says. `prints PAGE` is what the first Python of that page prints, with the records in docs/results (run
 there as a script, it makes them anew).
+`simulated COLUMN ...` is what `make slow` found, from docs/statistics.csv.
 """
 
 from __future__ import annotations
 
+import csv
 import io
 import os
 import re
@@ -69,11 +71,18 @@ def _block(name: str, folder: Path) -> str:
             return _top(int(count), _page("table", suite, dataset, track), folder)
         case ["overview", suite]:
             return _table(ROOT / "results" / suite / "overview.md")
+    return _other_block(name)
+
+
+def _other_block(name: str) -> str:
+    match name.split():
         case ["wandb", ("panels" | "run") as what, suite]:
             return _wandb(what, suite)
+        case ["simulated", *names]:
+            return _simulated(names)
     raise ValueError(
         f"a page asks for '{name}'; known: list WHAT, demo, table SUITE DATASET, order SUITE "
-        "DATASET, top N SUITE DATASET, overview SUITE, wandb panels|run SUITE, prints PAGE"
+        "DATASET, top N SUITE DATASET, overview SUITE, wandb panels|run SUITE, prints PAGE, simulated COLUMN ..."
     )
 
 
@@ -111,6 +120,16 @@ def _printed(page: Path) -> str:
         variables = {**os.environ, "FUSIONBENCH_DATA": f"{folder}/data", "PYTHONPATH": os.pathsep.join(search)}
         command = [sys.executable, "-c", code]
         return subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder, env=variables).stdout
+
+
+def _simulated(names: list[str]) -> str:
+    """Scenarios of docs/statistics.csv that have a number in the first of the columns."""
+    with (ROOT / "docs" / "statistics.csv").open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row[names[0]]]
+    head = ["scenario", "seeds", *(name.replace("_", " ") for name in names)]
+    cells = [[row[name] and f"{float(row[name]):.3f}" for name in names] for row in rows]
+    body = [[row["scenario"], row["seeds"], *found] for row, found in zip(rows, cells, strict=True)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in [head, [":--", *["--:"] * (len(names) + 1)], *body])
 
 
 def _terminal(name: str) -> str:

@@ -28,6 +28,7 @@ def compare(
     groups: Any = None,
     test: Any = None,
     kind: str | None = None,
+    metric: str | None = None,
     masks: Mapping[str, Any] | None = None,
     kinds: Mapping[str, str] | None = None,
     text_length: int = 256,
@@ -67,6 +68,7 @@ def compare(
         test: bool (n,) or the numbers of the rows for the test, or what fraction to draw of every class, once and for
             all; None: a fifth. The others are for training, an eighth of them for validation.
         kind: "multiclass", "multilabel" or "regression", where targets do not show it: whole numbers may be an amount.
+        metric: the score that ranks and picks epochs, e.g. "auroc", "nll" or "mae"; None: accuracy, GAP@20 or R2.
         masks: by name of a sequence (n, T, F), bool (n, T): which steps are real.
         kinds: by name, where inputs do not show it: vector, sequence, image ((n, H, W) is one too), tokens (a text as
             subwords), text (raw, for an encoder that comes trained).
@@ -93,7 +95,7 @@ def compare(
     refuse_torchrun("fusionbench.compare")
     found = understood(inputs, targets, kind, masks or {}, kinds or {}, groups, test)
     parts = {"strategies": strategies, "seeds": seeds, "encoders": encoders, "tracks": tracks, "measures": measures}
-    made, runs = planned(found.suite(name, text_length, budget or {}, parts))
+    made, runs = planned(found.suite(name, metric, text_length, budget or {}, parts))
     folders = Path(results or "results"), None if data is None else Path(data)
     work = Work(made, runs, *folders, workers, devices, threads, debug=debug)
     found.write(work.data)

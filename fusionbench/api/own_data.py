@@ -40,20 +40,24 @@ class OwnData:
     about: str
     """What all was taken for, in a sentence."""
 
-    def suite(self, name: str, text_length: int, budget: Mapping[str, Any], parts: Mapping[str, Any]) -> dict[str, Any]:
+    def suite(
+        self, name: str, metric: str | None, text_length: int, budget: Mapping[str, Any], parts: Mapping[str, Any]
+    ) -> dict[str, Any]:
         """What a suite file would hold.
 
         Args:
             name: of the suite.
+            metric: what ranks; None: the task's own.
             text_length: subwords of a text that are read.
             budget: what is set of it; the rest follows from the number of rows.
             parts: other parts of a suite; those that are None are left out.
         """
         options = {"contents": self.contents, "columns": dict(self.columns), "kind": self.kind, "length": text_length}
         rows = round(np.count_nonzero(~self.arrays[TEST]) * (1 - VALIDATION))
+        ranks = {} if metric is None else {"metric": metric}
         tree = {
             "name": name,
-            "datasets": [{"name": NAME, "options": options, "title": name.replace("_", " ")}],
+            "datasets": [{"name": NAME, "options": options, "title": name.replace("_", " "), **ranks}],
             "budget": {**budget_for(rows), **budget},
             **{part: value for part, value in parts.items() if value is not None},
             "encoders": self._encoders(parts.get("encoders") or {}),

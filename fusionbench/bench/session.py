@@ -17,6 +17,7 @@ from fusionbench.core.catalogue import load, with_later
 from fusionbench.core.errors import Interrupted, UserError, reason_of
 from fusionbench.core.ranks import Ranks
 from fusionbench.data.base import MultimodalData
+from fusionbench.data.targets import refuse_undefined
 from fusionbench.fusion.base import FusionModule
 from fusionbench.measure.latency import measure as measure_latency
 from fusionbench.plan.names import slug
@@ -57,6 +58,7 @@ def store_measures(store: Store, job: TrainJob | MeasureJob, module: FusionModul
 def prepare(job: PrepareJob) -> Message:
     """One dataset ready, every model built once; the message carries the data's facts."""
     data = _ready(job)
+    refuse_undefined(data)
     data.share_out(Ranks(0, job.devices))
     for run in job.runs:
         _try(run, data)

@@ -9,7 +9,8 @@ from typing import Any
 
 from fusionbench.core.errors import Diverged, UserError
 from fusionbench.fusion.base import Optimiser, Setting
-from fusionbench.plan.suite import TUNED, Budget, RunSpec
+from fusionbench.plan.budget import Budget
+from fusionbench.plan.suite import TUNED, RunSpec
 from fusionbench.plan.tracks import has_trials, trial_at
 from fusionbench.plan.tuned import points, trials_at
 from fusionbench.records.record import Record

@@ -120,11 +120,10 @@ class MultimodalData(LightningDataModule):
     def batch(self, rows: Rows) -> MultimodalBatch:
         """The samples of those rows, gathered at once; no sample is ever fetched alone."""
         index = torch.from_numpy(rows)
-        here = torch.ones(len(rows), dtype=torch.bool)
         return MultimodalBatch(
             inputs={name: self.tensors[name][index] for name in self.task.names},
             masks={},
-            present=dict.fromkeys(self.task.names, here),
+            present=dict.fromkeys(self.task.names, torch.ones(len(rows), dtype=torch.bool)),
             targets=self.tensors["targets"][index],
             ids=index,
         )
@@ -165,9 +164,9 @@ class MultimodalData(LightningDataModule):
         assert self.parts is not None
         together = min(self.batch_size, len(self.parts.train))
         if together % ranks.world_size:
+            among = f"{ranks.world_size} devices"
             raise UserError(
-                f"{self.name}: a training batch of {together} samples cannot be shared out among "
-                f"{ranks.world_size} devices;\n"
+                f"{self.name}: a training batch of {together} samples cannot be shared out among {among};\n"
                 f"take a number of devices that divides it, or a smaller budget.batch_size that it divides"
             )
         for part, count in self.parts.counts.items():
@@ -215,9 +214,8 @@ class MultimodalData(LightningDataModule):
         """Shuffled anew every epoch from (seed, epoch)."""
         self._take_ranks()
         order = self.train_order()
-        batches = Batches(order, partial(self._training_batch, order))
         # batch_size=None: the sampler gives whole batches of rows, so no worker processes and no collating.
-        return DataLoader(batches, batch_size=None, sampler=order)
+        return DataLoader(Batches(order, partial(self._training_batch, order)), batch_size=None, sampler=order)
 
     def val_dataloader(self) -> DataLoader[MultimodalBatch]:
         """In order, every row once, over all devices together."""

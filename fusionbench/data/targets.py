@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fusionbench.core.errors import UserError
+from fusionbench.core.scores import SCORES
 from fusionbench.core.task import TaskKind
 from fusionbench.data.orders import InOrder
 from fusionbench.data.store import Array
@@ -47,6 +48,27 @@ def refuse_constant(data: MultimodalData) -> None:
     """Raises UserError as `scale_of` does, where numbers to predict are in memory; else it costs a pass: later."""
     if data.task.kind == "regression" and "targets" in data.tensors:
         scale_of(data)
+
+
+def refuse_undefined(data: MultimodalData) -> None:
+    """Raises UserError if the score that ranks has no value on the validation or on the test rows: before training."""
+    assert data.parts is not None
+    task = data.asked
+    if task.metric not in ("auroc", "r2", "pearson", "spearman"):
+        return
+    for part, rows in {"validation": data.parts.validation, "test": data.parts.test}.items():
+        targets = torch.cat([data.labels(some).targets for some in InOrder(rows)])
+        if task.kind == "regression":
+            lacking = "a number to predict is the same in all of them" if (targets == targets[0]).all(0).any() else ""
+        else:
+            counts = targets.bincount(minlength=task.classes)
+            wrong = ((counts == 0) | (counts == len(targets))).nonzero()
+            lacking = f"class {int(wrong[0])} has none of them, or all" if len(wrong) else ""
+        if lacking:
+            raise UserError(
+                f"{data.name}: {SCORES[task.metric].title}, which ranks, is not defined on the {len(targets)} {part} "
+                f"rows: {lacking}; name another `metric` in the suite"
+            )
 
 
 def mean_and_deviation(parts: Iterable[Tensor]) -> tuple[Floats, Floats]:

@@ -8,7 +8,7 @@ does it, whatever their number (`training.group.can_be_shared`).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, cast
@@ -19,9 +19,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fusionbench.core.batch import MultimodalBatch
+from fusionbench.core.scores import rank
+from fusionbench.core.task import TaskSpec
 from fusionbench.fusion._blocks import stacked
-from fusionbench.fusion._logistic import Solution
+from fusionbench.fusion._logistic import Floats, Labels, Rank, Solution, accuracy_then_nll
 from fusionbench.fusion.base import FusionModule, Setting
+from fusionbench.metrics.scores import computed, score_metrics
 
 
 def not_fitted_here(setting: Setting, what: str) -> str:
@@ -109,6 +112,21 @@ class Standardised(nn.Module):
 def fitted_linear(inputs: int, classes: int) -> nn.Linear:
     """Linear(inputs, C) that no optimiser moves: (inputs+1)*C parameters."""
     return nn.Linear(inputs, classes).requires_grad_(False)
+
+
+def ranked_by(task: TaskSpec) -> Callable[[Floats, Labels], Rank]:
+    """What solutions are compared by on validation: the task's metric, then NLL."""
+    if task.metric == "accuracy":
+        return accuracy_then_nll
+
+    def ranked(logits: Floats, targets: Labels) -> Rank:
+        scores = score_metrics(task, only=task.metric)
+        scores.update(torch.from_numpy(logits), torch.from_numpy(targets))
+        found = {f"validation/{name}": float(value) for name, value in computed(scores).items()}
+        # Where it is not defined on these rows none is better, and training says so after its epoch.
+        return rank({f"validation/{task.metric}": 0.0, **found}, task.metric)
+
+    return ranked
 
 
 @torch.no_grad()

@@ -2,14 +2,15 @@
 
     W, b = argmin |W|^2 / 2 + C sum_i CE(W x_i + b, y_i)
 
-Among several C the best validation accuracy decides, then the lower NLL, then the smaller C.
+Among several C the best validation score decides, accuracy unless another one ranks, then the lower NLL, then the
+smaller C.
 """
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from fusionbench.core.errors import UserError
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
+Rank = tuple[float, float]
 TOLERANCE, MOST_STEPS = 1e-5, 1000
 """Where L-BFGS stops: at the largest entry of the mean loss's gradient, or after so many steps."""
 UNSEEN = 20.0
@@ -65,7 +67,20 @@ def solved(rows: Rows, classes: int, strength: float) -> Solution:
     return next(_path(rows, classes, (strength,)))
 
 
-def chosen(grid: Sequence[float], train: Rows, validation: Rows, classes: int) -> Solution:
+def accuracy_then_nll(logits: Floats, targets: Labels) -> Rank:
+    """What solutions are compared by, larger is better: (N, C), (N,)."""
+    shifted = logits - logits.max(1, keepdims=True)
+    log_p = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
+    return float((logits.argmax(1) == targets).mean()), float(log_p[np.arange(len(targets)), targets].mean())
+
+
+def chosen(
+    grid: Sequence[float],
+    train: Rows,
+    validation: Rows,
+    classes: int,
+    ranked: Callable[[Floats, Labels], Rank] = accuracy_then_nll,
+) -> Solution:
     """That of the C that is best on validation; where validation has no rows, of the middle one of the grid.
 
     Args:
@@ -73,10 +88,11 @@ def chosen(grid: Sequence[float], train: Rows, validation: Rows, classes: int) -
         train: what is fitted on.
         validation: what chooses.
         classes: how many there are.
+        ranked: what logits on validation are compared by.
     """
     if not len(validation.targets):
         return solved(train, classes, grid[len(grid) // 2])
-    return max(_path(train, classes, grid), key=lambda one: _rank(one.logits(validation.x), validation.targets))
+    return max(_path(train, classes, grid), key=lambda one: ranked(one.logits(validation.x), validation.targets))
 
 
 def folds_of(targets: Labels, count: int, seed: int) -> Labels:
@@ -120,10 +136,3 @@ def _spread(weight: Floats, bias: Floats, seen: Labels, classes: int, strength: 
     whole, biases = np.zeros((classes, weight.shape[1])), np.full(classes, bias.min(initial=0.0) - UNSEEN)
     whole[seen], biases[seen] = weight, bias
     return Solution(whole, biases, strength, converged)
-
-
-def _rank(logits: Floats, targets: Labels) -> tuple[float, float]:
-    """Accuracy, and the negative NLL."""
-    shifted = logits - logits.max(1, keepdims=True)
-    log_p = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
-    return float((logits.argmax(1) == targets).mean()), float(log_p[np.arange(len(targets)), targets].mean())

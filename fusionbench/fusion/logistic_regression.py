@@ -4,8 +4,8 @@
     y    = W [z_1; ...; z_M] + b               logits, (B, M*D) -> (B, C)
     W, b = argmin |W|^2 / 2 + C * sum of the training rows' cross-entropies
 
-C is the value of `grid` with the best validation accuracy, then the lower NLL. Encoders have to be frozen. The training
-rows are those that an epoch shows, whatever their order; training ends after one epoch.
+C is the value of `grid` with the best validation accuracy (or whatever score ranks), then the lower NLL. Encoders have
+to be frozen. The training rows are those that an epoch shows, whatever their order; training ends after one epoch.
 
 Parameters: (M*D+1)*C
 FLOPs: 2*M*D*C
@@ -19,7 +19,15 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 
 from fusionbench.core.batch import Encoded
 from fusionbench.fusion._blocks import stacked
-from fusionbench.fusion._fitted import Known, Standardised, fitted_linear, known, not_fitted_here, put_into
+from fusionbench.fusion._fitted import (
+    Known,
+    Standardised,
+    fitted_linear,
+    known,
+    not_fitted_here,
+    put_into,
+    ranked_by,
+)
 from fusionbench.fusion._logistic import Rows, chosen, refuse_grid, said_of
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
 
@@ -62,7 +70,8 @@ class LogisticRegressionFusion(FusionModule):
         """Solve for the weights."""
         train, validation = known(self)
         self.standardised.fit(train.pooled, train.present)
-        found = chosen(self.grid, self._rows(train), self._rows(validation), self.task.classes)
+        rows = self._rows(train), self._rows(validation)
+        found = chosen(self.grid, *rows, self.task.classes, ranked_by(self.task))
         put_into(self.linear, found)
         self.said = said_of({"C": found}, self.grid)
 

@@ -7,9 +7,10 @@
 W_m, b_m are fitted on all training rows that have the modality. W, b are fitted on out-of-fold logits: the training
 rows are drawn into `folds` parts, every class spread evenly, and the logits of a part are those of a regression on the
 others. So what each modality says is weighed by how right it is on new rows, not on those it was fitted on. All are
-solved for at once; each C is the value of `grid` with the best validation accuracy, then the lower NLL. Encoders have
-to be frozen. The training rows are those that an epoch shows, whatever their order; training ends after one epoch.
-Folds are of single rows: those that belong together, such as the reviews of a film, may be in several.
+solved for at once; each C is the value of `grid` with the best validation accuracy (or whatever score ranks), then the
+lower NLL. Encoders have to be frozen. The training rows are those that an epoch shows, whatever their order; training
+ends after one epoch. Folds are of single rows: those that belong together, such as the reviews of a film, may be in
+several.
 
 Parameters: M*(D+1)*C + (M*C+1)*C
 FLOPs: 2*M*D*C + 2*M*C*C
@@ -29,7 +30,15 @@ from torch import nn
 
 from fusionbench.core.batch import Encoded
 from fusionbench.fusion._blocks import at_least, stacked
-from fusionbench.fusion._fitted import Known, Standardised, fitted_linear, known, not_fitted_here, put_into
+from fusionbench.fusion._fitted import (
+    Known,
+    Standardised,
+    fitted_linear,
+    known,
+    not_fitted_here,
+    put_into,
+    ranked_by,
+)
 from fusionbench.fusion._logistic import Rows, chosen, folds_of, refuse_grid, said_of, solved
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
 
@@ -91,18 +100,18 @@ class StackingFusion(FusionModule):
         train, validation = known(self)
         self.standardised.fit(train.pooled, train.present)
         x, other = (self.standardised.of(part.pooled, part.present) for part in (train, validation))
-        solutions, unseen, said = {}, [], []
+        solutions, unseen, said, ranked = {}, [], [], ranked_by(self.task)
         for m, name in enumerate(self.task.names):
-            one = chosen(self.grid, _rows(train, x, m), _rows(validation, other, m), self.task.classes)
+            parts = _rows(train, x, m), _rows(validation, other, m)
+            one = chosen(self.grid, *parts, self.task.classes, ranked)
             put_into(cast(nn.Linear, self.own[name]), one)
             solutions[name] = one
             unseen.append(self._out_of_fold(train, x, m, one.strength))
             said.append(one.logits(other[:, m]))
         rows = np.stack(unseen, 1)  # (N, M, C)
         self.second.fit(rows, train.present)
-        found = chosen(
-            self.grid, self._second(train, rows), self._second(validation, np.stack(said, 1)), self.task.classes
-        )
+        parts = self._second(train, rows), self._second(validation, np.stack(said, 1))
+        found = chosen(self.grid, *parts, self.task.classes, ranked)
         put_into(self.linear, found)
         self.said = said_of({**solutions, "second level": found}, self.grid)
 

@@ -12,11 +12,14 @@ from fusionbench.core.contents import named_content
 from fusionbench.core.errors import UserError, shown, unknown
 from fusionbench.core.modalities import kinds_of
 from fusionbench.core.task import ModalityKind
+from fusionbench.plan.budget import Budget, Pretraining
 from fusionbench.plan.families import checked_families
 from fusionbench.plan.names import track_label
+from fusionbench.plan.ranking import metric_of
 from fusionbench.plan.schema import FileBudget, FileChoice, FileDataset, FileEncoder, SuiteFile, validated
 from fusionbench.plan.source import Source, TreePath, named_suites, read_source, with_settings
-from fusionbench.plan.suite import TUNED, Budget, Choice, Pretraining, Row, Suite, on_half
+from fusionbench.plan.suite import TUNED, Choice, Row, Suite, on_half
+from fusionbench.plan.titles import checked_titles
 from fusionbench.plan.tracks import filled_track
 from fusionbench.plan.tuned import own_space
 
@@ -52,7 +55,7 @@ def suite_of(source: Source) -> Suite:
     fewer = tuple((track, tuple(one.seeds)) for track, one in given if one.seeds is not None)
     others = tuple(named_suites(source, file.compare_with, file.name))
     families = checked_families(source, file.families, rows)
-    titles = tuple(_titles(source, datasets, file.datasets))
+    titles = tuple(checked_titles(source, datasets, file.datasets))
     seeds = tuple(file.seeds)
     return Suite(file.name, datasets, rows, seeds, tracks, budget, measures, fewer, others, families, titles)
 
@@ -85,8 +88,10 @@ class _Resolver:
         return tuple(found)
 
     def choice(self, kind: PluginKind, given: FileChoice, at: TreePath) -> Choice:
-        """One name with its options, all defaults filled in."""
-        return self.filled(self.plugin(kind, given.name, at), given.options, at)
+        """One name with its options, all defaults filled in; of a dataset what ranks, if it is not its own."""
+        found = self.filled(self.plugin(kind, given.name, at), given.options, at)
+        named = given.metric if isinstance(given, FileDataset) else None
+        return replace(found, metric=metric_of(found, named, self.source.place((*at, "metric")))) if named else found
 
     def encoder(self, given: FileEncoder, at: TreePath) -> Choice:
         """The same, with the budget of pretraining where there is one; which rows, `pretrained` says."""
@@ -189,18 +194,6 @@ class _Resolver:
             return choice
         rows = stated.rows or ("all" if own else "half")
         return replace(choice, pretrain=replace(choice.pretrain, rows=rows))
-
-
-def _titles(source: Source, datasets: Sequence[Choice], given: Sequence[FileDataset]) -> Iterator[tuple[Choice, str]]:
-    """The data sets that have a title, no two of them the same."""
-    titles = [one.title and " ".join(one.title.split()) for one in given]
-    for index, (dataset, title) in enumerate(zip(datasets, titles, strict=True)):
-        if title and title in titles[:index]:
-            raise UserError(
-                f"{source.place(('datasets', index, 'title'))}: {shown(title)} is the title of two data sets"
-            )
-        if title:
-            yield dataset, title
 
 
 def _budget(given: FileBudget) -> Budget:

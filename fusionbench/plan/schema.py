@@ -12,8 +12,9 @@ from fusionbench.core.canonical import canonical_json
 from fusionbench.core.catalogue import names
 from fusionbench.core.errors import UserError, shown, unknown
 from fusionbench.core.options import complaint
+from fusionbench.plan.budget import Budget, Precision, TrainedOn
 from fusionbench.plan.source import Source
-from fusionbench.plan.suite import SAME_ENCODERS, Budget, Precision, TrainedOn
+from fusionbench.plan.suite import SAME_ENCODERS
 
 STRICT = ConfigDict(extra="forbid", strict=True)
 NAME = r"^[a-z0-9][a-z0-9_-]*$"
@@ -38,9 +39,10 @@ class FileChoice:
 
 @dataclass(config=STRICT, kw_only=True)
 class FileDataset(FileChoice):
-    """A data set, and how tables and pictures call it."""
+    """A data set, how tables and pictures call it, and the score that ranks on it; None: its own."""
 
     title: str | None = Field(default=None, pattern=r"^[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*$", max_length=60)
+    metric: str | None = None
 
 
 @dataclass(config=STRICT, kw_only=True)
@@ -106,10 +108,10 @@ class SuiteFile:
 _OWNERS = {
     "budget": FileBudget,
     "pretrain": FilePretraining,
+    "datasets": FileDataset,
     "encoders": FileEncoder,
     "tracks": FileTrack,
     "families": FileFamily,
-    "datasets": FileDataset,
 }
 """Whose keys stand below these words."""
 

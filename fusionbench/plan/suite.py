@@ -17,51 +17,17 @@ from typing import Any, ClassVar, Literal
 
 from fusionbench.core.canonical import short_key
 from fusionbench.core.catalogue import describe
+from fusionbench.plan.budget import Budget, Precision, Pretraining, TrainedOn, without
 from fusionbench.plan.family import Family
 
-Precision = Literal["32-true", "bf16-mixed"]
+__all__ = [
+    "MATCHED_PARAMETERS", "SAME_ENCODERS", "TUNED", "Budget", "Choice", "Family", "Precision", "Pretraining", "Role",
+    "Row", "RunSpec", "Suite", "TrainedOn", "on_half",
+]  # fmt: skip
+
 Role = Literal["final", "trial"]
-TrainedOn = Literal["half", "all"]
 SAME_ENCODERS, MATCHED_PARAMETERS, TUNED = "same_encoders", "matched_parameters", "tuned"
 """The tracks; see tracks.py."""
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What training may cost: the same for every strategy of a suite."""
-
-    epochs: int = 20
-    """Passes over the training split."""
-    batch_size: int = 128
-    """Samples in a step, over all devices together."""
-    learning_rate: float = 1e-3
-    """Peak learning rate of AdamW."""
-    weight_decay: float = 1e-2
-    """AdamW's decoupled weight decay."""
-    dropout: float = 0.0
-    """In every head and encoder, a fraction."""
-    precision: Precision = "32-true"
-    patience: int = 0
-    """Stop after so many epochs without a better validation score; 0: never."""
-    head_norm: bool = True
-    """Whether what enters an MLP head is normalised without weights, modality by modality."""
-
-    LATER: ClassVar[dict[str, Any]] = {"head_norm": True}
-
-    def to_json(self) -> dict[str, Any]:
-        """All fields, but for later ones at the value that means "as before"."""
-        return _without(vars(self), self.LATER)
-
-
-@dataclass(frozen=True)
-class Pretraining(Budget):
-    """What training an encoder beforehand may cost, and on which of the training rows it is trained."""
-
-    rows: TrainedOn = "all"
-    """On a half of them, the fusion is trained on the other: encodings of rows that trained the encoder are
-    over-confident, and a fusion that meets them trusts most what fits best to what it has seen."""
-
-    LATER: ClassVar[dict[str, Any]] = {**Budget.LATER, "rows": "all"}
 
 
 @dataclass(frozen=True)
@@ -92,7 +58,7 @@ class Choice:
         first = self.pretrain.to_json() if self.pretrain else None
         own = {"source": self.source, "pretrain": first, "version": self.version, "files": self.files}
         usual: dict[str, Any] = {"source": "", "pretrain": None, "version": 1, "files": {}, "metric": ""}
-        return _without({**own, "metric": self.metric}, usual)
+        return {"name": self.name, "options": self.options, **without({**own, "metric": self.metric}, usual)}
 
     def decisive(self) -> dict[str, Any]:
         """The JSON without what decides no result: where a file lies."""
@@ -155,7 +121,7 @@ class RunSpec:
             "track": of(self.track),
             "budget": self.budget.to_json(),
             "role": self.role,
-            **_without({"other_half": self.other_half, "space": self.space}, self.LATER),
+            **without({"other_half": self.other_half, "space": self.space}, self.LATER),
         }
 
     @classmethod
@@ -257,8 +223,3 @@ class Suite:
 def on_half(encoders: Mapping[str, Choice]) -> bool:
     """Whether one of them is trained beforehand on a half of the training rows."""
     return any(choice.pretrain and choice.pretrain.rows == "half" for choice in encoders.values())
-
-
-def _without(values: Mapping[str, Any], neutral: Mapping[str, Any]) -> dict[str, Any]:
-    """The values but for those that are as a neutral one says."""
-    return {name: value for name, value in values.items() if name not in neutral or value != neutral[name]}

@@ -28,8 +28,9 @@ from fusionbench.core.catalogue import describe
 from fusionbench.core.errors import UserError, unknown
 from fusionbench.core.options import complaint
 from fusionbench.plan import tuned
+from fusionbench.plan.budget import Budget
 from fusionbench.plan.schema import LARGEST_SEED, STRICT, TRIAL_SEED
-from fusionbench.plan.suite import MATCHED_PARAMETERS, SAME_ENCODERS, TUNED, Budget, Choice, RunSpec
+from fusionbench.plan.suite import MATCHED_PARAMETERS, SAME_ENCODERS, TUNED, Choice, RunSpec
 
 GRID = (0.3, 1.0, 3.0)
 """Learning rates that are tried by default, in units of the budget's."""

@@ -26,8 +26,9 @@ from pydantic.dataclasses import dataclass
 
 from fusionbench.core.catalogue import Plugin, describe
 from fusionbench.core.errors import UserError, shown, unknown
+from fusionbench.plan.budget import Budget
 from fusionbench.plan.schema import LARGEST_SEED, STRICT, TRIAL_SEED
-from fusionbench.plan.suite import TUNED, Budget, Choice, RunSpec
+from fusionbench.plan.suite import TUNED, Choice, RunSpec
 
 PAPERS = ("sobol1967distribution", "matousek1998discrepancy", "dodge2019show", "tang2020showing")
 """Of the points, and of what the report makes of their scores: keys in references.bib."""

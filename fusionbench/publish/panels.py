@@ -12,7 +12,7 @@ from fusionbench.publish.summaries import RANKED, SUMMARY, TABLE, table_group
 from fusionbench.publish.workspaces import Condition, expr, fit_title, only, wr, ws
 from fusionbench.report.layout import markdown
 from fusionbench.report.tables import Table
-from fusionbench.report.titles import title
+from fusionbench.report.titles import directed, title
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#6B6B6B", "#332288", "#882255", "#117733")
 """Of Okabe and Ito, then of Tol: told apart by colour-blind readers; with more strategies they come again."""
@@ -153,7 +153,7 @@ def _of(table: Table) -> Condition:
 
 def _chart(chart: Chart, found: str, table: Table) -> Any:
     fields = {"label": "strategy", "value": "mean"} if found == PLAIN else {name: name for name in FIELDS}
-    words = {"title": f"{table.name}: {chart.title}", "metric": f"test {title(table.metric)}"}
+    words = {"title": f"{table.name}: {chart.title}", "metric": f"test {directed(table.metric)}"}
     query = {"summaryTable": {"tableKey": RANKED}}
     return wr.CustomChart(query=query, chart_name=found, chart_fields=fields, chart_strings=words)
 

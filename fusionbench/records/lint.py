@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fusionbench.records import resamples
 from fusionbench.records.record import RESULTS_VERSION, InvalidRecord, from_text
-from fusionbench.records.store import LATENCY, RESAMPLES, WANDB, Store, resamples_at
+from fusionbench.records.store import LATENCY, RESAMPLES, WANDB, Store
 
 
 def lint(store: Store) -> Iterator[str]:
@@ -30,7 +30,7 @@ def lint(store: Store) -> Iterator[str]:
 
 def _faults_of_resamples(path: Path, key: str) -> Iterator[str]:
     try:
-        resamples_at(path, key)
+        resamples.from_file(path, key)
     except FileNotFoundError:
         yield f"{path}: missing; remove the record beside it, and its run is done again"
     except InvalidRecord as error:

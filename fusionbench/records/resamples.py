@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -40,7 +41,7 @@ class Resamples:
     units: int
     """How many of them the test set has, and each resample draws, with replacement."""
     resamples: int
-    scores: dict[str, Sequence[float]]
+    scores: Mapping[str, Sequence[float]]
     """By the record's names, e.g. "test/accuracy", a fraction per resample: the score that ranks, and Hit@1 where that
     is not accuracy."""
     halves: dict[str, list[float]] = field(default_factory=dict)
@@ -92,3 +93,16 @@ def from_text(text: str | bytes) -> Resamples:
 
 def _rounded(scores: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
     return {name: [round(value, DECIMALS) for value in values] for name, values in scores.items()}
+
+
+def from_file(path: Path, key: str) -> Resamples:
+    """The resamples of a run in a file.
+
+    Raises:
+        FileNotFoundError: there is none.
+        InvalidRecord: it holds something else.
+    """
+    found = from_text(path.read_bytes())
+    if found.key != key:
+        raise InvalidRecord(f"holds the resamples of {found.key}")
+    return found

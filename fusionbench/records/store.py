@@ -150,7 +150,7 @@ class Store:
         """A run's test scores on resampled test rows, or None; an invalid file is moved aside, as a record is."""
         path = self.path(run, RESAMPLES)
         try:
-            return resamples_at(path, run.key)
+            return resamples.from_file(path, run.key)
         except FileNotFoundError:
             return None
         except InvalidRecord as error:
@@ -239,19 +239,6 @@ def stated(choice: Choice) -> dict[str, Any]:
 def track_of(session: Mapping[str, Any]) -> Choice:
     """The track of a latency session; the first ones do not say it: there was one then."""
     return Choice.from_json(session["track"]) if "track" in session else Choice(SAME_ENCODERS)
-
-
-def resamples_at(path: Path, key: str) -> Resamples:
-    """The resamples of a run in a file.
-
-    Raises:
-        FileNotFoundError: there is none.
-        InvalidRecord: it holds something else.
-    """
-    found = resamples.from_text(path.read_bytes())
-    if found.key != key:
-        raise InvalidRecord(f"holds the resamples of {found.key}")
-    return found
 
 
 def _text(facts: Mapping[str, Any]) -> bytes:

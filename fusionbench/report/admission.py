@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fusionbench.report.contenders import Contender
 from fusionbench.report.numbers import difference as signed
 from fusionbench.report.numbers import score
-from fusionbench.report.tested import scored, validated
+from fusionbench.report.tested import scored, told, validated
 from fusionbench.stats.estimate import Estimate, difference, estimate
 from fusionbench.stats.headline import picked
 
@@ -29,7 +29,7 @@ class Chosen:
 
 @dataclass(frozen=True)
 class Gain:
-    """What one chosen row has over another, paired by seed and test row."""
+    """What one chosen row has over another, paired by seed and test row; above 0 is better, whatever the score."""
 
     of: str
     strategy: str
@@ -74,7 +74,8 @@ def admission(rows: Iterable[Contender], metric: str) -> Admission | None:
         "of those that add modalities up": None if additive is late else additive,
         "of those that see interactions": interacting,
     }
-    found = [Chosen(role, row.strategy, estimate(scored(row, metric))) for role, row in roles.items() if row]
+    means = {role: told(estimate(scored(row, metric)), metric) for role, row in roles.items() if row}
+    found = [Chosen(role, row.strategy, means[role]) for role, row in roles.items() if row]
     pairs = [("fusing", fusion, single)]
     if additive and interacting:
         pairs.append(("interactions", interacting, additive))

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, NullLocator
 
+from fusionbench.core.scores import Score
+
 TICKS = ((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0))
 """Digits at which a decade may be marked, coarse to fine."""
 FEWEST_TICKS = 3
@@ -30,11 +32,19 @@ def scale_cost(axes: Axes, costs: Sequence[float], *, counts: bool) -> None:
     axes.xaxis.set_major_formatter(EngFormatter() if counts else FuncFormatter(lambda x, _: f"{x:g}"))
 
 
-def scale_score(axes: Axes, ends: Sequence[float]) -> None:
-    """All ends of intervals and a little room; scores are fractions, so what reaches beyond 0 or 1 is cut off."""
-    low, high = max(0.0, min(ends)), min(1.0, max(ends))
-    room = max(0.08 * (high - low), 0.005)
-    axes.set_ylim(low - room, high + room)
+def scale_score(axes: Axes, ends: Sequence[float], score: Score) -> None:
+    """All ends of intervals and a little room; the better end is up.
+
+    Args:
+        axes: whose y axis it is.
+        ends: of intervals; what reaches beyond what the score can be is cut off.
+        score: what it can be, and which way is better.
+    """
+    low, high = max(score.least, min(ends)), min(score.most, max(ends))
+    least = 0.005 if score.most - score.least <= 1 else 0.01 * max(abs(low), abs(high))  # Of fractions; of any unit.
+    room = max(0.08 * (high - low), least)
+    bottom, top = low - room, high + room
+    axes.set_ylim(*((bottom, top) if score.higher_is_better else (top, bottom)))
 
 
 def round_numbers(low: float, high: float) -> list[float]:

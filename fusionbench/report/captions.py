@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 from fusionbench.core.catalogue import describe
 from fusionbench.core.errors import UserError
+from fusionbench.core.scores import lower_is_better
 from fusionbench.plan.names import track_label
 from fusionbench.plan.suite import MATCHED_PARAMETERS
 from fusionbench.plan.tracks import FACTOR, solves_own
@@ -92,7 +93,8 @@ def _cost(table: Table) -> Iterator[str]:
     cost = "end-to-end latency at batch 1" if table.cost == "latency" else "fusion parameters"
     noise = "of the paired difference" + ("; for latency the spread between rounds" if table.cost == "latency" else "")
     yield (
-        f"Front ●: no other strategy has at least that mean {title(table.metric)} at no more {cost}, one of the two "
+        f"Front ●: no other strategy has at {'most' if lower_is_better(table.metric) else 'least'} that mean "
+        f"{title(table.metric)} at no more {cost}, one of the two "
         f"beyond the interval ({noise})."
     )
 

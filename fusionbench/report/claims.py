@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from fusionbench.core.scores import lower_is_better, score_of
 from fusionbench.report.numbers import has_interval, score, significant
 from fusionbench.report.tables import Table
-from fusionbench.report.tested import heading
-from fusionbench.report.titles import title
+from fusionbench.report.tested import heading, told
+from fusionbench.report.titles import extreme, title
 from fusionbench.stats.estimate import Estimate
 from fusionbench.stats.families import Family
 from fusionbench.stats.headline import Headline
@@ -22,7 +23,7 @@ def headline(table: Table) -> Iterator[str]:
         return
     yield (
         f"Headline: of {found.among} rows validation picks `{found.strategy}`, test {title(table.metric)} "
-        f"{score(found.estimate)}; {_regret(found)}."
+        f"{score(told(found.estimate, table.metric))}; {_regret(found, extreme(table.metric))}."
     )
 
 
@@ -57,9 +58,9 @@ def tests(table: Table) -> Iterator[str]:
     tested = [one for one in found.families if one.is_tested]
     for one in found.families:
         yield from _family(table, one)
-    yield from _references([one for one in found.references if any(row.p is not None for row in one.compared)])
+    yield from _references(table, [o for o in found.references if any(row.p is not None for row in o.compared)])
     if not tested and any(row.best for row in table.rows):
-        which = "the best mean" if table.holds else "the highest mean"
+        which = "the best mean" if table.holds else f"the {extreme(table.metric)} mean"
         yield f"Bold: {which}; rows are not tested against one another here."
 
 
@@ -68,7 +69,7 @@ def marks(table: Table) -> Iterator[str]:
     for one in table.tests.families:
         sign = table.tests.sign(one)
         if any(row.mark == sign for row in table.rows):
-            yield f"{sign}: not told apart from the highest mean of family {one.name}."
+            yield f"{sign}: not told apart from the {extreme(table.metric)} mean of family {one.name}."
 
 
 def _family(table: Table, found: Family) -> Iterator[str]:
@@ -78,7 +79,8 @@ def _family(table: Table, found: Family) -> Iterator[str]:
             yield f"Family {found.name} is not tested: {why}."
         return
     bold = any(row.best and row.strategy in found.best for row in table.rows)
-    best = "bold the highest mean, {} not told apart from it" if bold else "{} not told apart from the highest mean"
+    which = f"the {extreme(table.metric)} mean"
+    best = f"bold {which}, {{}} not told apart from it" if bold else f"{{}} not told apart from {which}"
     how = {
         "tukey": "seed-blocked Tukey at .05 for all pairs together, no pair with less than its own two rows' error",
         "holm": (
@@ -92,7 +94,7 @@ def _family(table: Table, found: Family) -> Iterator[str]:
         f"errors of seeds{' and test rows' if found.has_rows else ' alone'}."
     )
     if found.detectable is not None:
-        yield f"Smallest difference that it would show with 80 % power: {significant(found.detectable, 2)}."
+        yield f"Smallest difference that it would show with 80 % power: {_shown(found.detectable, table.metric)}."
     reasons: dict[str, list[str]] = {}
     for row, why in found.left_out.items():
         reasons.setdefault(why, []).append(f"`{row}`")
@@ -101,7 +103,13 @@ def _family(table: Table, found: Family) -> Iterator[str]:
         yield f"Tested on no pair of it: {stated}."
 
 
-def _references(found: list[Against]) -> Iterator[str]:
+def _shown(difference: float, metric: str) -> str:
+    """A smallest difference; what no two scores can differ by is none."""
+    known = score_of(metric)
+    return "none" if difference >= known.most - known.least else significant(difference, 2)
+
+
+def _references(table: Table, found: list[Against]) -> Iterator[str]:
     if not found:
         return
     names = ", ".join(f"{heading(one)} (`{one.reference}`, {one.role})" for one in found)
@@ -109,9 +117,9 @@ def _references(found: list[Against]) -> Iterator[str]:
     rows = " or ".join(map(str, counts))
     yield (
         f"Differences {names}: paired by seed and test row, ± half-width of each one's own 95 % interval; "
-        f"* not 0 at .05, by Holm's correction over {rows} rows."
+        f"* not 0 at .05, by Holm's correction over {rows} rows{'; + is better' * lower_is_better(table.metric)}."
     )
-    powers = [f"{significant(one.detectable, 2)} {heading(one)}" for one in found if one.detectable is not None]
+    powers = [f"{_shown(one.detectable, table.metric)} {heading(one)}" for one in found if one.detectable is not None]
     if powers:
         yield f"Smallest difference of a fusion strategy that would be shown with 80 % power: {', '.join(powers)}."
 
@@ -120,7 +128,7 @@ def _estimates(table: Table, name: str) -> list[Estimate]:
     return [row.scores[name] for row in table.rows if name in row.scores]
 
 
-def _regret(found: Headline) -> str:
+def _regret(found: Headline, best: str) -> str:
     if found.highest == found.strategy:
-        return "it has the highest test mean too: no regret"
-    return f"regret {significant(found.regret, 2)}, to the highest test mean (`{found.highest}`)"
+        return f"it has the {best} test mean too: no regret"
+    return f"regret {significant(found.regret, 2)}, to the {best} test mean (`{found.highest}`)"

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from fusionbench.core.canonical import short_key
 from fusionbench.core.catalogue import PluginKind, describe
 from fusionbench.core.errors import UserError
+from fusionbench.core.scores import lower_is_better
 from fusionbench.plan.names import slug, track_label
 from fusionbench.plan.suite import Choice, Row, RunSpec, Suite
 from fusionbench.records.record import Record
@@ -38,6 +39,13 @@ class Outcome:
     def scores(self) -> Mapping[str, float]:
         """Test scores of a done run; empty otherwise."""
         return self.record.scores if self.record and self.state == "done" else {}
+
+    def good(self, name: str) -> Scored:
+        """As `scored`, with signs turned where lower is better: what is compared, where higher is."""
+        found = self.scored(name)
+        if not lower_is_better(name):
+            return found
+        return replace(found, score=-found.score, resamples=[-value for value in found.resamples])
 
     def scored(self, name: str) -> Scored:
         """One of its test scores, and what it is on other test rows."""

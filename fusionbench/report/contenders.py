@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, Protocol
 
 import numpy as np
 
+from fusionbench.core.scores import sign
 from fusionbench.report.collect import Outcome
-from fusionbench.stats.estimate import Scored
+from fusionbench.stats.estimate import Estimate, Scored
 from fusionbench.stats.order import Floats, Order, residuals_of
 
 Half = Literal[0, 1]
@@ -41,6 +42,14 @@ class Contender(Protocol):
     @property
     def comparable(self) -> bool:
         """Whether it has scores, and no run ended badly."""
+
+
+class Shown(Contender, Protocol):
+    """What it is asked for where it is shown."""
+
+    @property
+    def scores(self) -> Mapping[str, Estimate]:
+        """Over the done seeds, by the records' names."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +84,7 @@ class Field:
         return all(o.resamples is not None and self.metric in o.resamples.halves for o in self._outcomes())
 
     def order(self, places: Sequence[int], name: str, half: Half | None = None) -> Order:
-        """The order by the mean over some of the seeds, with its noise as all of the seeds show it.
+        """The order by the mean over some of the seeds, higher is better, with its noise as all seeds show it.
 
         Args:
             places: of those seeds in `seeds`.
@@ -95,14 +104,14 @@ class Field:
 
     @cached_property
     def _scored(self) -> list[list[Scored]]:
-        return [[outcome.scored(self.metric) for outcome in outcomes] for _, outcomes in self.rows]
+        return [[outcome.good(self.metric) for outcome in outcomes] for _, outcomes in self.rows]
 
     def _scores(self, half: Half | None) -> Floats:
         """Of shape (K, seeds)."""
         if half is None:
             return np.array([[one.score for one in row] for row in self._scored])
         found = [[o.resamples.halves[self.metric][half] for o in row if o.resamples] for _, row in self.rows]
-        return np.array(found)
+        return sign(self.metric) * np.array(found)
 
     def _deviations(self, places: Sequence[int]) -> Floats | None:
         """(K, R), of the mean over some seeds on resampled test rows; None where they are not known."""

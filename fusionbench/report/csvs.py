@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from fusionbench.core.scores import good
 from fusionbench.plan.names import track_label
 from fusionbench.report.notes import BAD, note, own_width
 from fusionbench.report.tables import Table, TableRow
 from fusionbench.report.tested import heading, validated
+from fusionbench.stats.estimate import Estimate
 
 SIZES = (
     "training_parameters",
@@ -20,6 +22,8 @@ SIZES = (
     "flops_per_sample",
     "fusion_flops_per_sample",
 )
+PARTS = ("mean", "half_width", "seed_error", "test_error")
+"""Of an estimate; the last where some row has it."""
 FIXED = ("head_width", "target_parameters", "learning_rate")
 TIMES = (("fusion", 1), ("end_to_end", 1), ("end_to_end", 64))
 
@@ -31,7 +35,14 @@ def table_csv(*tables: Table) -> str:
 
 def strategy_rows(table: Table) -> list[dict[str, Any]]:
     """By column, what `table_csv` says of each strategy."""
-    return [_row(table, row) for row in table.rows]
+    estimates: dict[str, list[Estimate]] = {}
+    for row in table.rows:
+        for name, estimate in row.scores.items():
+            estimates.setdefault(name, []).append(estimate)
+    parts = {
+        name: PARTS[: 4 if any(e.test_error is not None for e in estimates[name]) else 3] for name in sorted(estimates)
+    }
+    return [_row(table, row, parts) for row in table.rows]
 
 
 def seeds_csv(table: Table) -> str:
@@ -83,9 +94,8 @@ def admission_csv(table: Table) -> str:
     )
 
 
-def _row(table: Table, row: TableRow) -> dict[str, Any]:
+def _row(table: Table, row: TableRow, parts: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     states = [outcome.state for outcome in row.outcomes]
-    names = sorted({name for other in table.rows for name in other.scores})
     found: dict[str, Any] = {
         "dataset": table.name,
         "track": track_label(table.track),
@@ -97,12 +107,8 @@ def _row(table: Table, row: TableRow) -> dict[str, Any]:
         **{state: states.count(state) for state in BAD},
         "ranked_by": table.metric,
     }
-    for name in names:
-        estimate = row.scores.get(name)
-        for what in ("mean", "half_width", "seed_error"):
-            found[f"{name}_{what}"] = getattr(estimate, what, None)
-        if any(other.scores[name].test_error is not None for other in table.rows if name in other.scores):
-            found[f"{name}_test_error"] = getattr(estimate, "test_error", None)
+    for name, shown in parts.items():
+        found |= {f"{name}_{part}": getattr(row.scores.get(name), part, None) for part in shown}
     found |= _tested(table, row)
     if (ceiling := table.ceiling) is not None:
         mean = row.scores[table.metric].mean if table.metric in row.scores else None
@@ -122,7 +128,8 @@ def _row(table: Table, row: TableRow) -> dict[str, Any]:
 def _tested(table: Table, row: TableRow) -> dict[str, Any]:
     """What validation says of a row, its differences to the references, its family and whether it is tied there."""
     tests, found = table.tests, dict[str, Any]()
-    found["validation"] = validated(row, table.metric) if table.metric else None
+    mean = validated(row, table.metric) if table.metric else None
+    found["validation"] = None if mean is None else good(table.metric, mean)  # Its sign turned back.
     found["picked"] = tests.headline is not None and tests.headline.strategy == row.strategy
     for one in tests.references:
         name, compared = heading(one).replace(" ", "_"), one.of(row.strategy)

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from fusionbench.core.scores import lower_is_better
 from fusionbench.report.collect import Outcome
 from fusionbench.report.figures import (
     BLACK,
@@ -28,7 +29,7 @@ from fusionbench.report.figures import (
 )
 from fusionbench.report.marks import short_label
 from fusionbench.report.tables import Table, TableRow
-from fusionbench.report.titles import title
+from fusionbench.report.titles import directed
 from fusionbench.stats.estimate import Estimate, Scored, estimate
 
 HEIGHT = 2.9
@@ -74,8 +75,10 @@ def curves_picture(table: Table) -> dict[str, bytes]:
         others = len(found) - len(named)
         grid(axes)
         axes.set_xlabel("epoch")
-        axes.set_ylabel(f"validation {title(table.metric)}", parse_math=False)
+        axes.set_ylabel(f"validation {directed(table.metric)}", parse_math=False)
         _limit(axes, named)
+        if lower_is_better(table.metric):
+            axes.invert_yaxis()  # The better end is up.
         entitle(figure, table, *([f"grey: {others} other strategies"] if others else []))
         figure.legend(loc="outside lower center", ncols=2, frameon=False, columnspacing=1.2)
         for text in figure.legends[0].get_texts():
@@ -102,7 +105,7 @@ def _curve(outcome: Outcome, name: str) -> Sequence[float]:
 
 
 def _named(found: Sequence[Curve]) -> list[Curve]:
-    """All of a few; of many the best single modality, `late`, and the highest means; in the table's order."""
+    """All of a few; of many the best single modality, `late`, and the best means; in the table's order."""
     able = [curve for curve in found if curve.row.uses != "none"]
     references = [next((curve for curve in able if _name(curve) == name), None) for name in ("unimodal", "late")]
     wanted = [curve for curve in references if curve] + [curve for curve in able if curve not in references]

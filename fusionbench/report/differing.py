@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from fusionbench.plan.suite import Budget, Choice, RunSpec
+from fusionbench.plan.budget import Budget
+from fusionbench.plan.suite import Choice, RunSpec
 from fusionbench.plan.tracks import LATER
 
 

@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from fusionbench.report.figures import BLUE, COLUMN, GREY, ORANGE, PAGE, SMALL, TALLEST, drawn, entitle, grid
 from fusionbench.report.marks import short_label
 from fusionbench.report.tables import Table, TableRow
-from fusionbench.report.titles import title
+from fusionbench.report.titles import signed
 from fusionbench.stats.references import Against, Compared
 
 PITCH, AROUND = 0.15, 1.35
@@ -45,7 +45,7 @@ def differences_picture(table: Table) -> dict[str, bytes]:
         axes.set_ylim(len(rows) - 0.5, -0.5)
         for text in axes.get_yticklabels():
             text.set_parse_math(False)
-        entitle(figure, table, f"difference of test {title(table.metric)}, 95 % intervals")
+        entitle(figure, table, f"difference of test {signed(table.metric)}, 95 % intervals")
         figure.legend(handles=_keys(found), loc="outside lower center", ncols=2, frameon=False)
 
     return drawn(width, PITCH * len(rows) + AROUND, draw)

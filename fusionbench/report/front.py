@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from fusionbench.core.scores import good, lower_is_better, score_of
 from fusionbench.report.axes import scale_cost, scale_score
 from fusionbench.report.figures import (
     BLUE,
@@ -32,8 +33,8 @@ from fusionbench.report.figures import (
 from fusionbench.report.labels import Box, Spot, place
 from fusionbench.report.marks import LONGEST_LABEL, MANY, Mark, is_named, marks_of, shown_ends
 from fusionbench.report.tables import Table, TableRow
-from fusionbench.report.titles import title
-from fusionbench.stats.pareto import Point, staircase
+from fusionbench.report.titles import directed
+from fusionbench.stats.pareto import staircase
 
 HEIGHT, HEIGHT_OF_MANY = 3.5, 4.8
 """Inches."""
@@ -71,11 +72,12 @@ def figure_of(table: Table) -> Picture | None:
 def _draw(axes: Axes, table: Table, marks: Sequence[Mark]) -> list[Line2D]:
     """Everything but the labels; returns the keys of the legend."""
     scale_cost(axes, [mark.cost for mark in marks], counts=table.latency is None)
-    scale_score(axes, shown_ends(marks))
+    scale_score(axes, shown_ends(marks), score_of(table.metric))
     for mark in marks:
         axes.vlines(mark.cost, *mark.ends, color=_colour(mark.row.front), linewidth=0.9, alpha=0.65, zorder=2)
         axes.plot(mark.cost, mark.score.mean, **_look(_shape(mark.row), mark.row.front), zorder=3)
-    axes.set_ylabel(f"test {title(table.metric)}", parse_math=False)
+    reversed_ = "; axis reversed" * lower_is_better(table.metric)  # Upper left is best in every picture.
+    axes.set_ylabel(f"test {directed(table.metric)}{reversed_}", parse_math=False)
     axes.set_xlabel(_cost_label(table), parse_math=False)
     grid(axes)
     keys = list(_point_keys(marks))
@@ -122,16 +124,18 @@ def _stairs(axes: Axes, table: Table) -> Iterator[Line2D]:
     stairs = _front_points(table)
     if not stairs:
         return
-    costs = [*(point.cost for point in stairs), axes.get_xlim()[1]]
-    means = [*(point.mean for point in stairs), stairs[-1].mean]
+    costs = [*(cost for cost, _ in stairs), axes.get_xlim()[1]]
+    means = [*(mean for _, mean in stairs), stairs[-1][1]]
     look: dict[str, Any] = {"color": BLUE, "linewidth": 0.8, "linestyle": (0, (4, 2))}
     axes.step(costs, means, where="post", zorder=1, **look)
     yield Line2D([], [], **look, label="front by the means")
 
 
-def _front_points(table: Table) -> list[Point]:
+def _front_points(table: Table) -> list[tuple[float, float]]:
+    """Cost and mean of each stair, cheapest first."""
     points = (table.point(row) for row in table.rows if row.front)
-    return staircase([point for point in points if point and point.cost > 0])
+    stairs = staircase([point for point in points if point and point.cost > 0])
+    return [(point.cost, good(table.metric, point.mean)) for point in stairs]  # Signs that were turned turn back.
 
 
 def _floor(axes: Axes, table: Table) -> Iterator[Line2D]:
@@ -141,8 +145,9 @@ def _floor(axes: Axes, table: Table) -> Iterator[Line2D]:
         return
     bottom, top = axes.get_ylim()
     value = scores[0].mean
-    if value > bottom - 0.3 * (top - bottom):
-        axes.set_ylim(min(bottom, value - 0.05 * (top - bottom)), top)
+    up, farther = (-1, max) if lower_is_better(table.metric) else (1, min)
+    if up * value > up * (bottom - 0.3 * (top - bottom)):
+        axes.set_ylim(farther(bottom, value - 0.05 * (top - bottom)), top)
         line = axes.axhline(value, color=ORANGE, linewidth=0.8, linestyle=":", zorder=1)
         line.set_label(f"chance, {value:.3f}")
         yield line
@@ -204,7 +209,7 @@ def _around(axes: Axes, group: Sequence[Mark]) -> Box:
 def _bars(axes: Axes, table: Table, marks: Sequence[Mark]) -> Iterator[Box]:
     """Intervals, and the line of chance, as thin boxes."""
     for mark in marks:
-        (x, low), (_, high) = (_at(axes, mark.cost, end) for end in mark.ends)
+        (x, low), (_, high) = sorted((_at(axes, mark.cost, end) for end in mark.ends), key=lambda at: at[1])
         yield Box(x - 1, low, x + 1, high)
     for row in table.rows:
         if row.uses == "none" and table.metric in row.scores:
@@ -232,7 +237,7 @@ def _write(axes: Axes, group: Sequence[Mark], spot: Spot, box: Box) -> None:
 
 def _steps(axes: Axes, table: Table) -> Iterator[Box]:
     """The steps of the front as thin boxes, in points."""
-    corners = [_at(axes, point.cost, point.mean) for point in _front_points(table)]
+    corners = [_at(axes, cost, mean) for cost, mean in _front_points(table)]
     for (x, y), (next_x, next_y) in pairwise(corners):
         yield Box(x, y - 1, next_x, y + 1)
         yield Box(next_x - 1, y, next_x + 1, next_y)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from fusionbench.core.scores import lower_is_better
 from fusionbench.plan.suite import SAME_ENCODERS
 from fusionbench.report.paper_columns import PaperColumn, is_partial, paper_columns
 from fusionbench.report.tables import Table
-from fusionbench.report.titles import title, track_title
+from fusionbench.report.titles import extreme, title, track_title
 from fusionbench.report.typeset import sentence
 
 LONG = 40
@@ -54,7 +55,8 @@ def label(table: Table) -> str:
 def short_caption(table: Table, shown: Sequence[PaperColumn] = ()) -> tuple[str, ...]:
     """What has to stand at the table itself, in three lines of a column; more where it has stars to explain."""
     stars = any(cell == "*" for column in shown for row in column.cells for cell in row)
-    over = "Over: paired difference to the reference that validation picks; * not 0 at .05 (Holm)."
+    sign = ", + is better," if lower_is_better(table.metric) else ""
+    over = f"Over: paired difference{sign} to the reference that validation picks; * not 0 at .05 (Holm)."
     return (*_short(table), *([over] if stars else []))
 
 
@@ -80,7 +82,8 @@ def _marks(table: Table) -> Iterator[str]:
     signs = ", ".join(
         table.tests.sign(one) for one in tested if any(row.mark == table.tests.sign(one) for row in table.rows)
     )
-    best = f"highest of {count} tested" if len(tested) == 1 else "highest of its family" if tested else "highest mean"
+    words = f"of {count} tested" if len(tested) == 1 else "of its family" if tested else "mean"
+    best = f"{extreme(table.metric)} {words}"
     if bold:
         yield f"Bold: {best}{f'; {signs} not told apart from it' if signs else ''}."
     elif signs:

@@ -20,7 +20,7 @@ from fusionbench.report.numbers import count, difference, milliseconds, score
 from fusionbench.report.opening import opening
 from fusionbench.report.tables import Table, TableRow
 from fusionbench.report.tested import heading
-from fusionbench.report.titles import title, track_title
+from fusionbench.report.titles import directed, title, track_title
 from fusionbench.stats.references import Against, Compared
 
 MARK = "●"
@@ -48,7 +48,7 @@ def columns(table: Table) -> list[Column]:
     found = [
         Column("strategy", lambda row: row.strategy, left=True, form="code"),
         Column("name", lambda row: row.title, left=True, form="words"),
-        Column(title(table.metric), lambda row: score(row.scores.get(table.metric)), ranks=True),
+        Column(directed(table.metric), lambda row: score(row.scores.get(table.metric)), ranks=True),
     ]
     found += [_over(one) for one in table.tests.references if any(row.p is not None for row in one.compared)]
     if (ceiling := table.ceiling) is not None:
@@ -123,7 +123,7 @@ def narrow(table: Table) -> Group:
     name = f"{table.title} · {table.suite} · {track_title(table.track)}"
     shown = RichTable(title=Text(name), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     shown.add_column("strategy", no_wrap=True)
-    shown.add_column(title(table.metric), justify="right", no_wrap=True)
+    shown.add_column(directed(table.metric), justify="right", no_wrap=True)
     marks = any(row.mark for row in table.rows)
     if marks:  # A column of its own, so that the numbers stay in line.
         shown.add_column("", no_wrap=True)

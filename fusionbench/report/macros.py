@@ -15,7 +15,7 @@ from fusionbench.plan.suite import SAME_ENCODERS
 from fusionbench.report.numbers import count, milliseconds, significant
 from fusionbench.report.paper_columns import COUNTS, TIMES, half_text, mean_text
 from fusionbench.report.tables import Table, TableRow
-from fusionbench.report.tested import heading
+from fusionbench.report.tested import heading, told
 from fusionbench.report.titles import title, track_title
 from fusionbench.report.typeset import escaped
 from fusionbench.stats.estimate import Estimate
@@ -63,7 +63,7 @@ def _facts(table: Table) -> Iterator[tuple[str, str]]:
     if found := table.tests.headline:
         titles = {row.strategy: row.title for row in table.rows}
         yield "Headline", escaped(titles[found.strategy])
-        yield "HeadlineScore", _interval(found.estimate)
+        yield "HeadlineScore", _interval(told(found.estimate, table.metric))
         yield "Regret", significant(found.regret, 2)
     for family in table.tests.families:
         if family.detectable is not None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from math import isinf
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from fusionbench.core.scores import score_of
 from fusionbench.report.figures import BLUE, COLUMN, PALE, SMALL, drawn, entitle
 from fusionbench.report.marks import short_label
+from fusionbench.report.numbers import significant
 from fusionbench.report.tables import Table
-from fusionbench.report.titles import title
+from fusionbench.report.titles import signed
 from fusionbench.stats.families import Family
 
 CELL, AROUND = 0.2, 1.9
@@ -22,25 +27,27 @@ def pairs_picture(table: Table) -> dict[str, bytes]:
     found = [one for one in table.tests.families if one.is_tested]
     if not found:
         return {}
+    unbounded = isinf(score_of(table.metric).most)
     titles = {row.strategy: short_label(row.title) for row in table.rows}
     heights = [CELL * len(one.strategies) + AROUND - 0.5 for one in found]
 
     def draw(figure: Figure) -> None:
         panels = figure.subplots(len(found), 1, squeeze=False, height_ratios=heights)[:, 0]
         for axes, one in zip(panels, found, strict=True):
-            _matrix(axes, one, [titles[name] for name in one.strategies])
-        what = f"test {title(table.metric)}: row less column, in hundredths; filled: they differ at .05"
+            _matrix(axes, one, [titles[name] for name in one.strategies], significant if unbounded else _hundredths)
+        hundredths = "" if unbounded else ", in hundredths"
+        what = f"test {signed(table.metric)}: row less column{hundredths}; filled: they differ at .05"
         entitle(figure, table, what)
 
     return drawn(COLUMN, sum(heights) + 0.5, draw)
 
 
-def _matrix(axes: Axes, found: Family, names: list[str]) -> None:
+def _matrix(axes: Axes, found: Family, names: Sequence[str], words: Callable[[float], str]) -> None:
     """The better one in the row: the half below the diagonal would say the same once more."""
     count = len(names)
     for row in range(count):
         for column in range(row + 1, count):
-            _cell(axes, row, column, float(found.mean[row, column]), bool(found.differ[row, column]))
+            _cell(axes, row, column, words(float(found.mean[row, column])), bool(found.differ[row, column]))
     axes.set_xlim(0.5, count - 0.5)
     axes.set_ylim(count - 1.5, -0.5)
     axes.set_xticks(range(1, count), names[1:], rotation=90)
@@ -54,10 +61,9 @@ def _matrix(axes: Axes, found: Family, names: list[str]) -> None:
     axes.set_xlabel(f"{found.name}: {METHODS[found.method]}, {len(found.seeds)} seeds", parse_math=False)
 
 
-def _cell(axes: Axes, row: int, column: int, difference: float, differ: bool) -> None:
+def _cell(axes: Axes, row: int, column: int, words: str, differ: bool) -> None:
     colour = BLUE if differ else "white"
     axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=colour, edgecolor=PALE, linewidth=0.6))
-    words = f"{100 * difference:.1f}"
     axes.text(
         column,
         row,
@@ -68,3 +74,8 @@ def _cell(axes: Axes, row: int, column: int, difference: float, differ: bool) ->
         color="white" if differ else "black",
         fontweight="bold" if differ else "normal",
     )
+
+
+def _hundredths(difference: float) -> str:
+    """Of scores that are fractions."""
+    return f"{100 * difference:.1f}"

@@ -16,22 +16,24 @@ SMALLEST = 0.5 * 10**-MOST
 PREFIXES = ("", "k", "M", "G", "T", "P", "E")
 
 
-def decimals(half_width: float | None) -> int:
+def decimals(half_width: float | None, mean: float = 0.0) -> int:
     """So many that the half-width has two significant digits if it starts with 1 or 2, else one: 0.013, 0.005.
 
-    4 where there is none, or so small a one that none of its digits would be seen.
+    4 where there is none, or so small a one that none of its digits would be seen. Fewer of means from 10 on, which are
+    no fractions: 57.58, 152.1, 15213.
     """
+    whole = max(0, int(math.log10(abs(mean)))) if mean else 0
     if not half_width or half_width < SMALLEST:
-        return WITHOUT_INTERVAL
+        return max(0, WITHOUT_INTERVAL - whole)
     digits, power = f"{half_width:.1e}".split("e")
-    return min(MOST, max(FEWEST, -int(power) + (digits[0] in "12")))
+    return min(MOST, max(FEWEST - max(0, whole - 1), 0, -int(power) + (digits[0] in "12")))
 
 
 def score(found: Estimate | None, dash: str = "-") -> str:
     """`0.912 ± 0.013`, `0.9123` where there is no interval that could be seen, a dash where there is nothing."""
     if found is None:
         return dash
-    places = decimals(found.half_width)
+    places = decimals(found.half_width, found.mean)
     if not has_interval(found):
         return f"{found.mean:z.{places}f}"
     return f"{found.mean:z.{places}f} ± {found.half_width:.{places}f}"

@@ -8,13 +8,13 @@ from fusionbench.report import admission
 from fusionbench.report.claims import headline
 from fusionbench.report.comparisons import verdict
 from fusionbench.report.tables import Table
-from fusionbench.report.titles import title
+from fusionbench.report.titles import directed
 
 
 def opening(table: Table) -> tuple[str, ...]:
     """The sentences; none where nothing is done yet."""
     found = table.admission
-    admitted = admission.sentences(found, title(table.metric)) if found else ()
+    admitted = admission.sentences(found, directed(table.metric)) if found else ()
     return (*headline(table), *admitted, *verdict(table.comparisons), *_ceiling(table))
 
 

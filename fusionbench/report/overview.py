@@ -9,13 +9,14 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 
+from fusionbench.core.scores import lower_is_better
 from fusionbench.plan.names import track_label
 from fusionbench.report.layout import ESCAPED
 from fusionbench.report.notes import BAD
 from fusionbench.report.numbers import score
 from fusionbench.report.standings import Standings, sentences, standings
 from fusionbench.report.tables import Table, TableRow
-from fusionbench.report.titles import title, track_title
+from fusionbench.report.titles import directed, track_title
 
 Names = dict[str, TableRow]
 
@@ -64,7 +65,7 @@ def overview_csv(tables: Sequence[Table]) -> str:
 
 
 def wins_csv(tables: Sequence[Table]) -> str:
-    """On how many data sets each strategy has a higher mean than each other, a tie half; empty where none is shared."""
+    """On how many data sets each strategy has a better mean than each other, a tie half; empty where none is shared."""
     found = standings(tables)
     if found is None:
         return ""
@@ -84,12 +85,18 @@ def _matrix(tables: Sequence[Table], found: Standings) -> Iterator[str]:
     if len(places) < 2:
         return
     names = [f"`{found.strategies[index]}`" for index in places]
-    yield f"\nFamily {families[0].name}: on how many data sets the row has a higher mean than the column, a tie half.\n"
+    than = f"{_which(tables, 'higher', 'better')} mean than the column"
+    yield f"\nFamily {families[0].name}: on how many data sets the row has a {than}, a tie half.\n"
     yield f"| | {' | '.join(names)} |"
     yield f"| :-- |{' --: |' * len(names)}"
     for name, row in zip(names, found.wins[places][:, places].tolist(), strict=True):
         cells = ["" if other == name else f"{value:g}" for other, value in zip(names, row, strict=True)]
         yield f"| {name} | {' | '.join(cells)} |"
+
+
+def _which(tables: Sequence[Table], higher: str, better: str) -> str:
+    """A word for a mean that is above, where higher is better on all data sets."""
+    return better if any(lower_is_better(table.metric) for table in tables) else higher
 
 
 def _strategies(rows: Sequence[Names]) -> list[str]:
@@ -114,13 +121,14 @@ def _caption(tables: Sequence[Table]) -> Iterator[str]:
     if not done:
         yield "No run is done yet."
         return
-    metrics = ", ".join(dict.fromkeys(f"{title(table.metric)} on {table.title}" for table in tables if table.metric))
+    metrics = ", ".join(dict.fromkeys(f"{directed(table.metric)} on {table.title}" for table in tables if table.metric))
     alike = {table.metric for table in tables if table.metric}
-    what = title(alike.pop()) if len(alike) == 1 else metrics
+    what = directed(alike.pop()) if len(alike) == 1 else metrics
     interval = "mean ± half-width of the 95 % interval over" if done[-1] > 1 else "scores of"
     seeds = f"{done[0]} to {done[-1]}" if len(done) > 1 else str(done[0])
     yield (
-        f"{what[:1].upper()}{what[1:]}: {interval} {seeds} seed{'s' * (done[-1] > 1)}. Bold: the highest mean of its "
+        f"{what[:1].upper()}{what[1:]}: {interval} {seeds} seed{'s' * (done[-1] > 1)}. Bold: the "
+        f"{_which(tables, 'highest', 'best')} mean of its "
         "column's family, or of all where none is tested, unless its order is not seen to hold; nothing is tested "
         "across data sets."
     )

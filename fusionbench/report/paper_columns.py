@@ -218,7 +218,7 @@ def _format(texts: Sequence[str]) -> str:
 
 
 def _places(found: Estimate) -> int:
-    return min(MOST, decimals(found.half_width))
+    return min(MOST, decimals(found.half_width, found.mean))
 
 
 def _unit(values: Sequence[float]) -> int:

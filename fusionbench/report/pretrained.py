@@ -7,8 +7,9 @@ from statistics import fmean
 from typing import Any
 
 from fusionbench.core.errors import UserError
+from fusionbench.plan.budget import Pretraining
 from fusionbench.plan.load import has_own_labels
-from fusionbench.plan.suite import Choice, Pretraining
+from fusionbench.plan.suite import Choice
 from fusionbench.report.collect import Outcome
 from fusionbench.report.tables import Table
 from fusionbench.report.titles import title

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fusionbench.core.scores import good
 from fusionbench.report.numbers import significant
 from fusionbench.report.tables import Table, TableRow
 from fusionbench.stats.estimate import Floats
@@ -23,9 +24,9 @@ class Standings:
     datasets: tuple[str, ...]
     mean_ranks: tuple[float, ...]
     wins: Floats
-    """(K, K): on how many data sets the first has the higher mean, a tie half."""
+    """(K, K): on how many data sets the first has the better mean, a tie half."""
     means: Floats
-    """(K, D)."""
+    """(K, D); signs are turned where lower is better."""
     sources: int
     """How many data sets are not the same one with other options."""
 
@@ -41,7 +42,7 @@ def standings(tables: Sequence[Table]) -> Standings | None:
     if len(able) < 2 or len(shared) < 2:
         return None
     pairs = list(zip(tables, able, strict=True))
-    means = [[rows[name].scores[table.metric].mean for table, rows in pairs] for name in shared]
+    means = [[good(table.metric, rows[name].scores[table.metric].mean) for table, rows in pairs] for name in shared]
     mean_ranks = ranks(means).mean(1)
     order = sorted(range(len(shared)), key=lambda index: (float(mean_ranks[index]), shared[index]))
     return Standings(

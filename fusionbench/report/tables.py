@@ -10,28 +10,24 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
+from fusionbench.core.collecting import paused_collector
 from fusionbench.plan.load import load_suite
 from fusionbench.plan.names import track_label
 from fusionbench.plan.suite import MATCHED_PARAMETERS, Choice, Row, Suite
 from fusionbench.records.store import Store
 from fusionbench.report.admission import Admission, admission
+from fusionbench.report.beside import beside
 from fusionbench.report.ceiling import Ceiling, ceiling
 from fusionbench.report.collect import Outcome, estimates, facts_of, name_of, outcomes, refuse_mixtures, size_of
 from fusionbench.report.comparisons import Comparison, holds, other_comparison, own_comparisons
 from fusionbench.report.differing import differing
 from fusionbench.report.latency import Latency, newest_complete
-from fusionbench.report.tested import Tests, scored, tests_of
+from fusionbench.report.tested import Tests, good_mean, scored, tests_of
 from fusionbench.report.titles import dataset_title, strategy_title, told_apart
 from fusionbench.stats.estimate import Estimate
 from fusionbench.stats.pareto import Point, front
 
 Cost = Literal["latency", "parameters"]
-BESIDE = {
-    "multiclass": ("accuracy", "balanced_accuracy", "macro_f1", "auroc", "nll"),
-    "multilabel": ("gap20", "hit1", "nll"),
-    "regression": ("r2", "rmse", "mae", "pearson", "spearman"),
-}
-"""By kind of task, the scores of a table, that which ranks among them; those that no record has are left out."""
 FIDELITY, INTERACTION, USES = "faithful", "full", "all"
 """What a strategy's class inherits where its source does not say (a test compares them with the base class)."""
 
@@ -56,7 +52,7 @@ class TableRow:
     fixed: Mapping[str, Any] = field(default_factory=dict)
     """What the runner fixed for the model, the same at every seed: head_width, the learning rate that was chosen."""
     best: bool = False
-    """Bold: the highest mean, of its family where it is in one."""
+    """Bold: the best mean, of its family where it is in one."""
     mark: str = ""
     """The sign of its family where it is tested and not told apart from the best of it; empty where it is bold."""
     front: bool = False
@@ -92,7 +88,7 @@ class Table:
     """Best mean first; strategies without one last, in the suite's order."""
     latency: Latency | None
     tests: Tests = field(default_factory=Tests)
-    """Against references, pair by pair, and what validation would pick."""
+    """Against references, within families, and what validation would pick."""
     comparisons: tuple[Comparison, ...] = ()
     """Whether the order holds: on other seeds and rows, and in other suites."""
 
@@ -109,14 +105,14 @@ class Table:
     @cached_property
     def ceiling(self) -> Ceiling | None:
         """The score that its frozen encoders allow, where that is known."""
+        if self.metric != "test/accuracy":
+            return None
         return ceiling(self.dataset, (outcome for row in self.rows for outcome in row.outcomes))
 
     @cached_property
     def beside(self) -> tuple[str, ...]:
         """The scores beside the one that ranks, as far as some row has them."""
-        kinds = (o.record.task.get("kind") for row in self.rows for o in row.outcomes if o.record)
-        names = (f"test/{name}" for name in BESIDE.get(next(filter(None, kinds), ""), ()))
-        return tuple(name for name in names if name != self.metric and any(name in row.scores for row in self.rows))
+        return beside(self.rows, self.metric)
 
     @property
     def cost(self) -> Cost | None:
@@ -136,7 +132,10 @@ class Table:
         return (float(row.size["fusion_parameters"]), 0.0) if row.size else None
 
     def point(self, row: TableRow) -> Point | None:
-        """The row as a trade-off; None without a score, a cost, or any input that it looks at."""
+        """The row as a trade-off; None without a score, a cost, or any input that it looks at.
+
+        Its scores have their signs turned where lower is better.
+        """
         scores, cost = scored(row, self.metric), self.cost_of(row)
         return Point(scores, *cost) if scores and cost and row.comparable and row.uses != "none" else None
 
@@ -149,8 +148,7 @@ def tables(suite: Suite, store: Store) -> Iterator[Table]:
     """
     for dataset in suite.datasets:
         for track in suite.tracks:
-            rows = [row for row in suite.rows if row.dataset == dataset and row.track == track]
-            table = _table(suite, dataset, track, [_row(suite, row, store) for row in rows], store)
+            table = _table(suite, dataset, track, _rows(suite, dataset, track, store), store)
             comparisons = (
                 *own_comparisons(table.rows, table.metric),
                 *_track_comparisons(suite, table, store),
@@ -161,20 +159,17 @@ def tables(suite: Suite, store: Store) -> Iterator[Table]:
 
 
 def _table(suite: Suite, dataset: Choice, track: Choice, rows: Sequence[TableRow], store: Store) -> Table:
-    name = name_of("dataset", dataset)
     records = [outcome.record for row in rows for outcome in row.outcomes if outcome.record]
     refuse_mixtures(str(store.folder(dataset)), records)
     metric = next((record.metric for record in records if "metric" in record.task), "")
     latency = newest_complete(store.read_latency(dataset, track), {row.strategy for row in rows})
-    ranked = sorted(
-        rows, key=lambda row: (metric not in row.scores, -row.scores[metric].mean if metric in row.scores else 0)
-    )
+    ranked = sorted(rows, key=lambda row: (metric not in row.scores, -(good_mean(row, metric) or 0)))
     titles = told_apart([row.title for row in rows])
     named = {row.strategy: title for row, title in zip(rows, titles, strict=True)}
     return Table(
         suite.name,
         dataset,
-        name,
+        name_of("dataset", dataset),
         dataset_title(suite, dataset),
         track,
         suite.seeds_of(track),
@@ -189,9 +184,7 @@ def _track_comparisons(suite: Suite, table: Table, store: Store) -> Iterator[Com
     """A table against those of the suite's other tracks of its kind: another target, or another width solved for."""
     for track in suite.tracks:
         if track.name == table.track.name and track != table.track:
-            theirs = [
-                _row(suite, row, store) for row in suite.rows if (row.dataset, row.track) == (table.dataset, track)
-            ]
+            theirs = _rows(suite, table.dataset, track, store)
             found = other_comparison(suite.name, table.rows, theirs, table.metric, ())
             yield replace(found, between=f"this track and {track_label(track)}", suite="")
 
@@ -200,21 +193,24 @@ def _other_comparisons(suite: Suite, table: Table, store: Store) -> Iterator[Com
     """A table against those of the suites that the suite names, on the same data under the same track."""
     for name in suite.compare_with:
         other = load_suite(name)
-        between = f"this suite and {other.name}"
         datasets = [dataset for dataset in other.datasets if dataset.name == table.dataset.name]
         dataset = next((one for one in datasets if one == table.dataset), datasets[0] if len(datasets) == 1 else None)
         tracks = [one for one in other.tracks if one.name == table.track.name]
         track = next((one for one in tracks if one == table.track), tracks[0] if tracks else None)
         if dataset is None or track is None:
             reason = f"{other.name} has no {'such track' if dataset else f'dataset {table.dataset.name}'}"
-            yield Comparison(between, None, reason, suite=other.name)
+            yield Comparison(f"this suite and {other.name}", None, reason, suite=other.name)
             continue
-        found = [row for row in other.rows if row.dataset == dataset and row.track == track]
-        theirs = [_row(other, row, Store(store.root.parent, other.name)) for row in found]
+        theirs = _rows(other, dataset, track, Store(store.root.parent, other.name))
         runs = {row.strategy: row.outcomes[0].run for row in theirs if row.uses == "all"}
         pair = next(((row.outcomes[0].run, runs[row.strategy]) for row in table.rows if row.strategy in runs), None)
         seeds = table.seeds, other.seeds_of(track)
         yield other_comparison(other.name, table.rows, theirs, table.metric, differing(*pair, *seeds) if pair else ())
+
+
+def _rows(suite: Suite, dataset: Choice, track: Choice, store: Store) -> list[TableRow]:
+    with paused_collector():
+        return [_row(suite, row, store) for row in suite.rows if (row.dataset, row.track) == (dataset, track)]
 
 
 def _row(suite: Suite, row: Row, store: Store) -> TableRow:
@@ -238,14 +234,14 @@ def _marked(table: Table) -> Iterator[TableRow]:
     The best is that of every family; where none is tested, of all rows. None is where the order was seen not to hold.
     """
     families = [one for one in table.tests.families if one.is_tested]
-    means = [row.scores[table.metric].mean for row in table.rows if row.comparable and table.metric in row.scores]
+    means = [mean for row in table.rows if row.comparable and (mean := good_mean(row, table.metric)) is not None]
     points = [table.point(row) for row in table.rows]
     marks = iter(front([point for point in points if point]))
     for row, point in zip(table.rows, points, strict=True):
         if families:
             best = any(row.strategy in one.best for one in families)
         else:
-            best = row.comparable and table.metric in row.scores and row.scores[table.metric].mean == max(means)
+            best = row.comparable and table.metric in row.scores and good_mean(row, table.metric) == max(means)
         best = best and table.holds is not False
         mark = "" if best else table.tests.mark(row.strategy)
         yield replace(row, best=best, mark=mark, front=next(marks) if point else False)

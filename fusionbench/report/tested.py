@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 
+from fusionbench.core.scores import sign
 from fusionbench.plan.family import Family as Named
 from fusionbench.report.collect import Outcome, facts_of
-from fusionbench.report.contenders import Contender
-from fusionbench.stats.estimate import Scored
+from fusionbench.report.contenders import Contender, Shown
+from fusionbench.stats.estimate import Estimate, Scored
 from fusionbench.stats.families import Family, family
 from fusionbench.stats.headline import Headline, headline, picked
 from fusionbench.stats.paired import Matrix, matrix
@@ -73,16 +74,26 @@ def heading(found: Against) -> str:
 
 
 def scored(row: Contender, metric: str) -> Mapping[int, Scored]:
-    """Its scores by seed."""
-    return {o.run.seed: o.scored(metric) for o in row.outcomes if metric in o.scores}
+    """Its scores by seed, with signs turned where lower is better: all that is tested takes higher for better."""
+    return {o.run.seed: o.good(metric) for o in row.outcomes if metric in o.scores}
+
+
+def good_mean(row: Shown, metric: str) -> float | None:
+    """Its mean, its sign as in `scored`."""
+    return sign(metric) * row.scores[metric].mean if metric in row.scores else None
+
+
+def told(found: Estimate, metric: str) -> Estimate:
+    """A mean of what `scored` gives as readers know the score; not for differences, where + is better."""
+    return replace(found, mean=sign(metric) * found.mean)
 
 
 def validated(row: Contender, metric: str) -> float | None:
-    """Its mean on validation, by the score that ranks."""
+    """Its mean on validation, by the score that ranks, its sign as in `scored`."""
     name = metric.replace("test/", "validation/", 1)
     records = [outcome.record for outcome in row.outcomes if metric in outcome.scores]
     found = [record.validation[name] for record in records if record and name in record.validation]
-    return fmean(found) if found else None
+    return sign(metric) * fmean(found) if found else None
 
 
 def _references(able: Mapping[str, Contender], validation: Mapping[str, float]) -> Iterator[tuple[str, str]]:

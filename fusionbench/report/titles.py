@@ -9,7 +9,7 @@ from typing import Any
 
 from fusionbench.core.catalogue import Plugin, PluginKind, changed_options, describe
 from fusionbench.core.errors import UserError
-from fusionbench.core.scores import SCORES, bare, score_of
+from fusionbench.core.scores import SCORES, bare, lower_is_better, score_of
 from fusionbench.plan.suite import Choice, Suite
 from fusionbench.report.numbers import count
 
@@ -17,6 +17,21 @@ from fusionbench.report.numbers import count
 def title(name: str) -> str:
     """A score as a reader writes it: `GAP@20` for `test/gap20`."""
     return score_of(name).title if bare(name) in SCORES else bare(name).replace("_", " ") or "score"
+
+
+def directed(name: str) -> str:
+    """The same, with a word on its direction where that is not the usual one: `RMSE (lower is better)`."""
+    return f"{title(name)} (lower is better)" if lower_is_better(name) else title(name)
+
+
+def signed(name: str) -> str:
+    """The same for differences, which are + where a row is better: `RMSE (+ is better)`."""
+    return f"{title(name)} (+ is better)" if lower_is_better(name) else title(name)
+
+
+def extreme(name: str) -> str:
+    """Which mean is the best."""
+    return "lowest" if lower_is_better(name) else "highest"
 
 
 def strategy_title(choice: Choice) -> str:
@@ -65,7 +80,8 @@ def _titled(kind: PluginKind, choice: Choice) -> str:
         return _with(
             _capital(plain(choice.name)), [f"{name} {_value(value)}" for name, value in choice.options.items()]
         )
-    return _with(display_name(plugin), list(_words(plugin, choice)))
+    ranked = [f"by {title(choice.metric)}"] if choice.metric else []
+    return _with(display_name(plugin), [*_words(plugin, choice), *ranked])
 
 
 def _words(plugin: Plugin, choice: Choice) -> Iterator[str]:

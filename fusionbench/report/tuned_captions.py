@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from fusionbench.core.scores import lower_is_better
 from fusionbench.plan.suite import TUNED
 from fusionbench.report.numbers import decimals
 from fusionbench.report.tables import Table
@@ -121,7 +122,8 @@ def gains(found: Tuning) -> Iterator[str]:
         return
     least, most = (pick(known, key=lambda pair: pair[1].mean) for pick in (min, max))
     ends = (f"{gain.mean:+.{decimals(gain.half_width)}f} (`{strategy}`)" for strategy, gain in (least, most))
-    yield f"Tuning moves test {title(found.metric)} by {' to '.join(ends)}."
+    says = ", + being better" * lower_is_better(found.metric)
+    yield f"Tuning moves test {title(found.metric)} by {' to '.join(ends)}{says}."
     if any(gain.low is not None for _, gain in known):
         better = [strategy for strategy, gain in known if gain.low is not None and gain.low > 0]
         worse = [strategy for strategy, gain in known if gain.high is not None and gain.high < 0]

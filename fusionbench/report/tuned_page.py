@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
+from fusionbench.core.scores import lower_is_better
 from fusionbench.plan.names import own_label
 from fusionbench.report.layout import ESCAPED
 from fusionbench.report.notes import BAD
@@ -46,12 +47,12 @@ def tuned_page(found: Tuning, picture: str = "") -> str:
 
 def _columns(found: Tuning) -> Iterator[tuple[str, Cell]]:
     """Headings and cells; those that would be empty are left out."""
-    metric = title(found.metric)
+    metric, better = title(found.metric), " (+ is better)" * lower_is_better(found.metric)
     if found.default:
         yield f"default {metric}", lambda row: _mean(row, row.default)
     yield f"tuned {metric}", lambda row: _mean(row, row.tuned)
     if found.default:
-        yield "tuned less default", lambda row: _signed(row.gain)
+        yield f"tuned less default{better}", lambda row: _signed(row.gain)
     yield "winner's spread over seeds", lambda row: _small(row.seed_spread(row.tuned) if row.tried else None)
     yield "winner's spread over searches", lambda row: _small(row.search[-1].spread if row.search else None)
     for name in ("learning_rate", "weight_decay", "dropout"):

@@ -17,7 +17,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from fusionbench.report.figures import BLUE, ORANGE, PAGE, SMALL, drawn, grid, write_title
 from fusionbench.report.marks import short_label
-from fusionbench.report.titles import title, track_title
+from fusionbench.report.titles import directed, track_title
 from fusionbench.report.tuned_rows import TunedRow, Tuning
 
 PANEL, REST = 1.25, 1.1
@@ -77,7 +77,7 @@ def _label(figure: Figure, axes: Axes, found: Tuning, rows: Sequence[TunedRow]) 
     axes.xaxis.set_major_locator(FixedLocator([2.0**power for power in range(most.bit_length())]))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-    figure.supylabel(f"best validation {title(found.metric)}", fontsize=SMALL, parse_math=False)
+    figure.supylabel(f"best validation {directed(found.metric)}", fontsize=SMALL, parse_math=False)
     each = len(found.track.options["trial_seeds"])
     trials = f"; {each} trials a point" if each > 1 else ""
     write_title(figure, found.title, f"suite {found.suite}, {track_title(found.track)}{trials}")

@@ -8,6 +8,7 @@ from functools import cached_property
 from statistics import fmean, stdev
 from typing import Any
 
+from fusionbench.core.scores import good, lower_is_better
 from fusionbench.plan.suite import SAME_ENCODERS, TUNED, Choice, Row, RunSpec, Suite
 from fusionbench.plan.tracks import has_trials
 from fusionbench.plan.tuned import Point, points, trials_at
@@ -62,6 +63,10 @@ class Way:
         """Test scores by seed."""
         return {o.run.seed: o.scored(metric) for o in self.outcomes if metric in o.scores}
 
+    def good(self, metric: str) -> Mapping[int, Scored]:
+        """The same with signs turned where lower is better."""
+        return {o.run.seed: o.good(metric) for o in self.outcomes if metric in o.scores}
+
 
 @dataclass(frozen=True)
 class TunedRow:
@@ -86,10 +91,13 @@ class TunedRow:
 
     @property
     def gain(self) -> Estimate | None:
-        """Tuned less default, paired; None where one of the two is not there, not comparable, or nothing is tuned."""
+        """Tuned less default, paired, above 0 where tuned is better, whatever the score.
+
+        None where one of the two is not there, not comparable, or nothing is tuned.
+        """
         if not self.tried or self.default is None or not (self.default.comparable and self.tuned.comparable):
             return None
-        ours, theirs = self.tuned.scored(self.metric), self.default.scored(self.metric)
+        ours, theirs = self.tuned.good(self.metric), self.default.good(self.metric)
         return difference(ours, theirs) if ours.keys() & theirs.keys() else None
 
     def seed_spread(self, way: Way | None) -> float | None:
@@ -101,13 +109,14 @@ class TunedRow:
     def search(self) -> tuple[BestOf, ...]:
         """The best of 1, 2, ... points; empty before all are tried, and where none ended well.
 
-        A point that did not end well counts as tried, with the lowest score of those that did.
+        A point that did not end well counts as tried, with the worst score of those that did.
         """
-        found = [one.score for one in self.tried]
+        found = [None if one.score is None else good(self.metric, one.score) for one in self.tried]
         known = [score for score in found if score is not None]
         if not known or not all(one.is_over for one in self.tried):
             return ()
-        return best_of([min(known) if score is None else score for score in found])
+        search = best_of([min(known) if score is None else score for score in found])
+        return tuple(one.turned() for one in search) if lower_is_better(self.metric) else search
 
     @property
     def chosen(self) -> Mapping[str, Any]:
@@ -194,7 +203,7 @@ def _records(*ways: Way) -> list[Record]:
 
 def _ranked(rows: Iterable[TunedRow]) -> tuple[TunedRow, ...]:
     means = [(row, row.mean(row.tuned)) for row in rows]
-    ordered = sorted(means, key=lambda pair: (pair[1] is None, -pair[1].mean if pair[1] else 0.0))
+    ordered = sorted(means, key=lambda pair: (pair[1] is None, -good(pair[0].metric, pair[1].mean) if pair[1] else 0.0))
     return tuple(row for row, _ in ordered)
 
 

@@ -36,6 +36,10 @@ class BestOf:
     unbiased: float
     """U_n."""
 
+    def turned(self) -> BestOf:
+        """The same of scores of which lower is better, where it was made of them with their signs turned."""
+        return BestOf(self.n, -self.expected, self.spread, -self.high, -self.low, -self.unbiased)
+
 
 def best_of(scores: Sequence[float]) -> tuple[BestOf, ...]:
     """For n from 1 to N.

@@ -29,6 +29,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -157,20 +158,28 @@ def half_width(variances: Variances, n: int, rows: float) -> Floats:
 
 
 def _combined(scores: Floats, rows: Floats | None, units: int) -> Estimate:
-    if not np.isfinite(scores).all():
-        raise ValueError(f"a mean needs finite scores, got {scores.tolist()}")
-    n, mean = len(scores), float(scores[0] if scores.min() == scores.max() else scores.mean())
-    test = 0.0 if rows is None else variance(rows.mean(0))
+    found = scores.tolist()
+    if not all(map(math.isfinite, found)):
+        raise ValueError(f"a mean needs finite scores, got {found}")
+    n, mean = len(found), found[0] if min(found) == max(found) else float(scores.mean())
+    test = 0.0 if rows is None else _variance(rows.mean(0))
     known = None if rows is None else math.sqrt(test)
     if n == 1:
         return Estimate(mean, None, 1, None, known)
-    one = 0.0 if rows is None else float(np.mean([variance(row) for row in rows]))
-    seed, both = variance(scores) / n, max(0.0, one - test) / (n - 1)
-    variances = Variances(*(np.float64(value) for value in (seed, test, both)))  # type: ignore[arg-type]
-    degrees = row_degrees(2 if rows is None else rows.shape[1], units)
-    return Estimate(mean, float(half_width(variances, n, degrees)), n, math.sqrt(seed), known)
+    seed = _variance(scores) / n
+    if rows is None:  # The formula without its other parts, since most scores of a report have none.
+        return Estimate(mean, _critical(n - 1) * math.sqrt(seed), n, math.sqrt(seed))
+    both = max(0.0, float(np.mean([_variance(row) for row in rows])) - test) / (n - 1)
+    variances = Variances(np.array(seed), np.array(test), np.array(both))
+    wide = float(half_width(variances, n, row_degrees(rows.shape[1], units)))
+    return Estimate(mean, wide, n, math.sqrt(seed), known)
 
 
-def variance(values: Floats) -> float:
-    """Over the values given; of equal values exactly 0, where the rounding of their mean would leave 1e-34."""
+def _variance(values: Floats) -> float:
+    """Of equal values exactly 0, where the rounding of their mean would leave 1e-34."""
     return 0.0 if values.min() == values.max() else float(values.var(ddof=1))
+
+
+@lru_cache(maxsize=256)
+def _critical(degrees: int) -> float:
+    return float(stdtrit(degrees, (1 + CONFIDENCE) / 2))

@@ -12,16 +12,7 @@ from scipy.special import nctdtrinc
 from fusionbench.stats.block import block
 from fusionbench.stats.estimate import Floats, Scored, rows_of
 from fusionbench.stats.paired import paired, rows_known
-from fusionbench.stats.pairs import (
-    LEVEL,
-    Tested,
-    blocked_residuals,
-    brown_forsythe,
-    each_by_itself,
-    holm_p,
-    tukey,
-    tukey_p,
-)
+from fusionbench.stats.pairs import Tested, all_pairs, holm_p, is_by_itself, tukey_p
 
 Method = Literal["tukey", "holm"]
 POWER = 0.80
@@ -99,14 +90,12 @@ def family(
     every = [one for row in scored for one in row]
     known = rows_known(every)
     pairs = paired(scores, np.array([rows_of(row) for row in scored]) if known else None, min(o.units for o in every))
-    unlike = float(brown_forsythe(blocked_residuals(scores)))
-    # Two strategies have one difference, and one spread of it.
-    method: Method = "holm" if unlike < LEVEL and len(ordered) > 2 else "tukey"
-    tested = each_by_itself(pairs) if method == "holm" else tukey(scores, pairs)
+    tested, unlike = all_pairs(scores, pairs)
+    method: Method = "holm" if is_by_itself(unlike, len(ordered)) else "tukey"
     p = holm_p(pairs) if method == "holm" else tukey_p(tested)
     differ = tested.differ.astype(np.float64)
     numbers = (pairs.mean, tested.half_width, p, differ, detectable(tested))
-    return Family(name, tuple(ordered), seeds, out, method, unlike, known, *numbers)
+    return Family(name, tuple(ordered), seeds, out, method, float(unlike), known, *numbers)
 
 
 def counted_once(rows: tuple[str, ...], copies: Mapping[str, str]) -> tuple[tuple[str, ...], dict[str, str]]:

@@ -27,7 +27,7 @@ from fusionbench.core.task import TaskSpec
 from fusionbench.data.base import MultimodalData
 from fusionbench.fusion.base import FusionModule
 from fusionbench.metrics.blocks import Blocks
-from fusionbench.plan.suite import Budget
+from fusionbench.plan.budget import Budget
 from fusionbench.training.group import GroupEnvironment, GroupStrategy
 from fusionbench.training.predictions import gathered, predictions
 

@@ -85,6 +85,9 @@ def test_numbers_are_predicted(folder: Path) -> None:
     frame = result.frame().set_index("strategy")["test/r2_mean"]
     assert frame["concat"] > 0.8
     assert "concat is the best fusion by validation, test R2 0." in result.best()
+    fusionbench.compare(inputs, targets, strategies=["concat"], seeds=1, metric="mae", **options)
+    ranked = fusionbench.load_results(folder / "results").set_index("metric")["score"]
+    assert ranked["mae"] > 1 > ranked["r2"].max()
 
 
 def test_a_time_limit_that_is_over_at_once_is_said_and_leaves_what_can_go_on(folder: Path) -> None:
@@ -104,6 +107,7 @@ def test_a_time_limit_that_is_over_at_once_is_said_and_leaves_what_can_go_on(fol
         ({"budget": {"epoch": 3}}, "no key 'epoch'; did you mean 'epochs'"),
         ({"encoders": {"image": "mpl"}}, "no encoder 'mpl'; did you mean 'mlp'"),
         ({"encoders": {"image": object()}}, r"encoders\.image: <object object at .*> cannot stand in a suite"),
+        ({"metric": "rmse"}, "no score of a multiclass task, as that of 'arrays', called 'rmse'"),
         ({"seeds": 0}, "compare: seeds: give a count from 1"),
         ({"name": "My Data"}, "name: a suite's name is up to 64 lower-case letters"),
         ({"again": "done"}, "again: give one or more of failed,diverged,skipped"),

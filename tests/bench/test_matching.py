@@ -16,9 +16,10 @@ from fusionbench.bench.matching import TOLERANCE, Match, by_head, default_target
 from fusionbench.core.task import ModalitySpec, TaskSpec
 from fusionbench.fusion.base import Setting
 from fusionbench.fusion.concat import ConcatFusion
+from fusionbench.plan.budget import Pretraining
 from fusionbench.plan.load import suite_of
 from fusionbench.plan.source import parse_source
-from fusionbench.plan.suite import Choice, Pretraining, RunSpec
+from fusionbench.plan.suite import Choice, RunSpec
 
 VECTORS = (ModalitySpec("a", "vector", (3,)), ModalitySpec("b", "vector", (5,)))
 SETTING = Setting(TaskSpec(VECTORS, 7), {name: Choice("mlp", {"width": 16}) for name in "ab"}, 16, 16)

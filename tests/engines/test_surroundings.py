@@ -14,7 +14,7 @@ from fusionbench.core.errors import UserError
 from fusionbench.core.ranks import ALONE
 from fusionbench.engines import forkserver
 from fusionbench.engines.forkserver import ensure_server
-from fusionbench.plan.suite import Budget
+from fusionbench.plan.budget import Budget
 from fusionbench.records.environment import environment
 from fusionbench.training.fit import _trainer
 

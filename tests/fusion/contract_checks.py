@@ -24,7 +24,8 @@ from fusionbench.core.catalogue import describe, load, names
 from fusionbench.core.task import ModalityKind, ModalitySpec, TaskKind, TaskSpec
 from fusionbench.fusion.base import FusionModule, Optimiser, Setting
 from fusionbench.measure.size import fusion_parameters, measure
-from fusionbench.plan.suite import Choice, Pretraining
+from fusionbench.plan.budget import Pretraining
+from fusionbench.plan.suite import Choice
 
 STEPS = 4
 """T: steps of the sequences here, and positions of the pictures' last map."""

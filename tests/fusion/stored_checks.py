@@ -26,7 +26,7 @@ from fusionbench.data.base import MultimodalData
 from fusionbench.data.splits import Rows, Split
 from fusionbench.encoders.base import Encoder
 from fusionbench.fusion.base import FusionModule, Setting
-from fusionbench.plan.suite import Pretraining
+from fusionbench.plan.budget import Pretraining
 from fusionbench.training.encodings import EncodedData, StoredEncoding, pieces_of, rows_of
 
 STEPS, SAMPLES, CLOSE = 5, 40, 1e-5

@@ -37,7 +37,8 @@ from fusionbench.fusion.channel_attention import ChannelAttention
 from fusionbench.fusion.early import EarlyFusion
 from fusionbench.measure.latency import measure as measure_latency
 from fusionbench.measure.size import measure as measure_size
-from fusionbench.plan.suite import Choice, Pretraining
+from fusionbench.plan.budget import Pretraining
+from fusionbench.plan.suite import Choice
 
 Array = NDArray[Any]
 BETWEEN = ("central", "channel_attention")

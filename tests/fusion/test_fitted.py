@@ -26,12 +26,15 @@ from fusionbench.core.errors import UserError
 from fusionbench.core.task import TaskSpec
 from fusionbench.data.digits import Digits
 from fusionbench.data.splits import Rows
+from fusionbench.fusion._fitted import ranked_by
 from fusionbench.fusion._logistic import Rows as Given
-from fusionbench.fusion._logistic import Solution, chosen, folds_of, said_of, solved
+from fusionbench.fusion._logistic import Solution, accuracy_then_nll, chosen, folds_of, said_of, solved
 from fusionbench.fusion.base import FusionModule, Setting
 from fusionbench.fusion.logistic_regression import LogisticRegressionFusion
 from fusionbench.fusion.stacking import StackingFusion
-from fusionbench.plan.suite import Budget, Choice, Pretraining
+from fusionbench.metrics.scores import score_metrics
+from fusionbench.plan.budget import Budget, Pretraining
+from fusionbench.plan.suite import Choice
 from fusionbench.training.fit import evaluate, fit
 from fusionbench.training.group import can_be_shared
 
@@ -285,3 +288,23 @@ def test_a_row_says_where_its_grid_ended_and_what_did_not_converge() -> None:
     )
     assert said_of({"a": one}, (0.1,)) == ()
     assert options_of("stacking", task_of(("vector",)))["folds"] == 5
+
+
+@pytest.mark.parametrize("metric", ["nll", "macro_f1", "balanced_accuracy", "auroc"])
+def test_another_metric_that_ranks_chooses_c(metric: Any) -> None:
+    task = TaskSpec((), 3, "multiclass", metric)
+    rng = np.random.default_rng(0)
+    x, targets = rng.normal(size=(120, 6)), rng.integers(0, 3, 120)
+    x[:, :3] += 0.8 * np.eye(3)[targets]
+    train, validation = Given(x[:80], targets[:80]), Given(x[80:], targets[80:])
+    grid = (1e-3, 1e-2, 1e-1, 1.0, 100.0)
+    found = chosen(grid, train, validation, 3, ranked_by(task))
+    scores = {}
+    for strength in grid:
+        metrics = score_metrics(task)
+        logits = solved(train, 3, strength).logits(validation.x)
+        metrics.update(torch.from_numpy(logits), torch.from_numpy(validation.targets))
+        scores[strength] = float(metrics.compute()[metric])
+    best = min(scores.values()) if metric == "nll" else max(scores.values())
+    assert scores[found.strength] == pytest.approx(best, abs=2e-3)
+    assert ranked_by(replace(task, metric="accuracy")) is accuracy_then_nll

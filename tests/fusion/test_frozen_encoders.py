@@ -15,7 +15,8 @@ from fusionbench.core.catalogue import load
 from fusionbench.fusion.base import Setting
 from fusionbench.fusion.concat import ConcatFusion
 from fusionbench.fusion.unimodal_two_seeds import TwoSeedsOfOneModality
-from fusionbench.plan.suite import Choice, Pretraining
+from fusionbench.plan.budget import Pretraining
+from fusionbench.plan.suite import Choice
 
 TASK = task_of(("vector", "vector"))
 FIXED = """from torch import nn

@@ -27,7 +27,8 @@ from fusionbench.data.synthetic_pid import SyntheticPID
 from fusionbench.fusion import agm, ogm_ge, pmr
 from fusionbench.fusion._balance import ModulatedSteps, true_probability
 from fusionbench.fusion.base import FusionModule, Optimiser, Setting
-from fusionbench.plan.suite import Choice, Pretraining
+from fusionbench.plan.budget import Pretraining
+from fusionbench.plan.suite import Choice
 
 Array = NDArray[Any]
 VECTORS: tuple[ModalityKind, ...] = ("vector",) * 5

@@ -21,7 +21,8 @@ from fusionbench.data.splits import Rows, Split
 from fusionbench.fusion.base import FusionModule, Optimiser, Setting, sample_losses, task_loss
 from fusionbench.fusion.concat import ConcatFusion
 from fusionbench.fusion.layer import layer
-from fusionbench.plan.suite import Budget, Choice
+from fusionbench.plan.budget import Budget
+from fusionbench.plan.suite import Choice
 from fusionbench.training.fit import evaluate, fit
 
 pytestmark = [

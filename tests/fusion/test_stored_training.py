@@ -13,7 +13,8 @@ from fusionbench.core.batch import Encoded
 from fusionbench.core.catalogue import load
 from fusionbench.data.base import MultimodalData
 from fusionbench.fusion.base import FusionModule, Setting
-from fusionbench.plan.suite import Budget, Choice, Pretraining
+from fusionbench.plan.budget import Budget, Pretraining
+from fusionbench.plan.suite import Choice
 from fusionbench.training.fit import evaluate, fit
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:lightning")  # Frozen encoders are in eval mode, for good.

@@ -31,7 +31,8 @@ from fusionbench.fusion.alternating import entropy, recursive_projection
 from fusionbench.fusion.base import FusionModule, Optimiser, Setting, learning_rate_factor, task_loss
 from fusionbench.fusion.gradient_blend import blend_weights
 from fusionbench.fusion.mmpareto import integrated, pareto_weights
-from fusionbench.plan.suite import Budget, Choice, Pretraining
+from fusionbench.plan.budget import Budget, Pretraining
+from fusionbench.plan.suite import Choice
 from fusionbench.training.fit import fit, quiet
 
 Array = NDArray[Any]

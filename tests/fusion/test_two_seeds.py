@@ -17,7 +17,7 @@ from fusionbench.core.errors import UserError
 from fusionbench.core.task import TaskKind, TaskSpec
 from fusionbench.fusion.base import FusionModule, Prediction
 from fusionbench.fusion.unimodal_two_seeds import TwoSeedsOfOneModality
-from fusionbench.plan.suite import Pretraining
+from fusionbench.plan.budget import Pretraining
 
 TASK = task_of(("sequence", "sequence"))
 

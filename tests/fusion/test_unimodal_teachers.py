@@ -20,7 +20,8 @@ from fusionbench.fusion.base import FusionModule, Setting
 from fusionbench.fusion.concat import ConcatFusion
 from fusionbench.fusion.unimodal_ensemble import UnimodalEnsemble
 from fusionbench.fusion.unimodal_teachers import UnimodalTeachers
-from fusionbench.plan.suite import Budget, Choice, Pretraining
+from fusionbench.plan.budget import Budget, Pretraining
+from fusionbench.plan.suite import Choice
 from fusionbench.training.fit import fit, quiet
 
 TASK = task_of(("sequence", "sequence"))

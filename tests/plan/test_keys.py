@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from fusionbench.core import catalogue
 from fusionbench.core.canonical import short_key
 from fusionbench.core.catalogue import describe, with_later
+from fusionbench.plan.budget import Budget, Pretraining
 from fusionbench.plan.load import suite_of
 from fusionbench.plan.names import slug
 from fusionbench.plan.source import parse_source
-from fusionbench.plan.suite import Budget, Choice, Pretraining, RunSpec
+from fusionbench.plan.suite import Choice, RunSpec
 
 SPEC = RunSpec(
     dataset=Choice("synthetic_pid", {"relation": "synergy", "noise": 1.0, "train": 4096}),
@@ -38,7 +39,15 @@ NAMES = st.from_regex(r"[a-z_]{1,8}", fullmatch=True)
 VALUES = st.booleans() | st.integers(-(2**62), 2**62) | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 OPTIONS = st.dictionaries(NAMES, VALUES | st.lists(VALUES, max_size=3), max_size=3)
 FILES = st.dictionaries(NAMES, st.just("cd" * 32), max_size=1)
-CHOICES = st.builds(Choice, NAMES, OPTIONS, st.sampled_from(["", "ab" * 32]), version=st.integers(1, 3), files=FILES)
+CHOICES = st.builds(
+    Choice,
+    NAMES,
+    OPTIONS,
+    st.sampled_from(["", "ab" * 32]),
+    version=st.integers(1, 3),
+    files=FILES,
+    metric=st.sampled_from(["", "nll"]),
+)
 POSITIVE = st.floats(1e-9, 10)
 BUDGETS = st.builds(
     Budget,
@@ -79,6 +88,7 @@ PINNED = {
     "pretrain on half": (replace(SPEC, encoders={"a": HALF}), "3e177f51f2f5"),
     "trial": (replace(PLAIN, track=Choice("matched_parameters", TARGET), seed=10**6, role="trial"), "4c560b09b52d"),
     "matched": (replace(PLAIN, track=MATCHED), "a8059c7cb87b"),
+    "metric": (replace(PLAIN, dataset=replace(SPEC.dataset, metric="nll")), "b0c767f6414e"),
 }
 
 
@@ -136,6 +146,7 @@ def test_every_field_is_in_the_json() -> None:
 CHANGES: list[Callable[[RunSpec], RunSpec]] = [
     lambda spec: replace(spec, dataset=Choice("digits", spec.dataset.options)),
     lambda spec: replace(spec, dataset=Choice("synthetic_pid", {**spec.dataset.options, "noise": 2.0})),
+    lambda spec: replace(spec, dataset=replace(spec.dataset, metric="nll")),
     lambda spec: replace(spec, strategy=Choice("late", spec.strategy.options)),
     lambda spec: replace(spec, strategy=Choice("gated", {"hidden": 129})),
     lambda spec: replace(spec, strategy=replace(spec.strategy, source="cd" * 32)),

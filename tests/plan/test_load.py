@@ -10,11 +10,12 @@ import pytest
 
 from fusionbench.core.catalogue import describe, names
 from fusionbench.core.errors import UserError
+from fusionbench.plan.budget import Budget
 from fusionbench.plan.load import load_suite, modality_kinds, suite_of
 from fusionbench.plan.names import slug
 from fusionbench.plan.schema import FileBudget
 from fusionbench.plan.source import parse_source, shipped_suites, with_settings
-from fusionbench.plan.suite import Budget, Choice, Suite
+from fusionbench.plan.suite import Choice, Suite
 
 BASE = "name: x\ndatasets: [digits]\nstrategies: [concat]\n"
 

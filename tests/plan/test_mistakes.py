@@ -52,7 +52,7 @@ MISTAKES = [
     ),
     (
         "name: x\ndatasets: [{name: digits, optons: {}}]\nstrategies: [concat]",
-        r"line 2: datasets.0.optons: no key 'optons'; did you mean 'options'\? Known: name, options",
+        r"line 2: datasets.0.optons: no key 'optons'; did you mean 'options'\? Known: metric, name, options",
     ),
     ("name: x\ndatasets: [{options: {}}]\nstrategies: [concat]", r"line 2: datasets.0.name: is missing"),
     ("name: x\ndatasets: [digits]", r"^my.yaml, line 1: strategies: is missing$"),
@@ -103,6 +103,18 @@ MISTAKES = [
     (
         BASE + "encoders: {imag: small_cnn}",
         r"encoders.imag: no modality or kind in these datasets called 'imag'; did you",
+    ),
+    (
+        "name: x\ndatasets: [{name: digits, metric: f1}]\nstrategies: [concat]",
+        "line 2: datasets.0.metric: no score of a multiclass task, as that of 'digits', called 'f1'. Known: accuracy",
+    ),
+    (
+        "name: x\ndatasets: [digits, {name: diabetes, metric: accuracy}]\nstrategies: [concat]",
+        "line 2: datasets.1.metric: no score of a regression task, as that of 'diabetes', called 'accuracy'",
+    ),
+    (
+        "name: x\ndatasets: [digits, {name: digits, metric: accuracy}]\nstrategies: [concat]",
+        "line 2: datasets.1: 'digits' is named twice with the same options",
     ),
     (
         BASE + "encoders: {image: linear}",

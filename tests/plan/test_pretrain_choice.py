@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from fusionbench.core.errors import UserError
+from fusionbench.plan.budget import Pretraining
 from fusionbench.plan.load import load_suite, suite_of
 from fusionbench.plan.source import parse_source, with_settings
-from fusionbench.plan.suite import Choice, Pretraining, RunSpec, Suite
+from fusionbench.plan.suite import Choice, RunSpec, Suite
 
 BASE = """name: x
 datasets: [{name: imdb_cifar10, options: {relation: synergy}}]

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusionbench.records.record import InvalidRecord, Record, from_text, to_text
+from fusionbench.records.record import ForeignRecord, InvalidRecord, Record, from_text, to_text
 
 GOLDEN = Path(__file__).with_name("golden_record.json").read_text(encoding="utf-8")
 
@@ -36,6 +36,11 @@ def test_a_spec_that_is_the_expected_runs_is_that_run_and_any_other_is_hashed(re
     forged = changed(spec={**record.spec, "seed": 4})
     with pytest.raises(InvalidRecord, match="not the hash"):
         from_text(forged, run)
+
+
+def test_a_record_of_a_later_version_that_reads_is_foreign_all_the_same() -> None:
+    with pytest.raises(ForeignRecord, match="results version 99"):
+        from_text(changed(results_version=99))
 
 
 def changed(**fields: Any) -> str:

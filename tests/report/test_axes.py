@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
+from fusionbench.core.scores import SCORES
 from fusionbench.report.axes import round_numbers, scale_cost, scale_score
 
 
@@ -36,7 +37,7 @@ def test_the_cost_axis_has_room_on_both_sides() -> None:
 
 def test_an_interval_beyond_what_a_fraction_can_be_does_not_stretch_the_axis() -> None:
     axes = Figure().add_subplot()
-    scale_score(axes, [-1.2, 0.4, 2.3])
+    scale_score(axes, [-1.2, 0.4, 2.3], SCORES["accuracy"])
     low, high = axes.get_ylim()
     assert (low, high) == pytest.approx((-0.08, 1.08))
 
@@ -44,7 +45,7 @@ def test_an_interval_beyond_what_a_fraction_can_be_does_not_stretch_the_axis() -
 @pytest.mark.parametrize("score", [0.0, 0.5, 1.0])
 def test_equal_scores_still_span_an_axis(score: float) -> None:
     axes = Figure().add_subplot()
-    scale_score(axes, [score, score])
+    scale_score(axes, [score, score], SCORES["accuracy"])
     low, high = axes.get_ylim()
     assert low < score < high
     assert math.isclose(high - low, 0.01, abs_tol=1e-9)

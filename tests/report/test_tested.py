@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import csv
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,6 +24,7 @@ from fusionbench.report.pairs import pairs_csv
 from fusionbench.report.tables import Table, TableRow, tables
 from fusionbench.stats.estimate import Scored, difference
 
+HEAVY = ("torch", "lightning", "timm", "torchmetrics", "statsmodels", "sklearn")
 LEFT, RIGHT = "unimodal+modality=left", "unimodal+modality=right"
 FUSIONS = ("late", "concat", "sum", "gated", "agm")
 SUITE = f"name: mine\ndatasets: [digits]\nstrategies: [chance, unimodal, {', '.join(FUSIONS)}]\nseeds: 6\n"
@@ -213,3 +217,19 @@ def test_results_of_another_version_or_track_share_no_table(tmp_path: Path) -> N
     other = {**records[0].spec, "track": {"name": "matched_parameters", "options": {"target": 7}}}
     with pytest.raises(UserError, match="one table cannot mix a track of"):
         refuse_mixtures("digits", [*records, bench.record(bench.runs("late")[0], 0.5, spec=other)])
+
+
+@pytest.mark.parametrize("words", [["report", "quickstart"], ["report", "quickstart", "--format", "csv"]])
+def test_a_report_loads_neither_torch_nor_statsmodels(tmp_path: Path, words: list[str]) -> None:
+    """statsmodels takes seconds to load; what is used of it, Holm's correction, is a few lines that are held to it."""
+    records = tmp_path / "results" / "quickstart" / "digits" / "concat"
+    published = Path(__file__).parents[2] / "results" / "quickstart" / "digits" / "concat"
+    shutil.copytree(published, records)
+    code = (
+        "import sys\nfrom fusionbench.cli.main import main\n"
+        f"assert main({[*words, '--results', str(tmp_path / 'results')]!r}) == 0\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip().splitlines()[-1] == "[]"
+    assert "concat" in done.stdout

@@ -221,3 +221,22 @@ def test_other_data_than_the_defaults_share_no_page(tmp_path: Path) -> None:
 def test_names_of_strategies_are_those_of_the_tables(tmp_path: Path) -> None:
     bench = made(tmp_path)
     assert {row.strategy for row in one(bench).rows} == {slug("strategy", run.strategy) for run in bench.runs()}
+
+
+def test_of_a_score_of_which_lower_is_better_searches_go_down_and_gains_are_turned(tmp_path: Path) -> None:
+    row = row_of(one(made(tmp_path)), "late")
+    low = replace(row, metric="test/nll")  # In these records 1 less the accuracy.
+    values = [one.score for one in row.tried]
+    assert [found.expected for found in low.search] == sorted([found.expected for found in low.search], reverse=True)
+    assert low.search[0].expected == pytest.approx(row.search[0].expected)
+    assert low.search[-1].unbiased == pytest.approx(min(value for value in values if value is not None))
+    assert all(found.low <= found.expected <= found.high for found in low.search)
+    assert row.gain is not None
+    assert low.gain is not None
+    assert low.gain.mean == pytest.approx(row.gain.mean)
+    assert low.mean(low.tuned) == replace(row, metric="test/nll").mean(row.tuned)
+    better = low.mean(low.tuned)
+    worse = low.mean(low.default)
+    assert better is not None
+    assert worse is not None
+    assert 0 < better.mean < worse.mean

@@ -21,10 +21,11 @@ from fusionbench.data.imdb import IMDB
 from fusionbench.data.splits import Rows, Split
 from fusionbench.fusion.base import FusionModule, Optimiser, Prediction, Setting
 from fusionbench.fusion.concat import ConcatFusion
+from fusionbench.plan.budget import Budget
 from fusionbench.plan.load import suite_of
 from fusionbench.plan.names import slug
 from fusionbench.plan.source import parse_source
-from fusionbench.plan.suite import Budget, Choice
+from fusionbench.plan.suite import Choice
 from fusionbench.training.fit import evaluate, fit
 from fusionbench.training.group import can_be_shared
 

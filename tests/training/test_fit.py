@@ -18,7 +18,8 @@ from fusionbench.core.task import ModalitySpec, TaskSpec
 from fusionbench.data.digits import Digits
 from fusionbench.fusion.base import FusionModule, Prediction, Setting, learning_rate_factor, task_loss
 from fusionbench.fusion.concat import ConcatFusion
-from fusionbench.plan.suite import Budget, Choice
+from fusionbench.plan.budget import Budget
+from fusionbench.plan.suite import Choice
 from fusionbench.training.fit import evaluate, fit
 from fusionbench.training.predictions import predictions
 

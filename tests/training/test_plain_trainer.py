@@ -22,7 +22,8 @@ from fusionbench.fusion.alternating import AlternatingFusion
 from fusionbench.fusion.base import FusionModule, Setting
 from fusionbench.fusion.concat import ConcatFusion
 from fusionbench.fusion.gated import GatedFusion
-from fusionbench.plan.suite import Choice, Pretraining
+from fusionbench.plan.budget import Pretraining
+from fusionbench.plan.suite import Choice
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*:UserWarning:lightning"),

@@ -21,7 +21,8 @@ from fusionbench.fusion.base import FusionModule, Setting
 from fusionbench.fusion.concat import ConcatFusion
 from fusionbench.fusion.early import EarlyFusion
 from fusionbench.fusion.late import LateFusion
-from fusionbench.plan.suite import Budget, Choice, Pretraining
+from fusionbench.plan.budget import Budget, Pretraining
+from fusionbench.plan.suite import Choice
 from fusionbench.training import pretrain as pretraining
 from fusionbench.training.fit import Fitted, evaluate, fit
 from fusionbench.training.pretrain import OneModality, Pretrained, pretrain

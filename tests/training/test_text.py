@@ -16,7 +16,8 @@ from fusionbench.data.splits import Rows, Split
 from fusionbench.data.store import open_arrays, prepared
 from fusionbench.fusion.base import Optimiser, Setting
 from fusionbench.fusion.cross_attention import CrossAttentionFusion
-from fusionbench.plan.suite import Budget, Choice, Pretraining
+from fusionbench.plan.budget import Budget, Pretraining
+from fusionbench.plan.suite import Choice
 from fusionbench.training.encodings import EncodedData, StoredEncoding, rows_of, write_encoding
 from fusionbench.training.fit import evaluate, fit
 from fusionbench.training.pretrain import pretrain
