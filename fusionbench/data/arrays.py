@@ -45,6 +45,7 @@ UNKNOWN = 1
 class Arrays(MultimodalData):
     """Vectors, sequences, pictures and texts of the user's own."""
 
+    display = "Own arrays"
     modalities_from = "columns"
     default_encoders = {
         "vector": {"name": "mlp", "options": {"width": 64}},
