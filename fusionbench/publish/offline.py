@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +111,10 @@ def clear(root: Path, run_id: str) -> None:
     for kind in ("offline-run", "run"):
         for folder in (root / WANDB).glob(f"{kind}-*-{run_id}"):
             shutil.rmtree(folder)
-    shutil.rmtree(root / WANDB / STAGING / run_id, ignore_errors=True)
+    staging = root / WANDB / STAGING
+    shutil.rmtree(staging / run_id, ignore_errors=True)
+    with suppress(OSError):
+        staging.rmdir()  # The last one's.
 
 
 def _is_anothers(name: str) -> bool:

@@ -173,6 +173,7 @@ def test_tables_and_results_arrive_whole(done: Published, server: Server, monkey
         name = done.store.path(run).relative_to(done.store.root)
         assert server.uploads[f"artifact/{name}"] == done.store.path(run).read_bytes()
     assert "table.md" in uploaded
+    assert sorted(path.name for path in done.wandb.iterdir()) == ["dashboard", "push.lock", "sent"]
     assert not [name for name in server.uploads if name.endswith((".npz", ".wandb"))]
 
 
