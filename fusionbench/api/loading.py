@@ -15,6 +15,7 @@ from fusionbench.core.errors import UserError
 from fusionbench.core.surroundings import alone
 from fusionbench.plan.names import have_one_size, track_label
 from fusionbench.plan.suite import Choice
+from fusionbench.records.reading import content_of
 from fusionbench.records.record import SCHEMA, InvalidRecord, Record, from_text
 from fusionbench.records.store import LATENCY, WANDB, track_of
 from fusionbench.report.collect import name_of
@@ -55,8 +56,8 @@ def load_results(folder: str | os.PathLike[str] = "results") -> pd.DataFrame:
     times = _Times()
     for path in _paths(root):
         try:
-            record = from_text(path.read_bytes())
-        except InvalidRecord as error:
+            record = from_text(content_of(path))
+        except (InvalidRecord, FileNotFoundError) as error:  # The latter: a link to nothing.
             faults.append(f"{path}: {error}")
             continue
         rows.append({**_row(record, path), **_sizes(path), **times.of(record, path)})
@@ -148,7 +149,7 @@ class _Times:
         place = folder, canonical_json(track.to_json()), version
         if place not in self._found:
             names = {other.name for other in folder.iterdir() if other.is_dir()}
-            self._found[place] = newest_complete(list(_sessions(folder, track, version)), names)
+            self._found[place] = newest_complete(list(_sessions(folder, track, version)), names, lambda _: None)
         latency, strategy = self._found[place], name_of("strategy", record.run.strategy)
         if latency is None:
             return {}

@@ -137,6 +137,7 @@ def latency(options: argparse.Namespace) -> int:
 def report(options: argparse.Namespace) -> int:
     """Tables and pictures from the records that are there."""
     from fusionbench.core.errors import UserError
+    from fusionbench.records.strays import strays
     from fusionbench.report.write import printed
 
     if options.format != "latex" and (options.columns or options.wide):
@@ -150,6 +151,7 @@ def report(options: argparse.Namespace) -> int:
         print(text, end="")  # This alone: it goes into a file or a paper.
     else:
         show_report(work.suite, work.store, draw=not options.no_pictures)
+    work.store.set_aside += strays(work.store, work.suite.runs())
     tell(work.store)
     return DONE
 

@@ -81,8 +81,10 @@ def written(suite: Suite, store: Store, report: Report) -> list[Path]:
 
 def tell(store: Store) -> None:
     """The invalid files that were moved aside."""
+    from fusionbench.core.output import printable
+
     for line in store.set_aside:
-        print(line, file=sys.stderr)
+        print(printable(line), file=sys.stderr)
 
 
 def counted(counts: Counter[str]) -> str:

@@ -31,6 +31,15 @@ def _spelled(character: str) -> str:
     return SPELLED.get(character) or plain or "?"
 
 
+def printable(text: str) -> str:
+    r"""The text on one line, without what a terminal would take for a command of its own.
+
+    >>> printable("red \x1b[31m\n text")
+    'red ?[31m text'
+    """
+    return "".join(sign if sign.isprintable() else "?" for sign in " ".join(text.split()))
+
+
 def never_fail() -> None:
     """Let standard output and error spell what they cannot encode; for streams of Python's own."""
     codecs.register_error(NAME, spell)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fusionbench.core.errors import UserError, shown
 from fusionbench.plan.suite import RunSpec
+from fusionbench.records.reading import content_of
 from fusionbench.records.record import RESULTS_VERSION, InvalidRecord, Record, from_text
 from fusionbench.records.store import LATENCY, WANDB
 
@@ -33,7 +34,7 @@ class Found:
             if path.stem.count(".") or path == self.path:
                 continue
             try:
-                record = from_text(path.read_bytes())
+                record = from_text(content_of(path))
             except (InvalidRecord, OSError):
                 continue  # `fusionbench check` names it.
             if record.status == "done" and _is_of_row(record.run, ours) and _is_current(record):
@@ -82,7 +83,7 @@ def _named(root: Path, paths: list[Path]) -> str:
 
 def _read(path: Path) -> Record:
     try:
-        record = from_text(path.read_bytes())
+        record = from_text(content_of(path))
     except InvalidRecord as error:
         raise UserError(f"{path}: not a valid record ({error})") from error
     if record.key != path.stem:

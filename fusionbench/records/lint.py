@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fusionbench.records import resamples
+from fusionbench.records.reading import content_of, resamples_at
 from fusionbench.records.record import RESULTS_VERSION, InvalidRecord, from_text
 from fusionbench.records.store import LATENCY, RESAMPLES, WANDB, Store
 
@@ -16,7 +17,9 @@ def lint(store: Store) -> Iterator[str]:
         if path.stem.count(".") or path.parent.name == LATENCY or path.is_relative_to(store.root / WANDB):
             continue
         try:
-            record = from_text(path.read_bytes())
+            record = from_text(content_of(path))
+        except FileNotFoundError:  # A link to nothing, or a file that went in between.
+            continue
         except InvalidRecord as error:
             yield f"{path}: {error}"
             continue

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from fusionbench.plan.suite import RunSpec
+from fusionbench.records.facts import fault
 
 SCHEMA = 1
 """Raised when the form of a record changes so that it cannot be read as before; a new fact with a default does not."""
@@ -153,6 +154,8 @@ def _refuse_wrong(record: Record) -> None:
     is_trial = record.run.role == "trial"
     if record.status == "done" and (not (record.validation if is_trial else record.scores) or record.data is None):
         raise InvalidRecord("done, yet without scores or data")
+    if problem := fault(record.options, record.task, record.scores, record.validation):
+        raise InvalidRecord(problem)
     if is_trial and (record.scores or record.test_evaluations):
         raise InvalidRecord("a trial that was evaluated on the test rows")
 

@@ -23,6 +23,7 @@ from fusionbench.core.files import sweep, write_beside, write_new, write_over
 from fusionbench.plan.names import have_one_size, slug
 from fusionbench.plan.suite import SAME_ENCODERS, Choice, RunSpec
 from fusionbench.records import resamples
+from fusionbench.records.reading import Unreadable, content_of, facts_at, resamples_at
 from fusionbench.records.record import (
     RESULTS_VERSION,
     SCHEMA,
@@ -50,7 +51,8 @@ class Store:
         self.root = root / suite
         self.set_aside: list[str] = []
         """One line for every file that is no record of ours, most of them moved aside: shown to the user."""
-        self._foreign: dict[str, str] = {}
+        self._left: dict[str, str] = {}
+        """By key, why a record that lies there does not count and stays, and the way out."""
         self._folders: dict[tuple[int, int], tuple[Path, Choice, Choice]] = {}
         """By the identities of a dataset's and a strategy's choice; these too, so that no other has their identity."""
 
@@ -86,18 +88,18 @@ class Store:
         """The status of its record; "old" if that is of an older results version, "foreign", or "to do"."""
         record = self._any(run)
         if record is None:
-            return "foreign" if run.key in self._foreign else "to do"
+            return "foreign" if run.key in self._left else "to do"
         return "old" if record.results_version < RESULTS_VERSION else record.status
 
     def is_wanted(self, run: RunSpec, again: Collection[str] = ()) -> bool:
         """Whether a run is still to be done: it has no record that counts, or one of a status to be done again.
 
         Raises:
-            UserError: another fusionbench made the record that lies there.
+            UserError: another fusionbench made the record that lies there, or it cannot be read.
         """
         record = self.read(run)
-        if run.key in self._foreign:
-            raise UserError(f"{self._foreign[run.key]}; use that fusionbench, or another --results folder")
+        if run.key in self._left:
+            raise UserError(self._left[run.key])
         return record is None or record.status in again
 
     def put_old_aside(self, run: RunSpec) -> None:
@@ -153,9 +155,11 @@ class Store:
             return resamples.from_file(path, run.key)
         except FileNotFoundError:
             return None
+        except Unreadable as error:
+            self.set_aside.append(f"{path}: {error}; left where it is, not counted")
         except InvalidRecord as error:
             self._move_aside(path, str(error))
-            return None
+        return None
 
     def publish_resamples(self, run: RunSpec, found: Resamples) -> None:
         """Write a run's test scores on resampled test rows: before its record, so that a done record has them."""
@@ -169,10 +173,15 @@ class Store:
 
     def read_latency(self, dataset: Choice, track: Choice) -> list[dict[str, Any]]:
         """All latency sessions on a dataset under a track, which decides how large models are; oldest first."""
-        found = [self._read_json(path, path.stem) for path in sorted((self.folder(dataset) / LATENCY).glob("*.json"))]
-        current = [session for session in found if session and session.get("results_version", 1) == RESULTS_VERSION]
-        sessions = [session for session in current if have_one_size(track_of(session), track)]
-        return sorted(sessions, key=lambda session: str(session["started"]))
+        sessions = []
+        for path in sorted((self.folder(dataset) / LATENCY).glob("*.json")):
+            found = self._read_json(path, path.stem)
+            try:
+                if found and found.get("results_version", 1) == RESULTS_VERSION:
+                    sessions += [found] if have_one_size(track_of(found), track) else []
+            except (AttributeError, KeyError, TypeError) as error:
+                self._move_aside(path, f"track: {error}")
+        return sorted(sessions, key=lambda session: str(session.get("started", "")))
 
     def publish_latency(self, dataset: Choice, session: Mapping[str, Any]) -> Path:
         """Write a latency session; its key is the hash of what it holds."""
@@ -193,15 +202,16 @@ class Store:
         """The record of a run, of whichever results version."""
         path = self.path(run)
         try:
-            record = from_text(path.read_bytes(), run)
+            record = from_text(content_of(path), run)
             if record.key != run.key:
                 raise InvalidRecord(f"holds the record of {record.key}")
         except FileNotFoundError:
             return None
-        except ForeignRecord as error:
-            if run.key not in self._foreign:
-                self._foreign[run.key] = f"{path}: {error}"
-                self.set_aside.append(f"{self._foreign[run.key]}; left where it is, not counted")
+        except (ForeignRecord, Unreadable) as error:
+            if run.key not in self._left:
+                way = "use that fusionbench" if isinstance(error, ForeignRecord) else "make it readable"
+                self._left[run.key] = f"{path}: {error}; {way}, or another --results folder"
+                self.set_aside.append(f"{path}: {error}; left where it is, not counted")
             return None
         except InvalidRecord as error:
             self._move_aside(path, str(error))
@@ -210,15 +220,14 @@ class Store:
 
     def _read_json(self, path: Path, key: str) -> dict[str, Any] | None:
         try:
-            found = json.loads(path.read_bytes())
-            if not isinstance(found, dict) or found.get("key") != key or found.get("schema") != SCHEMA:
-                raise ValueError(f"not the file of {key}")
+            return facts_at(path, key)
         except FileNotFoundError:
             return None
-        except ValueError as error:
+        except Unreadable as error:
+            self.set_aside.append(f"{path}: {error}; left where it is, not counted")
+        except InvalidRecord as error:
             self._move_aside(path, str(error))
-            return None
-        return found
+        return None
 
     def _move_aside(self, path: Path, why: str) -> None:
         taken = {other.name for other in path.parent.glob(f"{path.name}.invalid-*")}

@@ -32,6 +32,7 @@ def intervals(table: Table, shown: Sequence[str]) -> Iterator[str]:
     counts = sorted({row.done for row in table.rows if row.done})
     if not counts:
         yield "No run is done yet."
+        yield from _next(table)
         return
     seeds = f"{counts[0]} to {counts[-1]} seeds" if len(counts) > 1 else f"{counts[0]} seed{'s' * (counts[0] > 1)}"
     claim = standing(counts[0])
@@ -50,6 +51,17 @@ def intervals(table: Table, shown: Sequence[str]) -> Iterator[str]:
         yield f"Mean ± half-width of the 95 % interval over {seeds} and test rows{said}{others}."
     if any(one.n > 1 and not has_interval(one) for name in shown for one in _estimates(table, name)):
         yield "A score without ± showed no spread at all."
+
+
+def _next(table: Table) -> Iterator[str]:
+    """What to do where nothing is done."""
+    states = {outcome.state for row in table.rows for outcome in row.outcomes}
+    ended = [state for state in ("failed", "diverged", "skipped") if state in states]
+    if ended:
+        again = ",".join(ended)
+        yield f"Once what the notes say is mended, `fusionbench run {table.suite} --again {again}` does them anew."
+    else:
+        yield f"`fusionbench run {table.suite}` does them."
 
 
 def tests(table: Table) -> Iterator[str]:

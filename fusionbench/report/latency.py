@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
-from fusionbench.core.errors import UserError
+from fusionbench.core.output import printable
 
 Scope = Literal["fusion", "end_to_end"]
+Positive = Annotated[float, Field(gt=0)]
 ENOUGH_SECONDS = 2.0
 ENOUGH_CALLS = 200
 """What a median needs to be more than indicative."""
@@ -29,10 +30,10 @@ class Timing:
     threads: int
     device: str
     calls: int
-    median_ms: float
+    median_ms: Positive
     """For the whole batch."""
-    p10_ms: float
-    p90_ms: float
+    p10_ms: Positive
+    p90_ms: Positive
     spread: float
     """Largest less smallest median of a round, as a fraction of the median."""
 
@@ -64,7 +65,9 @@ class Latency:
 _TIMINGS = TypeAdapter(tuple[Timing, ...])
 
 
-def newest_complete(sessions: Sequence[Mapping[str, Any]], planned: Collection[str]) -> Latency | None:
+def newest_complete(
+    sessions: Sequence[Mapping[str, Any]], planned: Collection[str], told: Callable[[str], None]
+) -> Latency | None:
     """The session and device that cover most of the planned strategies; the newest of those that cover as many.
 
     Of several numbers of threads it shows the smallest, which every machine has.
@@ -72,24 +75,21 @@ def newest_complete(sessions: Sequence[Mapping[str, Any]], planned: Collection[s
     Args:
         sessions: as `Store.read_latency` gives them.
         planned: slugs of the table's strategies; others are left out.
-
-    Raises:
-        UserError: a session lacks a field, or a timing is no number.
+        told: hears of every session that lacks a field, or has a timing that is no number: it does not count.
     """
-    found = [latency for session in sessions for latency in _by_device(session, planned)]
+    found: list[Latency] = []
+    for session in sessions:
+        try:
+            found += _by_device(session, planned)
+        except (KeyError, TypeError, ValueError) as error:
+            told(f"latency session {session.get('key', '?')}: {_what(error)}; not counted, take another")
     return max(found, key=lambda latency: (len({key[0] for key in latency.timings}), latency.started), default=None)
 
 
 def _by_device(session: Mapping[str, Any], planned: Collection[str]) -> list[Latency]:
-    try:
-        timings = [t for t in _TIMINGS.validate_python(session["rows"]) if t.strategy in planned]
-        name, started = str(session["device"]), str(session["started"])
-        seconds = float(session["options"]["seconds"])
-    except (KeyError, ValidationError) as error:
-        what = f"no {error}" if isinstance(error, KeyError) else _first(error)
-        raise UserError(
-            f"latency session {session.get('key', '?')}: {what}; move its file away and run `fusionbench latency` again"
-        ) from error
+    timings = [t for t in _TIMINGS.validate_python(session["rows"]) if t.strategy in planned]
+    name, started = printable(str(session["device"])), printable(str(session["started"]))
+    seconds = float(session["options"]["seconds"])
     latencies = []
     for device in sorted({timing.device for timing in timings}):
         here = [timing for timing in timings if timing.device == device]
@@ -101,6 +101,8 @@ def _by_device(session: Mapping[str, Any], planned: Collection[str]) -> list[Lat
     return latencies
 
 
-def _first(error: ValidationError) -> str:
-    problem = error.errors()[0]
-    return f"rows.{'.'.join(str(part) for part in problem['loc'])}: {problem['msg'].lower()}"
+def _what(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        problem = error.errors()[0]
+        return f"rows.{'.'.join(str(part) for part in problem['loc'])}: {problem['msg'].lower()}"
+    return f"no {error}" if isinstance(error, KeyError) else str(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fusionbench.core.output import printable
 from fusionbench.plan.tracks import head_times, is_at_limit
 from fusionbench.report.collect import Outcome, State, facts_of
 from fusionbench.report.tables import TableRow
@@ -37,7 +38,8 @@ def has_nothing_frozen(row: TableRow) -> bool:
 
 def of_models(row: TableRow) -> tuple[str, ...]:
     """What the models of its done runs say of themselves, each sentence once."""
-    return tuple(dict.fromkeys(text for o in row.outcomes if o.scores and o.record for text in o.record.notes))
+    said = (text for o in row.outcomes if o.scores and o.record for text in o.record.notes)
+    return tuple(dict.fromkeys(map(printable, said)))
 
 
 def narrow_head(row: TableRow) -> str:
@@ -76,7 +78,7 @@ def problems(row: TableRow) -> str:
 
 
 def _group(state: State, reason: str, seeds: list[int], planned: tuple[Outcome, ...]) -> str:
-    words = " ".join(reason.split())
+    words = printable(reason)
     if len(seeds) == len(planned):
         return f"{state}: {words}" if words else state
     which = f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"

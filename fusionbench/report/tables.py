@@ -162,7 +162,8 @@ def _table(suite: Suite, dataset: Choice, track: Choice, rows: Sequence[TableRow
     records = [outcome.record for row in rows for outcome in row.outcomes if outcome.record]
     refuse_mixtures(str(store.folder(dataset)), records)
     metric = next((record.metric for record in records if "metric" in record.task), "")
-    latency = newest_complete(store.read_latency(dataset, track), {row.strategy for row in rows})
+    planned = {row.strategy for row in rows}
+    latency = newest_complete(store.read_latency(dataset, track), planned, store.set_aside.append)
     ranked = sorted(rows, key=lambda row: (metric not in row.scores, -(good_mean(row, metric) or 0)))
     titles = told_apart([row.title for row in rows])
     named = {row.strategy: title for row, title in zip(rows, titles, strict=True)}

@@ -1,0 +1,87 @@
+"""Files below a results folder, read without trust: what lies there is what was asked for, or says why it is not."""
+
+from __future__ import annotations
+
+import json
+import math
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fusionbench.records import resamples
+from fusionbench.records.record import SCHEMA, InvalidRecord
+from fusionbench.records.resamples import Resamples
+
+LARGEST = 64 * 2**20
+"""Bytes: a hundred times the largest record; more would fill the memory before it says what it is."""
+COUNTED = (
+    *("fusion_parameters", "encoder_parameters", "trained_parameters", "training_parameters"),
+    *("flops_per_sample", "fusion_flops_per_sample"),
+)
+"""Of the measure `size`: numbers, where they are there."""
+
+
+class Unreadable(InvalidRecord):
+    """A file that the system does not give: it is left where it is, since it may be a good one."""
+
+
+def content_of(path: Path) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        FileNotFoundError: there is none.
+        InvalidRecord: a folder, a pipe or a device, or larger than any record.
+        Unreadable: it cannot be read.
+    """
+    try:
+        facts = path.stat()
+        if not stat.S_ISREG(facts.st_mode):  # A pipe would be waited for.
+            raise InvalidRecord("no file")
+        if facts.st_size > LARGEST:
+            raise InvalidRecord(f"{facts.st_size / 2**20:,.0f} MB, more than any record has")
+        return path.read_bytes()
+    except NotADirectoryError as error:
+        raise FileNotFoundError(str(path)) from error
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise Unreadable(f"cannot be read: {error.strerror or error}") from error
+
+
+def facts_at(path: Path, key: str) -> dict[str, Any]:
+    """What a file beside records holds: a measure, or a latency session.
+
+    Raises:
+        FileNotFoundError: there is none.
+        InvalidRecord: it is not the JSON of that key, or cannot be read.
+    """
+    try:
+        found = json.loads(content_of(path))
+    except (ValueError, RecursionError) as error:  # Brackets by the thousand are as deep as Python's own stack.
+        raise InvalidRecord(str(error)) from error
+    if not isinstance(found, dict) or found.get("key") != key or found.get("schema") != SCHEMA:
+        raise InvalidRecord(f"not the file of {key}")
+    if found.get("measure") == "size":
+        _refuse_sizes(found)
+    return found
+
+
+def resamples_at(path: Path, key: str) -> Resamples:
+    """The resamples of a run in a file.
+
+    Raises:
+        FileNotFoundError: there is none.
+        InvalidRecord: it holds something else, or cannot be read.
+    """
+    found = resamples.from_text(content_of(path))
+    if found.key != key:
+        raise InvalidRecord(f"holds the resamples of {found.key}")
+    return found
+
+
+def _refuse_sizes(found: Mapping[str, Any]) -> None:
+    for name in COUNTED:
+        value = found.get(name, 0)
+        if type(value) not in (int, float) or not (math.isfinite(value) and value >= 0):
+            raise InvalidRecord(f"{name} is no count")
