@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fusionbench.records import resamples
-from fusionbench.records.reading import content_of, resamples_at
+from fusionbench.records.reading import content_of
 from fusionbench.records.record import RESULTS_VERSION, InvalidRecord, from_text
 from fusionbench.records.store import LATENCY, RESAMPLES, WANDB, Store
 

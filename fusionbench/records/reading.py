@@ -9,9 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fusionbench.records import resamples
 from fusionbench.records.record import SCHEMA, InvalidRecord
-from fusionbench.records.resamples import Resamples
 
 LARGEST = 64 * 2**20
 """Bytes: a hundred times the largest record; more would fill the memory before it says what it is."""
@@ -64,19 +62,6 @@ def facts_at(path: Path, key: str) -> dict[str, Any]:
         raise InvalidRecord(f"not the file of {key}")
     if found.get("measure") == "size":
         _refuse_sizes(found)
-    return found
-
-
-def resamples_at(path: Path, key: str) -> Resamples:
-    """The resamples of a run in a file.
-
-    Raises:
-        FileNotFoundError: there is none.
-        InvalidRecord: it holds something else, or cannot be read.
-    """
-    found = resamples.from_text(content_of(path))
-    if found.key != key:
-        raise InvalidRecord(f"holds the resamples of {found.key}")
     return found
 
 

@@ -18,6 +18,7 @@ from typing import Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from fusionbench.records.reading import content_of
 from fusionbench.records.record import RESULTS_VERSION, SCHEMA, InvalidRecord, Record
 
 FIRST_VERSION = 2
@@ -100,9 +101,9 @@ def from_file(path: Path, key: str) -> Resamples:
 
     Raises:
         FileNotFoundError: there is none.
-        InvalidRecord: it holds something else.
+        InvalidRecord: it holds something else, or cannot be read.
     """
-    found = from_text(path.read_bytes())
+    found = from_text(content_of(path))
     if found.key != key:
         raise InvalidRecord(f"holds the resamples of {found.key}")
     return found

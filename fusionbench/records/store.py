@@ -23,7 +23,7 @@ from fusionbench.core.files import sweep, write_beside, write_new, write_over
 from fusionbench.plan.names import have_one_size, slug
 from fusionbench.plan.suite import SAME_ENCODERS, Choice, RunSpec
 from fusionbench.records import resamples
-from fusionbench.records.reading import Unreadable, content_of, facts_at, resamples_at
+from fusionbench.records.reading import Unreadable, content_of, facts_at
 from fusionbench.records.record import (
     RESULTS_VERSION,
     SCHEMA,
