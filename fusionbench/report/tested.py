@@ -18,7 +18,7 @@ from fusionbench.stats.references import Against, against
 
 SIGNS = "†‡§¶"
 """Of a table's families, in their order."""
-BEST_SINGLE, LATE = "best single modality on validation", "late fusion"
+BEST_SINGLE, LATE = "best single modality on validation", "the baseline that adds modalities up"
 """The references, named before anything is run."""
 
 
