@@ -24,15 +24,7 @@ from fusionbench.plan.names import have_one_size, slug
 from fusionbench.plan.suite import SAME_ENCODERS, Choice, RunSpec
 from fusionbench.records import resamples
 from fusionbench.records.reading import Unreadable, content_of, facts_at
-from fusionbench.records.record import (
-    RESULTS_VERSION,
-    SCHEMA,
-    ForeignRecord,
-    InvalidRecord,
-    Record,
-    from_text,
-    to_text,
-)
+from fusionbench.records.record import RESULTS_VERSION, SCHEMA, ForeignRecord, InvalidRecord, Record, from_text, to_text
 from fusionbench.records.resamples import Resamples
 
 LATENCY = "latency"

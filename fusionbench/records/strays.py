@@ -28,10 +28,9 @@ def strays(store: Store, runs: Iterable[RunSpec]) -> Iterator[str]:
     for run in runs:
         places.setdefault(run.key, set()).add(store.path(run).parent)
     for dataset in sorted({folder.parent for found in places.values() for folder in found}):
-        for folder in _folders(dataset):
-            for name in sorted(_names(folder)):
-                if said := _stray(name, folder, places):
-                    yield f"{folder / name}: {said}; not counted"
+        for path in (folder / name for folder in _folders(dataset) for name in sorted(_names(folder))):
+            if said := _stray(path.name, path.parent, places):
+                yield f"{path}: {said}; not counted"
 
 
 def _stray(name: str, folder: Path, places: dict[str, set[Path]]) -> str:
