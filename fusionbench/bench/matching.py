@@ -14,8 +14,8 @@ from functools import cache
 import torch
 
 from fusionbench.core.errors import UserError
-from fusionbench.fusion._blocks import mlp_head
 from fusionbench.fusion.base import FusionModule, Setting
+from fusionbench.fusion.blocks import mlp_head
 from fusionbench.measure.size import fusion_parameters
 
 TOLERANCE = 0.05

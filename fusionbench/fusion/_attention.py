@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fusionbench.fusion._blocks import small_normal
+from fusionbench.fusion.blocks import small_normal
 
 
 class CrossAttention(nn.Module):

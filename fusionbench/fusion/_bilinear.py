@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from fusionbench.core.errors import UserError
-from fusionbench.fusion._blocks import at_least
+from fusionbench.fusion.blocks import at_least
 
 USUAL, MOST = 2**12, 2**20
 """Entries of an outer product: at most this many by default, and at most this many at all."""

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fusionbench.core.task import TaskSpec
-from fusionbench.fusion._blocks import present_mean
+from fusionbench.fusion.blocks import present_mean
 
 
 def mean_probability(logits: Tensor, counted: Tensor, task: TaskSpec) -> Tensor:

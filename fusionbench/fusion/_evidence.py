@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fusionbench.core.batch import Encoded
-from fusionbench.fusion._blocks import mlp_head, stacked
 from fusionbench.fusion.base import Setting
+from fusionbench.fusion.blocks import mlp_head, stacked
 
 
 def one_true_class(setting: Setting) -> str:

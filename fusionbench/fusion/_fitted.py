@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from fusionbench.core.batch import MultimodalBatch
 from fusionbench.core.scores import rank
 from fusionbench.core.task import TaskSpec
-from fusionbench.fusion._blocks import stacked
 from fusionbench.fusion._logistic import Floats, Labels, Rank, Solution, accuracy_then_nll
 from fusionbench.fusion.base import FusionModule, Setting
+from fusionbench.fusion.blocks import stacked
 from fusionbench.metrics.scores import computed, score_metrics
 
 

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from fusionbench.core.batch import Encoded, MultimodalBatch
 from fusionbench.core.task import TaskSpec
-from fusionbench.fusion._blocks import mlp_head, stacked
 from fusionbench.fusion._devices import mean_over_devices
 from fusionbench.fusion.base import FusionModule, Prediction, Setting, sample_losses
+from fusionbench.fusion.blocks import mlp_head, stacked
 
 
 class JointAndOwnHeads(nn.Module):

@@ -34,7 +34,7 @@ class Setting:
     seed: int = 0
     """Encoders are initialised from (seed, modality): the same for every strategy of a seed."""
     head_norm: bool = True
-    """Whether what enters an MLP head is normalised; see `_blocks.HeadNorm`."""
+    """Whether what enters an MLP head is normalised; see `blocks.HeadNorm`."""
     epochs: int = 0
     """How many are trained at most; 0: not known."""
     solved: Mapping[str, Any] = field(default_factory=dict)

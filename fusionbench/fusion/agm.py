@@ -49,9 +49,9 @@ from fusionbench.fusion._balance import (
     sums_and_counts,
     true_probability,
 )
-from fusionbench.fusion._blocks import mlp_head, stacked
 from fusionbench.fusion._devices import sum_over_devices
 from fusionbench.fusion.base import FusionModule, Prediction, Setting, task_loss
+from fusionbench.fusion.blocks import mlp_head, stacked
 
 MOST = 10
 """Modalities: each more doubles the subsets."""

@@ -36,10 +36,10 @@ from torch.nn import functional as F
 from fusionbench.core.batch import Encoded, MultimodalBatch
 from fusionbench.core.task import TaskSpec
 from fusionbench.fusion._balance import frozen_encoders
-from fusionbench.fusion._blocks import HeadNorm, class_layer, present_softmax, stacked
 from fusionbench.fusion._devices import mean_over_devices
 from fusionbench.fusion._objectives import counted_means
 from fusionbench.fusion.base import FusionModule, Prediction, Setting, sample_losses
+from fusionbench.fusion.blocks import HeadNorm, class_layer, present_softmax, stacked
 
 
 class AlternatingFusion(FusionModule):

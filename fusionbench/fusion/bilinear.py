@@ -25,8 +25,8 @@ from torch import Tensor
 
 from fusionbench.core.batch import Encoded
 from fusionbench.fusion._bilinear import Maps, outer_product, product_width
-from fusionbench.fusion._blocks import mlp_head, stacked
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
+from fusionbench.fusion.blocks import mlp_head, stacked
 
 
 class BilinearFusion(FusionModule):

@@ -38,9 +38,9 @@ from torch.nn import functional as F
 from fusionbench.core.batch import Encoded
 from fusionbench.encoders.base import Encoder
 from fusionbench.fusion._attention import TransformerBlock
-from fusionbench.fusion._blocks import at_least, below_one, heads_divide, mlp_head, present_mean, small_normal
 from fusionbench.fusion._stages import most_steps
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
+from fusionbench.fusion.blocks import at_least, below_one, heads_divide, mlp_head, present_mean, small_normal
 
 EPS = 1e-6
 """What the authors' library adds to a variance in LayerNorm."""

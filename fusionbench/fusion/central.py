@@ -32,9 +32,9 @@ from torch.nn import functional as F
 
 from fusionbench.core.batch import Encoded, MultimodalBatch
 from fusionbench.core.errors import UserError
-from fusionbench.fusion._blocks import HeadNorm, mlp_head, stacked
 from fusionbench.fusion._stages import level_vectors, level_widths
 from fusionbench.fusion.base import FusionModule, Prediction, Setting, sample_losses
+from fusionbench.fusion.blocks import HeadNorm, mlp_head, stacked
 
 
 class CentralFusion(FusionModule):

@@ -29,9 +29,9 @@ from torch import Tensor, nn
 
 from fusionbench.core.batch import Encoded, MultimodalBatch
 from fusionbench.encoders.base import Hidden
-from fusionbench.fusion._blocks import at_least, mlp_head, present_mean, stacked
 from fusionbench.fusion._stages import encode_together, level_widths, scaled, squeezed
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
+from fusionbench.fusion.blocks import at_least, mlp_head, present_mean, stacked
 
 
 class ChannelAttention(FusionModule):

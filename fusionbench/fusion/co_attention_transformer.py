@@ -33,9 +33,9 @@ from torch.nn import functional as F
 from fusionbench.core.batch import Encoded
 from fusionbench.core.errors import unknown
 from fusionbench.fusion._attention import CrossAttention, idle_with_one_step
-from fusionbench.fusion._blocks import at_least, below_one, heads_divide, masked_softmax, mlp_head
 from fusionbench.fusion._stages import one_step_each
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
+from fusionbench.fusion.blocks import at_least, below_one, heads_divide, masked_softmax, mlp_head
 
 
 class CoAttentionTransformer(FusionModule):

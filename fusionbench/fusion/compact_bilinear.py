@@ -25,8 +25,8 @@ from torch import Tensor
 
 from fusionbench.core.batch import Encoded
 from fusionbench.fusion._bilinear import power_normalised, product_of
-from fusionbench.fusion._blocks import at_least, mlp_head, stacked
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
+from fusionbench.fusion.blocks import at_least, mlp_head, stacked
 
 SMOOTH = 1e-4
 """Of the signed root: its slope is at most 1/sqrt(SMOOTH) = 100; roots move by less than .004."""

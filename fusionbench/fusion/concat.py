@@ -15,8 +15,8 @@ Use: first: it is cheap, sees every interaction, and is hard to beat.
 from __future__ import annotations
 
 from fusionbench.core.batch import Encoded
-from fusionbench.fusion._blocks import mlp_head, stacked
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
+from fusionbench.fusion.blocks import mlp_head, stacked
 
 
 class ConcatFusion(FusionModule):

@@ -14,8 +14,8 @@ Use: beside a strategy with many parameters: whether its gain is one of capacity
 from __future__ import annotations
 
 from fusionbench.core.batch import Encoded
-from fusionbench.fusion._blocks import stacked, wide_head
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
+from fusionbench.fusion.blocks import stacked, wide_head
 
 
 class WideConcatFusion(FusionModule):

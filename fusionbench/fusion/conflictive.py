@@ -30,9 +30,9 @@ from torch import Tensor
 
 from fusionbench.core.batch import Encoded, MultimodalBatch
 from fusionbench.core.errors import UserError
-from fusionbench.fusion._blocks import at_least, present_mean, stacked
 from fusionbench.fusion._evidence import EvidenceHeads, annealed, dirichlet_loss, one_true_class, weight_reached
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
+from fusionbench.fusion.blocks import at_least, present_mean, stacked
 
 
 class ConflictiveFusion(FusionModule):

@@ -29,8 +29,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fusionbench.core.batch import Encoded
-from fusionbench.fusion._blocks import HeadNorm, at_least, stacked
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
+from fusionbench.fusion.blocks import HeadNorm, at_least, stacked
 
 
 class ContextGating(FusionModule):

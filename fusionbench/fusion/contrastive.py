@@ -30,8 +30,8 @@ from torch.nn import functional as F
 
 from fusionbench.core.batch import Encoded
 from fusionbench.core.errors import UserError
-from fusionbench.fusion._blocks import at_least, each, mlp_head, stacked
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
+from fusionbench.fusion.blocks import at_least, each, mlp_head, stacked
 
 LARGEST = 100.0
 """What CLIP lets exp(t) grow to."""

@@ -26,8 +26,8 @@ from torch.nn import functional as F
 
 from fusionbench.core.batch import Encoded
 from fusionbench.core.errors import UserError
-from fusionbench.fusion._blocks import HeadNorm
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
+from fusionbench.fusion.blocks import HeadNorm
 
 
 class CosineFusion(FusionModule):

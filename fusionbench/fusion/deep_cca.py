@@ -30,8 +30,8 @@ from torch import Tensor, nn
 
 from fusionbench.core.batch import Encoded
 from fusionbench.core.errors import UserError
-from fusionbench.fusion._blocks import at_least, each, mlp_head, stacked
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
+from fusionbench.fusion.blocks import at_least, each, mlp_head, stacked
 
 
 class DeepCCA(FusionModule):

@@ -33,8 +33,8 @@ from fusionbench.core.catalogue import load
 from fusionbench.core.errors import UserError
 from fusionbench.core.task import ModalitySpec, TaskSpec
 from fusionbench.encoders.base import Encoder
-from fusionbench.fusion._blocks import mlp_head
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
+from fusionbench.fusion.blocks import mlp_head
 from fusionbench.plan.suite import Choice
 
 JOINT = "joint"

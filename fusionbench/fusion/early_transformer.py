@@ -20,8 +20,8 @@ import torch
 
 from fusionbench.core.batch import Encoded
 from fusionbench.fusion._attention import ClassToken
-from fusionbench.fusion._blocks import at_least, below_one, heads_divide, mlp_head, small_normal
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
+from fusionbench.fusion.blocks import at_least, below_one, heads_divide, mlp_head, small_normal
 
 
 class EarlyTransformerFusion(FusionModule):

@@ -31,7 +31,6 @@ from __future__ import annotations
 from torch import Tensor
 
 from fusionbench.core.batch import Encoded, MultimodalBatch
-from fusionbench.fusion._blocks import at_least
 from fusionbench.fusion._evidence import (
     EvidenceHeads,
     annealed,
@@ -41,6 +40,7 @@ from fusionbench.fusion._evidence import (
     weight_reached,
 )
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
+from fusionbench.fusion.blocks import at_least
 
 
 class EvidentialFusion(FusionModule):

@@ -21,8 +21,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from fusionbench.core.batch import Encoded
-from fusionbench.fusion._blocks import at_least, each, mlp_head, stacked
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
+from fusionbench.fusion.blocks import at_least, each, mlp_head, stacked
 
 
 class FiLMFusion(FusionModule):

@@ -22,8 +22,8 @@ from torch import nn
 
 from fusionbench.core.batch import Encoded
 from fusionbench.core.errors import unknown
-from fusionbench.fusion._blocks import at_least, mlp_head
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
+from fusionbench.fusion.blocks import at_least, mlp_head
 
 
 class GatedByOne(FusionModule):

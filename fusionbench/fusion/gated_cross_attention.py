@@ -35,9 +35,9 @@ from fusionbench.core.batch import Encoded
 from fusionbench.core.errors import UserError, unknown
 from fusionbench.encoders.base import Encoder
 from fusionbench.fusion._attention import CrossAttention, TransformerBlock, idle_with_one_step
-from fusionbench.fusion._blocks import at_least, heads_divide, mlp_head, small_normal
 from fusionbench.fusion._stages import most_steps
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
+from fusionbench.fusion.blocks import at_least, heads_divide, mlp_head, small_normal
 
 
 class GatedCrossAttentionFusion(FusionModule):

@@ -33,8 +33,8 @@ from torch.nn import functional as F
 
 from fusionbench.core.batch import Encoded
 from fusionbench.fusion._bilinear import MOST, Maps, outer_product, product_width
-from fusionbench.fusion._blocks import HeadNorm, at_least, below_one, mlp_head, stacked
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
+from fusionbench.fusion.blocks import HeadNorm, at_least, below_one, mlp_head, stacked
 
 
 class GatedKronecker(FusionModule):

@@ -42,10 +42,10 @@ from torch import Tensor
 
 from fusionbench.core.batch import Encoded, MultimodalBatch
 from fusionbench.core.errors import UserError
-from fusionbench.fusion._blocks import at_least
 from fusionbench.fusion._devices import mean_over_devices
 from fusionbench.fusion._objectives import JointAndOwnHeads, counted_means, loss_table
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
+from fusionbench.fusion.blocks import at_least
 
 LEAST_OVERFITTING = 1e-4
 """|O_k| is at least this."""

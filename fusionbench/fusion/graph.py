@@ -24,8 +24,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fusionbench.core.batch import Encoded
-from fusionbench.fusion._blocks import HeadNorm, at_least, below_one, mlp_head, present_mean, stacked
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
+from fusionbench.fusion.blocks import HeadNorm, at_least, below_one, mlp_head, present_mean, stacked
 
 SLOPE = 0.2
 """Of the leaky ReLU below zero."""

@@ -24,9 +24,9 @@ import torch
 from torch import Tensor, nn
 
 from fusionbench.core.batch import Encoded
-from fusionbench.fusion._blocks import HeadNorm, at_least, masked_softmax, mlp_head
 from fusionbench.fusion._stages import one_step_each
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
+from fusionbench.fusion.blocks import HeadNorm, at_least, masked_softmax, mlp_head
 
 
 class HierarchicalAttentionFusion(FusionModule):

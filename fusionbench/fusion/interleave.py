@@ -23,9 +23,9 @@ import torch
 from torch import Tensor, nn
 
 from fusionbench.core.batch import Encoded
-from fusionbench.fusion._blocks import at_least, mlp_head
 from fusionbench.fusion._stages import one_step_each
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
+from fusionbench.fusion.blocks import at_least, mlp_head
 
 
 class InterleaveFusion(FusionModule):

@@ -20,8 +20,8 @@ import torch
 from torch import nn
 
 from fusionbench.core.batch import Encoded
-from fusionbench.fusion._blocks import mlp_head, present_softmax, stacked
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
+from fusionbench.fusion.blocks import mlp_head, present_softmax, stacked
 
 
 class LateLearnedFusion(FusionModule):

@@ -21,8 +21,8 @@ from torch import nn
 
 from fusionbench.core.batch import Encoded
 from fusionbench.fusion._attention import ClassToken
-from fusionbench.fusion._blocks import at_least, below_one, each, heads_divide, mlp_head, stacked
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
+from fusionbench.fusion.blocks import at_least, below_one, each, heads_divide, mlp_head, stacked
 
 
 class LateTransformerFusion(FusionModule):

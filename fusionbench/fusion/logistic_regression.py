@@ -18,7 +18,6 @@ from __future__ import annotations
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 
 from fusionbench.core.batch import Encoded
-from fusionbench.fusion._blocks import stacked
 from fusionbench.fusion._fitted import (
     Known,
     Standardised,
@@ -30,6 +29,7 @@ from fusionbench.fusion._fitted import (
 )
 from fusionbench.fusion._logistic import Rows, chosen, refuse_grid, said_of
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
+from fusionbench.fusion.blocks import stacked
 
 
 class LogisticRegressionFusion(FusionModule):

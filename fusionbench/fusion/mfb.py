@@ -22,8 +22,8 @@ from torch import Tensor
 
 from fusionbench.core.batch import Encoded
 from fusionbench.fusion._bilinear import Maps, power_normalised, product_of_present
-from fusionbench.fusion._blocks import at_least, mlp_head, stacked
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
+from fusionbench.fusion.blocks import at_least, mlp_head, stacked
 
 
 class MFBFusion(FusionModule):

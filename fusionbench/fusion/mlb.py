@@ -21,8 +21,8 @@ from torch import Tensor
 
 from fusionbench.core.batch import Encoded
 from fusionbench.fusion._bilinear import Maps, product_of
-from fusionbench.fusion._blocks import at_least, mlp_head, stacked
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
+from fusionbench.fusion.blocks import at_least, mlp_head, stacked
 
 
 class MLBFusion(FusionModule):

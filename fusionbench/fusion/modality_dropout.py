@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from fusionbench.core.batch import Encoded
-from fusionbench.fusion._blocks import below_one, mlp_head, stacked
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
+from fusionbench.fusion.blocks import below_one, mlp_head, stacked
 
 
 class ModalityDropout(FusionModule):

@@ -47,9 +47,9 @@ from fusionbench.fusion._balance import (
     sums_and_counts,
     true_probability,
 )
-from fusionbench.fusion._blocks import HeadNorm, at_least, class_layer
 from fusionbench.fusion._devices import sum_over_devices
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
+from fusionbench.fusion.blocks import HeadNorm, at_least, class_layer
 
 
 class OgmGeFusion(FusionModule):

@@ -25,8 +25,8 @@ from torch import Tensor, nn
 
 from fusionbench.core.batch import Encoded
 from fusionbench.fusion._attention import CrossAttention, FeedForward, TransformerBlock
-from fusionbench.fusion._blocks import at_least, below_one, heads_divide, mlp_head, small_normal
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
+from fusionbench.fusion.blocks import at_least, below_one, heads_divide, mlp_head, small_normal
 
 
 class PerceiverFusion(FusionModule):

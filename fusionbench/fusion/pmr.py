@@ -46,9 +46,9 @@ from fusionbench.fusion._balance import (
     sums_and_counts,
     true_probability,
 )
-from fusionbench.fusion._blocks import at_least, mlp_head, stacked
 from fusionbench.fusion._devices import device_count, sum_over_devices
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
+from fusionbench.fusion.blocks import at_least, mlp_head, stacked
 
 PART = 10
 """Prototypes are made of one of so many parts of the training set."""

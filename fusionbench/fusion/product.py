@@ -22,8 +22,8 @@ from torch import nn
 
 from fusionbench.core.batch import Encoded
 from fusionbench.fusion._bilinear import product_of
-from fusionbench.fusion._blocks import at_least, each, mlp_head, stacked
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
+from fusionbench.fusion.blocks import at_least, each, mlp_head, stacked
 
 
 class ProductFusion(FusionModule):

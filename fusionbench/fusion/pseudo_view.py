@@ -28,7 +28,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fusionbench.core.batch import Encoded, MultimodalBatch
-from fusionbench.fusion._blocks import at_least, mlp_head, stacked
 from fusionbench.fusion._evidence import (
     EvidenceHeads,
     annealed,
@@ -38,6 +37,7 @@ from fusionbench.fusion._evidence import (
     weight_reached,
 )
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
+from fusionbench.fusion.blocks import at_least, mlp_head, stacked
 
 
 @dataclass

@@ -33,8 +33,8 @@ from torch.nn import functional as F
 
 from fusionbench.core.batch import Encoded, MultimodalBatch
 from fusionbench.fusion._balance import not_negative
-from fusionbench.fusion._blocks import mlp_head, stacked
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
+from fusionbench.fusion.blocks import mlp_head, stacked
 
 SCALE = 0.1
 """What the authors' code multiplies the energy by."""

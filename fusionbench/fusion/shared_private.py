@@ -41,8 +41,8 @@ from torch.nn import functional as F
 from fusionbench.core.batch import Encoded
 from fusionbench.core.errors import UserError
 from fusionbench.fusion._attention import CrossAttention
-from fusionbench.fusion._blocks import at_least, each, heads_divide, mlp_head, stacked
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
+from fusionbench.fusion.blocks import at_least, each, heads_divide, mlp_head, stacked
 
 MOMENTS = 5
 

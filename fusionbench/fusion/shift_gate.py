@@ -24,8 +24,8 @@ from torch.nn import functional as F
 
 from fusionbench.core.batch import Encoded
 from fusionbench.core.errors import UserError, unknown
-from fusionbench.fusion._blocks import below_one, mlp_head, stacked
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
+from fusionbench.fusion.blocks import below_one, mlp_head, stacked
 
 SHORTEST = 1e-6
 """A displacement shorter than this is no direction to scale."""

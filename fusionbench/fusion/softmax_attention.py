@@ -20,8 +20,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from fusionbench.core.batch import Encoded
-from fusionbench.fusion._blocks import HeadNorm, at_least, class_layer, each, present_softmax, stacked
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
+from fusionbench.fusion.blocks import HeadNorm, at_least, class_layer, each, present_softmax, stacked
 
 
 class SoftmaxAttention(FusionModule):

@@ -29,7 +29,6 @@ from numpy.typing import NDArray
 from torch import nn
 
 from fusionbench.core.batch import Encoded
-from fusionbench.fusion._blocks import at_least, stacked
 from fusionbench.fusion._fitted import (
     Known,
     Standardised,
@@ -41,6 +40,7 @@ from fusionbench.fusion._fitted import (
 )
 from fusionbench.fusion._logistic import Rows, chosen, folds_of, refuse_grid, said_of, solved
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
+from fusionbench.fusion.blocks import at_least, stacked
 
 
 class StackingFusion(FusionModule):

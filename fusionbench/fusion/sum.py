@@ -16,8 +16,8 @@ import torch
 from torch import nn
 
 from fusionbench.core.batch import Encoded
-from fusionbench.fusion._blocks import at_least, mlp_head, stacked
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
+from fusionbench.fusion.blocks import at_least, mlp_head, stacked
 
 
 class SumFusion(FusionModule):

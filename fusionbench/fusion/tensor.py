@@ -24,8 +24,8 @@ from torch.nn import functional as F
 
 from fusionbench.core.batch import Encoded
 from fusionbench.fusion._bilinear import MOST, Maps, outer_product, product_width
-from fusionbench.fusion._blocks import mlp_head, stacked
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
+from fusionbench.fusion.blocks import mlp_head, stacked
 
 
 class TensorFusion(FusionModule):

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from fusionbench.core.batch import Encoded
 from fusionbench.core.errors import unknown
-from fusionbench.fusion._blocks import mlp_head
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
+from fusionbench.fusion.blocks import mlp_head
 
 
 class Unimodal(FusionModule):

@@ -20,9 +20,9 @@ import torch
 from torch import Tensor, nn
 
 from fusionbench.core.batch import Encoded, MultimodalBatch
-from fusionbench.fusion._blocks import mlp_head, stacked
 from fusionbench.fusion._ensemble import mean_probability
 from fusionbench.fusion.base import FusionModule, Prediction, Setting, sample_losses
+from fusionbench.fusion.blocks import mlp_head, stacked
 
 
 class UnimodalEnsemble(FusionModule):

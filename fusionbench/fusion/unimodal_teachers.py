@@ -37,10 +37,10 @@ from torch import Tensor, nn
 from fusionbench.core.batch import Encoded, MultimodalBatch
 from fusionbench.core.errors import UserError
 from fusionbench.fusion._balance import frozen_encoders, not_negative
-from fusionbench.fusion._blocks import HeadNorm, mlp_head, stacked
 from fusionbench.fusion._objectives import counted_means
 from fusionbench.fusion._stages import given, without_absent
 from fusionbench.fusion.base import FusionModule, Prediction, Setting, learning_rate_factor, sample_losses
+from fusionbench.fusion.blocks import HeadNorm, mlp_head, stacked
 
 
 class UnimodalTeachers(FusionModule):

@@ -24,10 +24,10 @@ from torch import Tensor, nn
 from fusionbench.core.batch import Encoded, MultimodalBatch
 from fusionbench.core.errors import unknown
 from fusionbench.encoders.base import Encoder
-from fusionbench.fusion._blocks import mlp_head
 from fusionbench.fusion._ensemble import mean_probability
 from fusionbench.fusion._stages import given, without_absent
 from fusionbench.fusion.base import FusionModule, Prediction, Setting, task_loss
+from fusionbench.fusion.blocks import mlp_head
 
 
 class TwoSeedsOfOneModality(FusionModule):

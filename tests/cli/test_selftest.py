@@ -11,8 +11,8 @@ from fusionbench.cli.main import main
 from fusionbench.plan.load import load_suite
 
 ACROSS = '''"""A loss over pairs of samples."""
-from fusionbench.fusion._blocks import mlp_head, stacked
 from fusionbench.fusion.base import FusionModule, Prediction
+from fusionbench.fusion.blocks import mlp_head, stacked
 
 
 class Across(FusionModule):

@@ -53,7 +53,7 @@ def place(*part: str | int) -> str:
 
 def test_names_are_the_files_that_hold_a_plug_in() -> None:
     assert {"concat", "unimodal"} <= set(names("strategy"))
-    assert {"base", "_blocks", "layer", "__init__"}.isdisjoint(names("strategy"))
+    assert {"base", "blocks", "_stages", "layer", "__init__"}.isdisjoint(names("strategy"))
     assert {"digits"} <= set(names("dataset"))
     assert {"splits", "store"}.isdisjoint(names("dataset"))
     assert {"linear", "mlp", "small_cnn"} <= set(names("encoder"))
@@ -99,7 +99,7 @@ def test_an_unknown_name_gets_the_nearest_one() -> None:
         describe("dataset", "digit")
 
 
-@pytest.mark.parametrize("name", ["base", "_blocks", "../concat", "concat.py", "", "Concat"])
+@pytest.mark.parametrize("name", ["base", "blocks", "_stages", "../concat", "concat.py", "", "Concat"])
 def test_only_plug_ins_can_be_named(name: str) -> None:
     with pytest.raises(UserError):
         describe("strategy", name)

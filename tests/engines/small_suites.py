@@ -28,8 +28,8 @@ OWN_STRATEGIES = {
     "unsuited": "return Prediction(self.head(pooled))",
 }
 TEMPLATE = '''"""One of the user's own: {name}."""
-from fusionbench.fusion._blocks import mlp_head, stacked
 from fusionbench.fusion.base import FusionModule, Prediction
+from fusionbench.fusion.blocks import mlp_head, stacked
 
 
 class Own(FusionModule):

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from fusionbench.core.batch import Encoded, MultimodalBatch
-from fusionbench.fusion._blocks import HeadNorm
 from fusionbench.fusion.base import FusionModule
+from fusionbench.fusion.blocks import HeadNorm
 
 SMALLEST, LARGEST, SAMPLES = 0.3, 3.0, 512
 

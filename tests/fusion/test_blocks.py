@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from fusionbench.core.task import ModalitySpec, TaskSpec
-from fusionbench.fusion._blocks import mlp_head
 from fusionbench.fusion.base import Setting, task_loss
+from fusionbench.fusion.blocks import mlp_head
 
 
 def test_a_multilabel_head_starts_by_expecting_about_one_label_a_sample() -> None:

@@ -24,8 +24,8 @@ from scale_checks import SAMPLES, check_scale, check_scale_of_fusion, unit_norma
 from torch import Tensor, nn
 
 from fusionbench.core.batch import Encoded, MultimodalBatch
-from fusionbench.fusion._blocks import mlp_head, stacked
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
+from fusionbench.fusion.blocks import mlp_head, stacked
 
 TASK = task_of(("sequence", "sequence"))
 BATCH = batch_of(TASK, size=16)

@@ -16,9 +16,9 @@ from fusionbench.core.batch import Encoded, MultimodalBatch
 from fusionbench.core.catalogue import describe, load, names
 from fusionbench.core.errors import UserError
 from fusionbench.core.task import ModalityKind, TaskKind
-from fusionbench.fusion._blocks import mlp_head, stacked
 from fusionbench.fusion._stages import level_vectors
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
+from fusionbench.fusion.blocks import mlp_head, stacked
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Found .* in eval mode"),  # Frozen encoders are, for good.

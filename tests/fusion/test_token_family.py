@@ -16,7 +16,7 @@ from fusionbench.core.catalogue import load
 from fusionbench.core.errors import UserError
 from fusionbench.core.task import ModalityKind, ModalitySpec, TaskSpec
 from fusionbench.fusion._attention import ClassToken, CrossAttention, FeedForward, TransformerBlock
-from fusionbench.fusion._blocks import masked_softmax
+from fusionbench.fusion.blocks import masked_softmax
 from fusionbench.fusion.bottleneck import BottleneckFusion
 from fusionbench.fusion.early_transformer import EarlyTransformerFusion
 from fusionbench.fusion.late_transformer import LateTransformerFusion

@@ -1,4 +1,7 @@
-"""Layers that several strategies share."""
+"""Layers that several strategies share: public, for strategies of your own too.
+
+Letters: B samples, M modalities, T steps, D the encoders' width, X and Y any widths, C classes, W the head's width.
+"""
 
 from __future__ import annotations
 
