@@ -6,13 +6,14 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from contract_checks import TRAINED, batch_of, built, quiet_trainer, task_of
+from shipped import TRAINED
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from fusionbench.core.batch import MultimodalBatch
 from fusionbench.core.catalogue import describe
 from fusionbench.fusion.base import FusionModule, Prediction
+from fusionbench.testing.samples import batch_of, built, quiet_trainer, task_of
 
 
 def own_logits(prediction: Prediction) -> Tensor:

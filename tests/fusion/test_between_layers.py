@@ -8,19 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from contract_checks import (
-    CLASSES,
-    HEAD_WIDTH,
-    WIDTH,
-    batch_of,
-    built,
-    check_learning,
-    check_missing_modalities,
-    check_samples_are_independent,
-    check_size,
-    setting_of,
-    task_of,
-)
 from numpy.typing import NDArray
 from token_samples import normed, shaken
 from torch import Tensor, nn
@@ -39,6 +26,9 @@ from fusionbench.measure.latency import measure as measure_latency
 from fusionbench.measure.size import measure as measure_size
 from fusionbench.plan.budget import Pretraining
 from fusionbench.plan.suite import Choice
+from fusionbench.testing.samples import CLASSES, HEAD_WIDTH, WIDTH, batch_of, built, setting_of, task_of
+from fusionbench.testing.sizes import check_size
+from fusionbench.testing.strategies import check_learning, check_missing_modalities, check_samples_are_independent
 
 Array = NDArray[Any]
 BETWEEN = ("central", "channel_attention")

@@ -9,9 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from contract_checks import WIDTH, batch_of, built, check_learning, setting_of, task_of
 from numpy.typing import NDArray
-from scale_checks import encodings, heads_watched, size_of
 from torch import Tensor
 
 from fusionbench.core.catalogue import load
@@ -20,6 +18,9 @@ from fusionbench.core.task import ModalityKind
 from fusionbench.fusion._bilinear import Maps, power_normalised
 from fusionbench.fusion.base import Setting
 from fusionbench.fusion.mlb import MLBFusion
+from fusionbench.testing.samples import WIDTH, batch_of, built, setting_of, task_of
+from fusionbench.testing.scale import encodings, heads_watched, size_of
+from fusionbench.testing.strategies import check_learning
 
 Array = NDArray[Any]
 LETTERS = "abcdefg"

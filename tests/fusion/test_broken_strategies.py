@@ -6,26 +6,21 @@ from dataclasses import replace
 
 import pytest
 import torch
-from contract_checks import (
-    HEAD_WIDTH,
-    WIDTH,
-    batch_of,
-    check_learning,
-    check_logits,
-    check_matching,
-    check_missing_modalities,
-    check_modalities_matter,
-    check_samples_are_independent,
-    check_size,
-    setting_of,
-    task_of,
-)
-from scale_checks import SAMPLES, check_scale, check_scale_of_fusion, unit_normal
 from torch import Tensor, nn
 
 from fusionbench.core.batch import Encoded, MultimodalBatch
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
 from fusionbench.fusion.blocks import mlp_head, stacked
+from fusionbench.testing.samples import HEAD_WIDTH, WIDTH, batch_of, setting_of, task_of
+from fusionbench.testing.scale import SAMPLES, check_scale, check_scale_of_fusion, unit_normal
+from fusionbench.testing.sizes import check_matching, check_size
+from fusionbench.testing.strategies import (
+    check_learning,
+    check_logits,
+    check_missing_modalities,
+    check_modalities_matter,
+    check_samples_are_independent,
+)
 
 TASK = task_of(("sequence", "sequence"))
 BATCH = batch_of(TASK, size=16)

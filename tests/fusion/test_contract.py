@@ -10,27 +10,19 @@ from typing import cast
 
 import pytest
 import torch
-from contract_checks import (
-    ENCODERS,
-    TRAINED,
-    WITH_HEAD,
-    batch_of,
-    built,
-    check_learning,
-    check_logits,
-    check_matching,
-    check_missing_modalities,
-    check_modalities_matter,
-    check_samples_are_independent,
-    check_size,
-    logits_of,
-    options_of,
-    setting_of,
-    task_of,
-)
+from shipped import TRAINED, WITH_HEAD
 
 from fusionbench.core.catalogue import describe, load, names
 from fusionbench.core.task import ModalityKind, TaskKind, TaskSpec
+from fusionbench.testing.samples import ENCODERS, batch_of, built, logits_of, options_of, setting_of, task_of
+from fusionbench.testing.sizes import check_matching, check_size
+from fusionbench.testing.strategies import (
+    check_learning,
+    check_logits,
+    check_missing_modalities,
+    check_modalities_matter,
+    check_samples_are_independent,
+)
 
 STRATEGIES = names("strategy")
 KINDS = cast(tuple[ModalityKind, ...], ("image", "vector", "sequence", "tokens", "bag"))

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from contract_checks import WIDTH, batch_of, built, logits_of, setting_of, task_of
 from numpy.typing import NDArray
 from scipy.special import log_softmax
 from sklearn.cross_decomposition import CCA
@@ -24,6 +23,7 @@ from fusionbench.fusion.base import task_loss
 from fusionbench.fusion.contrastive import ContrastiveFusion
 from fusionbench.fusion.deep_cca import DeepCCA, correlation
 from fusionbench.fusion.shared_private import NormAfter, SharedPrivate, moment_distance, overlap
+from fusionbench.testing.samples import WIDTH, batch_of, built, logits_of, setting_of, task_of
 
 Array = NDArray[Any]
 VECTORS: tuple[ModalityKind, ...] = ("vector",) * 5

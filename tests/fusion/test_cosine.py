@@ -7,7 +7,6 @@ from typing import cast
 
 import pytest
 import torch
-from contract_checks import built, setting_of, task_of
 from parity_fixtures import Parity, parity
 from torch import Tensor, nn
 
@@ -17,6 +16,7 @@ from fusionbench.core.task import ModalitySpec, TaskSpec
 from fusionbench.fusion.base import Setting, task_loss
 from fusionbench.fusion.cosine import CosineFusion
 from fusionbench.plan.suite import Choice
+from fusionbench.testing.samples import built, setting_of, task_of
 
 NAMES, WIDE = ("audio", "visual"), 512
 PAIR = task_of(("vector", "vector"))

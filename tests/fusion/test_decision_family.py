@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from contract_checks import WIDTH, batch_of, built, logits_of, rows_of, setting_of, task_of
 from numpy.typing import NDArray
 from scipy.special import digamma, expit, gammaln, log_softmax, logsumexp
 from torch import Tensor, nn
@@ -23,6 +22,7 @@ from fusionbench.fusion.evidential import EvidentialFusion
 from fusionbench.fusion.mixture_of_experts import MixtureOfExperts
 from fusionbench.fusion.pseudo_view import PseudoViewFusion
 from fusionbench.fusion.quality_aware import QualityAwareFusion, ranking_loss
+from fusionbench.testing.samples import WIDTH, batch_of, built, logits_of, rows_of, setting_of, task_of
 
 Array = NDArray[Any]
 VECTORS: tuple[ModalityKind, ...] = ("vector",) * 5

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from contract_checks import WIDTH, batch_of, built, logits_of, task_of
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -16,6 +15,7 @@ from fusionbench.fusion._attention import CrossAttention
 from fusionbench.fusion.gated import GatedFusion
 from fusionbench.fusion.low_rank import LowRankFusion
 from fusionbench.fusion.sum import SumFusion
+from fusionbench.testing.samples import WIDTH, batch_of, built, logits_of, task_of
 
 Array = NDArray[Any]
 LETTERS = "abcde"

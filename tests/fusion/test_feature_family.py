@@ -11,9 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from contract_checks import WIDTH, batch_of, built, options_of, setting_of, task_of
 from numpy.typing import NDArray
-from scale_checks import encodings
 from torch import Tensor, nn
 
 from fusionbench.core.catalogue import load
@@ -23,6 +21,8 @@ from fusionbench.fusion.base import FusionModule
 from fusionbench.fusion.embrace import embraced
 from fusionbench.fusion.modality_dropout import kept
 from fusionbench.fusion.multiplicative import MultiplicativeFusion
+from fusionbench.testing.samples import WIDTH, batch_of, built, options_of, setting_of, task_of
+from fusionbench.testing.scale import encodings
 
 Array = NDArray[Any]
 VECTORS: tuple[ModalityKind, ...] = ("vector",) * 5

@@ -8,9 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from contract_checks import batch_of, options_of, setting_of, task_of
 from parity_models import read_by_head
-from scale_checks import encodings, half_absent_encoded, heads_watched, unit_normal
 from torch import Tensor
 
 from fusionbench.core.catalogue import load
@@ -20,6 +18,8 @@ from fusionbench.fusion import compact_bilinear
 from fusionbench.fusion._bilinear import SMOOTH, power_normalised
 from fusionbench.fusion.base import FusionModule, Setting
 from fusionbench.plan.suite import Choice
+from fusionbench.testing.samples import batch_of, options_of, setting_of, task_of
+from fusionbench.testing.scale import encodings, half_absent_encoded, heads_watched, unit_normal
 
 WIDTH = 128
 VECTORS: tuple[ModalityKind, ...] = ("vector",) * 3

@@ -9,8 +9,8 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
-from contract_checks import FITTED, batch_of, built, logits_of, options_of, quiet_trainer, setting_of, task_of
 from numpy.typing import NDArray
+from shipped import FITTED
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import StackingClassifier
 from sklearn.linear_model import LogisticRegression
@@ -35,6 +35,7 @@ from fusionbench.fusion.stacking import StackingFusion
 from fusionbench.metrics.scores import score_metrics
 from fusionbench.plan.budget import Budget, Pretraining
 from fusionbench.plan.suite import Choice
+from fusionbench.testing.samples import batch_of, built, logits_of, options_of, quiet_trainer, setting_of, task_of
 from fusionbench.training.fit import evaluate, fit
 from fusionbench.training.group import can_be_shared
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from contract_checks import WIDTH, batch_of, quiet_trainer, setting_of, task_of
 from torch.utils.data import DataLoader
 
 from fusionbench.core.batch import MultimodalBatch
@@ -17,6 +16,7 @@ from fusionbench.fusion.concat import ConcatFusion
 from fusionbench.fusion.unimodal_two_seeds import TwoSeedsOfOneModality
 from fusionbench.plan.budget import Pretraining
 from fusionbench.plan.suite import Choice
+from fusionbench.testing.samples import WIDTH, batch_of, quiet_trainer, setting_of, task_of
 
 TASK = task_of(("vector", "vector"))
 FIXED = """from torch import nn

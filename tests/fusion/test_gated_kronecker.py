@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from contract_checks import WIDTH, setting_of, task_of
 from parity_fixtures import parity
 from torch import Tensor
 
 from fusionbench.core.errors import UserError
 from fusionbench.fusion._bilinear import Maps
 from fusionbench.fusion.gated_kronecker import GatedKronecker
+from fusionbench.testing.samples import WIDTH, setting_of, task_of
 
 PAIR = task_of(("vector", "vector"))
 

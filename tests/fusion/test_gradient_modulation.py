@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from contract_checks import CLASSES, WIDTH, batch_of, built, quiet_trainer, rows_of, setting_of, task_of
 from lightning import Callback, Trainer
 from numpy.typing import NDArray
 from scipy.special import expit, log_softmax, softmax
@@ -29,6 +28,7 @@ from fusionbench.fusion._balance import ModulatedSteps, true_probability
 from fusionbench.fusion.base import FusionModule, Optimiser, Setting
 from fusionbench.plan.budget import Pretraining
 from fusionbench.plan.suite import Choice
+from fusionbench.testing.samples import CLASSES, WIDTH, batch_of, built, quiet_trainer, rows_of, setting_of, task_of
 
 Array = NDArray[Any]
 VECTORS: tuple[ModalityKind, ...] = ("vector",) * 5

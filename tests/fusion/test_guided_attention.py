@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from contract_checks import WIDTH, batch_of, built, logits_of, setting_of, task_of
 from parity_fixtures import parity
 from token_samples import encodings, shaken
 from torch import Tensor, nn
@@ -21,6 +20,7 @@ from fusionbench.fusion._attention import CrossAttention
 from fusionbench.fusion.base import Setting
 from fusionbench.fusion.co_attention_transformer import AttentionPool, CoAttentionTransformer, Unit
 from fusionbench.fusion.gated_cross_attention import GatedBlock, GatedCrossAttentionFusion
+from fusionbench.testing.samples import WIDTH, batch_of, built, logits_of, setting_of, task_of
 
 PAIR = task_of(("sequence", "sequence"))
 

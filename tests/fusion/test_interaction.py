@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 import pytest
 import torch
-from contract_checks import batch_of, built, logits_of, quiet_trainer, rows_of, task_of
 from torch import Tensor
 
 from fusionbench.core.catalogue import describe, load, names
@@ -17,6 +16,7 @@ from fusionbench.data.synthetic_pid import SyntheticPID
 from fusionbench.data.synthetic_regression import SyntheticRegression
 from fusionbench.fusion.base import FusionModule, Optimiser, Setting
 from fusionbench.plan.suite import Choice
+from fusionbench.testing.samples import batch_of, built, logits_of, quiet_trainer, rows_of, task_of
 
 STRATEGIES = names("strategy")
 HIGHEST = {"none": 0.60, "limited": 0.80, "full": 1.0}

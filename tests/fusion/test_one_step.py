@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from contract_checks import TINY, WIDTH, batch_of, built, logits_of, setting_of, task_of
 from torch import nn
 
 from fusionbench.core.catalogue import describe, load
@@ -16,6 +15,7 @@ from fusionbench.core.task import ModalityKind
 from fusionbench.fusion._stages import most_steps, one_step_each
 from fusionbench.fusion.base import FusionModule
 from fusionbench.plan.suite import Choice
+from fusionbench.testing.samples import TINY, WIDTH, batch_of, built, logits_of, setting_of, task_of
 
 VECTORS: tuple[ModalityKind, ...] = ("vector",) * 3
 STEPPED: tuple[ModalityKind, ...] = ("vector", "sequence", "image")

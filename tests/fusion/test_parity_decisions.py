@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-from contract_checks import setting_of, task_of
 from parity_fixtures import Parity, parity
 from torch import Tensor, nn
 
@@ -15,6 +14,7 @@ from fusionbench.core.catalogue import load
 from fusionbench.core.task import ModalitySpec, TaskSpec
 from fusionbench.fusion.conflictive import conflict_degree
 from fusionbench.fusion.shared_private import moment_distance
+from fusionbench.testing.samples import setting_of, task_of
 
 CLOSE: dict[str, Any] = {"rtol": 1e-5, "atol": 1e-5}
 

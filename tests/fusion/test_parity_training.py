@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-from contract_checks import setting_of, task_of
 from parity_fixtures import Parity, parity
 from torch import Tensor, nn
 
@@ -16,6 +15,7 @@ from fusionbench.core.task import ModalitySpec, TaskSpec
 from fusionbench.fusion import pmr
 from fusionbench.fusion._balance import true_probability
 from fusionbench.fusion.base import Setting, task_loss
+from fusionbench.testing.samples import setting_of, task_of
 
 NAMES = ("audio", "visual")
 CLOSE: dict[str, Any] = {"rtol": 1e-5, "atol": 1e-5}

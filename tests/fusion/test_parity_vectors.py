@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from parity_fixtures import Parity, parity
 from parity_models import close, put, read_by_head
-from scale_checks import encodings
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -19,6 +18,7 @@ from fusionbench.core.task import ModalitySpec, TaskKind, TaskSpec
 from fusionbench.fusion._bilinear import Maps
 from fusionbench.fusion.base import FusionModule, Setting
 from fusionbench.plan.suite import Choice
+from fusionbench.testing.scale import encodings
 
 LINEAR = ("weight", "bias")
 

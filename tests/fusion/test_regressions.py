@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from contract_checks import batch_of, built, quiet_trainer, setting_of, task_of
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -23,6 +22,7 @@ from fusionbench.fusion.concat import ConcatFusion
 from fusionbench.fusion.layer import layer
 from fusionbench.plan.budget import Budget
 from fusionbench.plan.suite import Choice
+from fusionbench.testing.samples import batch_of, built, quiet_trainer, setting_of, task_of
 from fusionbench.training.fit import evaluate, fit
 
 pytestmark = [

@@ -8,8 +8,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from contract_checks import WITH_HEAD
-from scale_checks import (
+from shipped import WITH_HEAD
+
+from fusionbench.core.batch import MultimodalBatch
+from fusionbench.core.catalogue import describe, load
+from fusionbench.core.task import ModalitySpec, TaskSpec
+from fusionbench.fusion.base import FusionModule, Setting
+from fusionbench.plan.suite import Choice
+from fusionbench.testing.scale import (
     SAMPLES,
     check_scale,
     check_scale_of_fusion,
@@ -17,12 +23,6 @@ from scale_checks import (
     half_absent_encoded,
     unit_normal,
 )
-
-from fusionbench.core.batch import MultimodalBatch
-from fusionbench.core.catalogue import describe, load
-from fusionbench.core.task import ModalitySpec, TaskSpec
-from fusionbench.fusion.base import FusionModule, Setting
-from fusionbench.plan.suite import Choice
 
 WIDTH, SEEDS = 128, (0, 1, 2)
 VECTORS = TaskSpec(tuple(ModalitySpec(name, "vector", (WIDTH,)) for name in ("a", "b")), classes=10)

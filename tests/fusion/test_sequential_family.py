@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from contract_checks import WIDTH, batch_of, built, logits_of, setting_of, task_of
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
 from token_samples import normed
@@ -25,6 +24,7 @@ from fusionbench.fusion.interleave import InterleaveFusion
 from fusionbench.fusion.memory import MemoryFusion, aligned
 from fusionbench.fusion.sequential_rnn import SequentialRNNFusion
 from fusionbench.fusion.shift_gate import ShiftGateFusion
+from fusionbench.testing.samples import WIDTH, batch_of, built, logits_of, setting_of, task_of
 
 Array = NDArray[Any]
 FAMILY = ["sequential_rnn", "cascade", "shift_gate", "memory", "interleave", "graph"]

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from contract_checks import WIDTH
 from numpy.typing import NDArray
 from token_samples import SEQUENCES, encodings, normed, shaken_module
 from torch import Tensor
@@ -15,6 +14,7 @@ from torch import Tensor
 from fusionbench.core.batch import Encoded
 from fusionbench.fusion.co_attention import CoAttentionFusion
 from fusionbench.fusion.hierarchical_attention import HierarchicalAttentionFusion
+from fusionbench.testing.samples import WIDTH
 
 Array = NDArray[Any]
 

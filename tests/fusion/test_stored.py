@@ -8,8 +8,6 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
-from contract_checks import batch_of, logits_of, task_of
-from stored_checks import Held, check_stored, frozen, frozen_setting, samples_of, with_encodings
 from torch import Tensor
 
 from fusionbench.core.batch import Encoded, MultimodalBatch
@@ -19,6 +17,8 @@ from fusionbench.core.task import ModalityKind, TaskKind
 from fusionbench.fusion._stages import level_vectors
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
 from fusionbench.fusion.blocks import mlp_head, stacked
+from fusionbench.testing.samples import batch_of, logits_of, task_of
+from fusionbench.testing.stored import Held, check_stored, frozen, frozen_setting, samples_of, with_encodings
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Found .* in eval mode"),  # Frozen encoders are, for good.

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-from stored_checks import CLOSE, with_encodings
 from torch import Tensor, nn
 
 from fusionbench.core.batch import Encoded
@@ -15,6 +14,7 @@ from fusionbench.data.base import MultimodalData
 from fusionbench.fusion.base import FusionModule, Setting
 from fusionbench.plan.budget import Budget, Pretraining
 from fusionbench.plan.suite import Choice
+from fusionbench.testing.stored import CLOSE, with_encodings
 from fusionbench.training.fit import evaluate, fit
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:lightning")  # Frozen encoders are in eval mode, for good.

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from contract_checks import WIDTH, batch_of, built, logits_of, setting_of, task_of
 from scipy.special import expit, logsumexp
 from torch import Tensor
 
@@ -20,6 +19,7 @@ from fusionbench.encoders.base import Encoder
 from fusionbench.fusion.chance import Chance
 from fusionbench.fusion.early import EarlyFusion
 from fusionbench.fusion.unimodal_ensemble import UnimodalEnsemble
+from fusionbench.testing.samples import WIDTH, batch_of, built, logits_of, setting_of, task_of
 
 PAIR = task_of(("vector", "vector"))
 

@@ -7,7 +7,6 @@ from typing import Any, cast
 
 import pytest
 import torch
-from contract_checks import CLASSES, WIDTH, batch_of, built, setting_of, task_of
 from token_samples import SEQUENCES, encodings, shaken, shaken_module
 from torch import Tensor, nn
 
@@ -21,6 +20,7 @@ from fusionbench.fusion.bottleneck import BottleneckFusion
 from fusionbench.fusion.early_transformer import EarlyTransformerFusion
 from fusionbench.fusion.late_transformer import LateTransformerFusion
 from fusionbench.fusion.perceiver import PerceiverFusion
+from fusionbench.testing.samples import CLASSES, WIDTH, batch_of, built, setting_of, task_of
 
 FAMILY = ("bottleneck", "co_attention", "early_transformer", "hierarchical_attention", "late_transformer", "perceiver")
 

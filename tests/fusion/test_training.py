@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from contract_checks import batch_of, built, quiet_trainer, task_of
 from lightning import Trainer
 from scipy.special import expit, log_softmax
 
@@ -19,6 +18,7 @@ from fusionbench.fusion.base import Optimiser, Setting, learning_rate_factor, ta
 from fusionbench.fusion.chance import Chance
 from fusionbench.fusion.gated import GatedFusion
 from fusionbench.plan.suite import Choice
+from fusionbench.testing.samples import batch_of, built, quiet_trainer, task_of
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 import torch
-from contract_checks import HEAD_WIDTH, batch_of, built, logits_of, quiet_trainer, setting_of, task_of
 from lightning import Callback, Trainer
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
@@ -33,6 +32,7 @@ from fusionbench.fusion.gradient_blend import blend_weights
 from fusionbench.fusion.mmpareto import integrated, pareto_weights
 from fusionbench.plan.budget import Budget, Pretraining
 from fusionbench.plan.suite import Choice
+from fusionbench.testing.samples import HEAD_WIDTH, batch_of, built, logits_of, quiet_trainer, setting_of, task_of
 from fusionbench.training.fit import fit, quiet
 
 Array = NDArray[Any]

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 import torch
-from contract_checks import TRAINED, batch_of, options_of, setting_of, task_of
+from shipped import TRAINED
 
 from fusionbench.core.catalogue import describe, load
 from fusionbench.core.task import ModalityKind
 from fusionbench.fusion.base import FusionModule
 from fusionbench.plan.tuned import own_space
+from fusionbench.testing.samples import batch_of, options_of, setting_of, task_of
 
 TUNABLE = [name for name in TRAINED if describe("strategy", name).facts.get("tunable")]
 TASKS: list[tuple[ModalityKind, ...]] = [("sequence", "sequence"), ("vector", "image", "tokens")]

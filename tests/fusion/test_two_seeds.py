@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from contract_checks import CLASSES, batch_of, built, logits_of, quiet_trainer, setting_of, task_of
 from scipy.special import expit, log_softmax, logit, logsumexp
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -18,6 +17,7 @@ from fusionbench.core.task import TaskKind, TaskSpec
 from fusionbench.fusion.base import FusionModule, Prediction
 from fusionbench.fusion.unimodal_two_seeds import TwoSeedsOfOneModality
 from fusionbench.plan.budget import Pretraining
+from fusionbench.testing.samples import CLASSES, batch_of, built, logits_of, quiet_trainer, setting_of, task_of
 
 TASK = task_of(("sequence", "sequence"))
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from contract_checks import batch_of, built, quiet_trainer, setting_of, task_of
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -22,6 +21,7 @@ from fusionbench.fusion.unimodal_ensemble import UnimodalEnsemble
 from fusionbench.fusion.unimodal_teachers import UnimodalTeachers
 from fusionbench.plan.budget import Budget, Pretraining
 from fusionbench.plan.suite import Choice
+from fusionbench.testing.samples import batch_of, built, quiet_trainer, setting_of, task_of
 from fusionbench.training.fit import fit, quiet
 
 TASK = task_of(("sequence", "sequence"))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from contract_checks import TRAINED, evaluated, letters_of, options_of, setting_of, task_of
+from shipped import TRAINED
 
 from fusionbench.bench.build import own_width
 from fusionbench.bench.matching import by_option, matched_own
@@ -15,6 +15,8 @@ from fusionbench.fusion.base import FusionModule, Setting
 from fusionbench.measure.size import fusion_parameters
 from fusionbench.plan.load import load_suite
 from fusionbench.plan.suite import Choice
+from fusionbench.testing.samples import options_of, setting_of, task_of
+from fusionbench.testing.sizes import evaluated, letters_of
 
 OWN = [name for name in TRAINED if describe("strategy", name).facts.get("own_width")]
 NO_WIDTHS = {

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from contract_checks import WIDTH, built, task_of
 from numpy.typing import NDArray
 from torch import nn
 
 from fusionbench.core.batch import Encoded
 from fusionbench.core.task import ModalityKind
 from fusionbench.fusion.base import FusionModule
+from fusionbench.testing.samples import WIDTH, built, task_of
 
 SEQUENCES: tuple[ModalityKind, ...] = ("sequence",) * 3
 

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from contract_checks import batch_of, logits_of, options_of, quiet_trainer, setting_of
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -27,6 +26,7 @@ from fusionbench.data.splits import Rows, Split
 from fusionbench.encoders.base import Encoder
 from fusionbench.fusion.base import FusionModule, Setting
 from fusionbench.plan.budget import Pretraining
+from fusionbench.testing.samples import batch_of, logits_of, options_of, quiet_trainer, setting_of
 from fusionbench.training.encodings import EncodedData, StoredEncoding, pieces_of, rows_of
 
 STEPS, SAMPLES, CLOSE = 5, 40, 1e-5
@@ -52,7 +52,7 @@ def frozen_setting(task: TaskSpec, **options: dict[str, Any]) -> Setting:
 
 
 def frozen(strategy: str, setting: Setting) -> FusionModule:
-    """A shipped strategy, alike whenever it is built."""
+    """A strategy, alike whenever it is built."""
     torch.manual_seed(0)
     module: FusionModule = load("strategy", strategy)(setting, **options_of(strategy, setting.task))
     return module
