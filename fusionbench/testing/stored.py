@@ -8,7 +8,7 @@ Rows are encoded in one batch and read in others, each as long as its longest sa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -39,11 +39,12 @@ DEEP: dict[str, dict[str, Any]] = {
 """Options of encoders with hidden layers, on those of the contract."""
 
 
-def frozen_setting(task: TaskSpec, **options: dict[str, Any]) -> Setting:
+def frozen_setting(task: TaskSpec, options: Mapping[str, Mapping[str, Any]] | None = None) -> Setting:
     """Encoders of several layers that are trained beforehand, and dropout; `options` of encoders, by kind."""
     found = setting_of(task)
     kinds = {spec.name: spec.kind for spec in task.modalities}
-    of_kind = {kind: DEEP.get(kind, {}) | options.get(kind, {}) for kind in kinds.values()}
+    own = options or {}
+    of_kind = {kind: {**DEEP.get(kind, {}), **own.get(kind, {})} for kind in kinds.values()}
     encoders = {
         name: replace(one, options=one.options | of_kind[kinds[name]], pretrain=Pretraining())
         for name, one in found.encoders.items()

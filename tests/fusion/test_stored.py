@@ -41,7 +41,7 @@ CASES: dict[str, tuple[tuple[ModalityKind, ...], TaskKind, dict[str, Any]]] = {
 def test_stored_encodings_give_the_logits_and_the_first_losses_of_live_ones(strategy: str, case: str) -> None:
     kinds, kind, options = CASES[case]
     task = task_of(kinds, kind)
-    setting = frozen_setting(task, **options)
+    setting = frozen_setting(task, options)
     reason = load("strategy", strategy).unsuitable(setting)
     if reason or not describe("strategy", strategy).facts.get("cacheable", True):
         pytest.skip(f"{strategy}: {reason or 'runs live'}")
