@@ -1,4 +1,4 @@
-"""Fills the generated blocks of the README and of the pages here, and writes docs/strategies.md.
+"""Fills the generated blocks of the README and of the pages here; writes docs/strategies.md and suites' JSON Schema.
 
 No table or number there is typed by hand.
 
@@ -30,6 +30,7 @@ from typing import Any
 from rich.console import Console
 
 from fusionbench.cli.listing import listing, strategy_pages
+from fusionbench.plan.json_schema import FILE, schema_text
 from fusionbench.plan.load import load_suite
 from fusionbench.publish.charts import CHARTS
 from fusionbench.publish.panels import workspace
@@ -41,6 +42,7 @@ from fusionbench.report.tables import tables
 
 ROOT = Path(__file__).parent.parent
 STRATEGIES = ROOT / "docs" / "strategies.md"
+SCHEMA = ROOT / "experiments" / FILE
 BLOCK = re.compile(r"(?P<begin><!-- begin (?P<name>[^\n]+?) -->\n).*?(?P<end><!-- end (?P=name) -->)", re.DOTALL)
 PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
 RECORDS = ROOT / "docs" / "results"
@@ -162,5 +164,6 @@ def _table(path: Path) -> str:
 
 if __name__ == "__main__":
     STRATEGIES.write_text(strategy_pages(), encoding="utf-8")
+    SCHEMA.write_text(schema_text(), encoding="utf-8")
     for page in pages():
         page.write_text(refreshed(page.read_text(encoding="utf-8"), page.parent), encoding="utf-8")

@@ -46,6 +46,10 @@ def parser() -> argparse.ArgumentParser:
 
     _add_verify(verbs.add_parser("verify", help=VERIFY, description=VERIFY))
 
+    text = "the JSON Schema of suite files, by which editors complete and check them"
+    entry = verbs.add_parser("schema", help=text, description=text)
+    entry.set_defaults(verb="schema", debug=False)
+
     entry = verbs.add_parser("check", help="records valid and in their place")
     entry.add_argument("results", nargs="?", default="results", help="results folder (default: results)")
     entry.set_defaults(verb="check", debug=False)

@@ -209,6 +209,14 @@ def verify(options: argparse.Namespace) -> int:
     return DONE if report_verified(options) else SOME_FAILED
 
 
+def schema(_: argparse.Namespace) -> int:
+    """The JSON Schema of suite files."""
+    from fusionbench.plan.json_schema import schema_text
+
+    print(schema_text(), end="")
+    return DONE
+
+
 def check(options: argparse.Namespace) -> int:
     """Every record below a results folder valid and in its place."""
     from fusionbench.records.lint import lint
@@ -235,5 +243,6 @@ VERBS = {
     "cite": cite,
     "selftest": selftest,
     "verify": verify,
+    "schema": schema,
     "check": check,
 }

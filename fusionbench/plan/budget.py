@@ -25,6 +25,7 @@ class Budget:
     dropout: float = 0.0
     """In every head and encoder, a fraction."""
     precision: Precision = "32-true"
+    """Numbers of 32 bits, or bfloat16 where it does no harm."""
     patience: int = 0
     """Stop after so many epochs without a better validation score; 0: never."""
     head_norm: bool = True

@@ -13,9 +13,9 @@ from fusionbench.core.catalogue import describe, names
 from fusionbench.core.errors import UserError, unknown
 from fusionbench.plan.family import Family
 from fusionbench.plan.names import slug
-from fusionbench.plan.schema import FileFamily
 from fusionbench.plan.source import Source
 from fusionbench.plan.suite import Choice, Row
+from fusionbench.plan.suite_file import FileFamily
 
 MOST = 12
 """Rows of a family, on each data set."""

@@ -16,9 +16,10 @@ from fusionbench.plan.budget import Budget, Pretraining
 from fusionbench.plan.families import checked_families
 from fusionbench.plan.names import track_label
 from fusionbench.plan.ranking import metric_of
-from fusionbench.plan.schema import FileBudget, FileChoice, FileDataset, FileEncoder, SuiteFile, validated
+from fusionbench.plan.schema import validated
 from fusionbench.plan.source import Source, TreePath, named_suites, read_source, with_settings
 from fusionbench.plan.suite import TUNED, Choice, Row, Suite, on_half
+from fusionbench.plan.suite_file import FileBudget, FileChoice, FileDataset, FileEncoder, SuiteFile
 from fusionbench.plan.titles import checked_titles
 from fusionbench.plan.tracks import filled_track
 from fusionbench.plan.tuned import own_space

@@ -1,109 +1,30 @@
-"""What a suite file may hold: its fields and their ranges, and what is said about a value that does not fit."""
+"""Suite text to a checked suite file: short forms written out, and what is said about a value that does not fit."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
-from pydantic.dataclasses import dataclass
+from pydantic import TypeAdapter, ValidationError
 
 from fusionbench.core.canonical import canonical_json
 from fusionbench.core.catalogue import names
 from fusionbench.core.errors import UserError, shown, unknown
 from fusionbench.core.options import complaint
-from fusionbench.plan.budget import Budget, Precision, TrainedOn
 from fusionbench.plan.source import Source
-from fusionbench.plan.suite import SAME_ENCODERS
-
-STRICT = ConfigDict(extra="forbid", strict=True)
-NAME = r"^[a-z0-9][a-z0-9_-]*$"
-"""Of a suite and of a family."""
-MEASURES = ({"name": "size"},)
-SEEDS = 6
-"""The smallest number of paired seeds at which an exact sign test can reach .05."""
-LARGEST_SEED = 2**32 - 1
-"""What NumPy and Lightning take."""
-TRIAL_SEED = 1_000_000
-"""The first of the seeds that trials have: far from any that counts up from 0, so that a suite that gets more seeds
-keeps its trials."""
-
-
-@dataclass(config=STRICT, kw_only=True)
-class FileChoice:
-    """A name and its options, not looked up yet."""
-
-    name: str
-    options: dict[str, Any] = Field(default_factory=dict)
-
-
-@dataclass(config=STRICT, kw_only=True)
-class FileDataset(FileChoice):
-    """A data set, how tables and pictures call it, and the score that ranks on it; None: its own."""
-
-    title: str | None = Field(default=None, pattern=r"^[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*$", max_length=60)
-    metric: str | None = None
-
-
-@dataclass(config=STRICT, kw_only=True)
-class FileBudget:
-    """`plan.suite.Budget` with its ranges."""
-
-    epochs: int = Field(default=Budget.epochs, ge=1)
-    batch_size: int = Field(default=Budget.batch_size, ge=1)
-    learning_rate: float = Field(default=Budget.learning_rate, gt=0)
-    weight_decay: float = Field(default=Budget.weight_decay, ge=0)
-    dropout: float = Field(default=Budget.dropout, ge=0, lt=1)
-    precision: Precision = Budget.precision
-    patience: int = Field(default=Budget.patience, ge=0)
-    head_norm: bool = Budget.head_norm
-
-
-@dataclass(config=STRICT, kw_only=True)
-class FilePretraining(FileBudget):
-    """The budget under which an encoder is trained beforehand, and on which of the training rows."""
-
-    rows: TrainedOn | None = None
-    """None: as the labels ask; see load.py."""
-
-
-@dataclass(config=STRICT, kw_only=True)
-class FileEncoder(FileChoice):
-    """An encoder, and how it is trained beforehand, if it is."""
-
-    pretrain: FilePretraining | None = None
-
-
-@dataclass(config=STRICT, kw_only=True)
-class FileTrack(FileChoice):
-    """A track, and which of the suite's seeds it has; None: all."""
-
-    seeds: list[int] | None = None
-
-
-@dataclass(config=STRICT, kw_only=True)
-class FileFamily:
-    """Rows that are tested pair by pair."""
-
-    name: str = Field(pattern=NAME, max_length=64)
-    rows: list[str] = Field(min_length=2)
-
-
-@dataclass(config=STRICT, kw_only=True)
-class SuiteFile:
-    """A suite file, its short forms written out."""
-
-    name: str = Field(pattern=NAME, max_length=64)
-    datasets: list[FileDataset] = Field(min_length=1)
-    strategies: list[FileChoice] = Field(min_length=1)
-    seeds: list[int]
-    tracks: list[FileTrack] = Field(min_length=1)
-    measures: list[FileChoice]
-    budget: FileBudget = Field(default_factory=FileBudget)
-    encoders: dict[str, FileEncoder] = Field(default_factory=dict)
-    compare_with: list[str] = Field(default_factory=list)
-    families: list[FileFamily] = Field(default_factory=list)
-
+from fusionbench.plan.suite_file import (
+    DEFAULTS,
+    LARGEST_SEED,
+    MOST_SEEDS,
+    FileBudget,
+    FileChoice,
+    FileDataset,
+    FileEncoder,
+    FileFamily,
+    FilePretraining,
+    FileTrack,
+    SuiteFile,
+)
 
 _OWNERS = {
     "budget": FileBudget,
@@ -132,7 +53,7 @@ def validated(source: Source) -> SuiteFile:
 
 def _spelled_out(source: Source) -> dict[str, Any]:
     """The tree with its short forms written out: a name is a choice without options, a count is a list of seeds."""
-    tree = {"tracks": [SAME_ENCODERS], "measures": list(MEASURES), "seeds": SEEDS, **source.tree}
+    tree = {**DEFAULTS, **source.tree}
     if tree.get("strategies") == "all":
         tree["strategies"] = list(names("strategy"))
     tree["seeds"] = _seeds(tree["seeds"], source.place(("seeds",)))
@@ -176,13 +97,13 @@ def _track(item: Any, seeds: list[int], place: str) -> Any:
 
 
 def _seeds(given: Any, place: str) -> list[int]:
-    if type(given) is int and 1 <= given <= 10_000:
+    if type(given) is int and 1 <= given <= MOST_SEEDS:
         return list(range(given))
     fits = isinstance(given, list) and given and all(type(seed) is int and 0 <= seed <= LARGEST_SEED for seed in given)
     if not fits or len(set(given)) < len(given):
         raise UserError(
-            f"{place}: give a count from 1 to 10000, or a list of different whole numbers from 0 to {LARGEST_SEED}, "
-            f"got {shown(given)}"
+            f"{place}: give a count from 1 to {MOST_SEEDS}, or a list of different whole numbers from 0 to "
+            f"{LARGEST_SEED}, got {shown(given)}"
         )
     return list(given)
 

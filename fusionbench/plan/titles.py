@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from fusionbench.core.errors import UserError, shown
-from fusionbench.plan.schema import FileDataset
 from fusionbench.plan.source import Source
 from fusionbench.plan.suite import Choice
+from fusionbench.plan.suite_file import FileDataset
 
 
 def checked_titles(

@@ -29,8 +29,8 @@ from fusionbench.core.errors import UserError, unknown
 from fusionbench.core.options import complaint
 from fusionbench.plan import tuned
 from fusionbench.plan.budget import Budget
-from fusionbench.plan.schema import LARGEST_SEED, STRICT, TRIAL_SEED
 from fusionbench.plan.suite import MATCHED_PARAMETERS, SAME_ENCODERS, TUNED, Choice, RunSpec
+from fusionbench.plan.suite_file import LARGEST_SEED, STRICT, TRIAL_SEED
 
 GRID = (0.3, 1.0, 3.0)
 """Learning rates that are tried by default, in units of the budget's."""
@@ -40,17 +40,17 @@ FACTOR = 3.0
 
 @dataclass(config=STRICT, kw_only=True)
 class SameEncoders:
-    """Nothing to set."""
+    """Encoders and budget are equal; every MLP head is as wide as the encodings."""
 
 
 @dataclass(config=STRICT, kw_only=True)
 class MatchedParameters:
-    """Its options in a suite file."""
+    """The fusion's parameters are equal too, within 5 % of a target; the learning rate is chosen on validation."""
 
     target: Annotated[int, Field(ge=1)] | None = None
-    """Parameters of the fusion; None: those of `concat` with a head as wide as the encodings."""
+    """Parameters of the fusion; left out: those of `concat` with a head as wide as the encodings."""
     learning_rates: list[Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(default_factory=list)
-    """Peak learning rates to try; none: GRID times the budget's. One alone needs no trials."""
+    """Peak learning rates to try; left out: 0.3, 1 and 3 times the budget's. One alone needs no trials."""
     grow: int = Field(default=2, ge=0, le=10)
     """How many learning rates may be added at each end, while the best is the last there."""
     trial_seed: int = Field(default=TRIAL_SEED, ge=0, le=LARGEST_SEED)

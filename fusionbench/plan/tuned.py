@@ -27,8 +27,8 @@ from pydantic.dataclasses import dataclass
 from fusionbench.core.catalogue import Plugin, describe
 from fusionbench.core.errors import UserError, shown, unknown
 from fusionbench.plan.budget import Budget
-from fusionbench.plan.schema import LARGEST_SEED, STRICT, TRIAL_SEED
 from fusionbench.plan.suite import TUNED, Choice, RunSpec
+from fusionbench.plan.suite_file import LARGEST_SEED, STRICT, TRIAL_SEED
 
 PAPERS = ("sobol1967distribution", "matousek1998discrepancy", "dodge2019show", "tang2020showing")
 """Of the points, and of what the report makes of their scores: keys in references.bib."""
@@ -47,12 +47,12 @@ Seeds = list[Annotated[int, Field(ge=0, le=LARGEST_SEED)]]
 
 @dataclass(config=STRICT, kw_only=True)
 class Tuned:
-    """Its options in a suite file."""
+    """The same search for every strategy: learning rate, weight decay, dropout and at most two options of its own."""
 
     trials: int = Field(default=16, ge=2, le=1024)
     """Points that are tried, each at every trial seed: a power of two, where a Sobol sequence is even."""
     learning_rate: Range = Field(default_factory=list)
-    """Lowest and highest, log-uniform; none: a tenth to ten times the budget's."""
+    """Lowest and highest, log-uniform; left out: a tenth to ten times the budget's."""
     weight_decay: Range = Field(default_factory=lambda: list(FALLBACK["weight_decay"]))
     """Lowest and highest, log-uniform; twice the same number: fixed."""
     dropout: Range = Field(default_factory=lambda: list(FALLBACK["dropout"]))

@@ -13,9 +13,9 @@ from fusionbench.core.errors import UserError
 from fusionbench.plan.budget import Budget
 from fusionbench.plan.load import load_suite, modality_kinds, suite_of
 from fusionbench.plan.names import slug
-from fusionbench.plan.schema import FileBudget
 from fusionbench.plan.source import parse_source, shipped_suites, with_settings
 from fusionbench.plan.suite import Choice, Suite
+from fusionbench.plan.suite_file import FileBudget
 
 BASE = "name: x\ndatasets: [digits]\nstrategies: [concat]\n"
 

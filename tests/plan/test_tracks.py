@@ -11,9 +11,9 @@ import pytest
 from fusionbench.core.errors import UserError
 from fusionbench.plan.load import suite_of
 from fusionbench.plan.names import track_label
-from fusionbench.plan.schema import TRIAL_SEED
 from fusionbench.plan.source import parse_source
 from fusionbench.plan.suite import Choice, RunSpec, Suite
+from fusionbench.plan.suite_file import TRIAL_SEED
 from fusionbench.plan.tracks import Trial, has_trials, is_at_limit, learning_rates, solves_own, trial_at, trials_of
 
 BASE = "name: x\ndatasets: [digits]\nstrategies: [concat, late]\nseeds: 2\nbudget: {learning_rate: 2e-3}\n"

@@ -17,9 +17,9 @@ from fusionbench.core.catalogue import describe, names
 from fusionbench.core.errors import UserError
 from fusionbench.plan.load import load_suite, suite_of
 from fusionbench.plan.names import trial_label
-from fusionbench.plan.schema import TRIAL_SEED
 from fusionbench.plan.source import parse_source
 from fusionbench.plan.suite import RunSpec, Suite
+from fusionbench.plan.suite_file import TRIAL_SEED
 from fusionbench.plan.tracks import has_trials, settled, trials_of
 from fusionbench.plan.tuned import MOST_OWN, _drawn, own_space, point_of, points, run_at, trials_at
 
