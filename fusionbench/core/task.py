@@ -30,8 +30,8 @@ class ModalitySpec:
 
     name: str
     kind: ModalityKind
-    """image (C, H, W); tokens (T,) ids; bag (T, 2) ids and weights; sequence (T, F); vector (F,); audio (S,);
-    text (T,) bytes of UTF-8.
+    """image (C, H, W); tokens (T,) ids; bag (T, 2) ids and weights; sequence (T, F); vector (F,); audio (T, F), the
+    log-mel spectrogram of T moments in F bands; text (T,) bytes of UTF-8.
 
     Ids are int64 in tokens and float32 in a bag, whose order says nothing; bytes are uint8; 0 is padding in all three.
     """

@@ -1,6 +1,6 @@
 """Recurrent network: a state carried from step to step, by gates that learn what to keep and what to forget.
 
-    e_t = E[id_t]                      tokens (B, T) -> (B, T, E); the steps of a sequence (B, T, F) as they are
+    e_t = E[id_t]                      tokens (B, T) -> (B, T, E); of a sequence or audio the steps (B, T, F)
     h_t = cell(e_t, h_{t-1})           (B, T, H), for each layer; a second one from the last step to the first, side by
                                        side (B, T, 2*H), if bidirectional
     tokens = W h_t + b                 (B, T, D); steps = S > 0: of the means of S runs of neighbours, (B, S, D)
@@ -35,7 +35,7 @@ CELLS: dict[str, type[nn.RNN | nn.GRU | nn.LSTM]] = {"rnn": nn.RNN, "gru": nn.GR
 class LSTM(Encoder):
     """`layers` of `cell`, `hidden` units in each direction, over ids or steps."""
 
-    kinds, paper = ("tokens", "sequence"), "hochreiter1997long"
+    kinds, paper = ("tokens", "sequence", "audio"), "hochreiter1997long"
     later = {"steps": 0}
 
     def __init__(

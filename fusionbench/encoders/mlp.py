@@ -1,4 +1,4 @@
-"""Multilayer perceptron: for vectors, for each step of a sequence, and for small pictures laid flat.
+"""Multilayer perceptron: for vectors, for each step of a sequence, and for small pictures and spectrograms laid flat.
 
     h_0 = x;   h_l = dropout(ReLU(W_l h_{l-1} + b_l)),  l = 1 .. depth     (B, F) -> (B, D)
 
@@ -26,7 +26,7 @@ from fusionbench.encoders.base import Encoder, Hidden
 class MLP(Encoder):
     """`depth` layers of `width` units with ReLU."""
 
-    kinds, paper = ("vector", "sequence", "image"), "rumelhart1986learning"
+    kinds, paper = ("vector", "sequence", "image", "audio"), "rumelhart1986learning"
     later = {"steps": 0}
 
     def __init__(
@@ -42,7 +42,7 @@ class MLP(Encoder):
         self.stage_widths = (width,) * depth
 
     def begin(self, x: Tensor, mask: Tensor | None, present: Tensor) -> Hidden:
-        """(B, F) or (B, C, H, W) -> (B, F); (B, T, F) as it is, with zeros in the padding."""
+        """Of a sequence (B, T, F) as it is, with zeros in the padding; all else laid flat, (B, *shape) -> (B, F)."""
         if self.spec.kind != "sequence":
             return Hidden(x.flatten(1), None, present)
         if mask is None:

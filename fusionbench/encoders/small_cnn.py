@@ -17,9 +17,7 @@ Source: Wu & He 2018, "Group Normalization", arXiv:1803.08494.
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -27,10 +25,8 @@ from torch.nn import functional as F
 
 from fusionbench.core.batch import Encoded
 from fusionbench.core.task import ModalitySpec
+from fusionbench.encoders._convolutions import convolved, group_norms, kernels
 from fusionbench.encoders.base import Encoder, Hidden
-
-SMALLEST = 4
-"""A map is halved only while both its sides are at least this long."""
 
 
 class SmallCNN(Encoder):
@@ -48,10 +44,7 @@ class SmallCNN(Encoder):
         groups: int = 8,
     ) -> None:
         super().__init__(spec, width)
-        self.convolutions = nn.ModuleList(
-            nn.Conv2d(a, b, 3, padding=1, bias=False) for a, b in pairwise((spec.shape[0], *channels))
-        )
-        self.norms = nn.ModuleList(nn.GroupNorm(math.gcd(groups, b), b) for b in channels)
+        self.convolutions, self.norms = kernels(spec.shape[0], channels), group_norms(groups, channels)
         self.dropout = nn.Dropout(dropout)
         self.project = nn.Linear(channels[-1], width)
         self.stage_widths = channels
@@ -63,10 +56,7 @@ class SmallCNN(Encoder):
 
     def stage(self, number: int, hidden: Hidden) -> Hidden:
         """One convolution and what follows it: (B, C_l, H_l, W_l)."""
-        x = F.relu(self.norms[number](self.convolutions[number](hidden.map)))
-        if min(x.shape[-2:]) >= SMALLEST:
-            x = F.max_pool2d(x, 2)
-        return replace(hidden, map=x)
+        return replace(hidden, map=convolved(hidden.map, self.convolutions[number], self.norms[number]))
 
     def finish(self, hidden: Hidden) -> Encoded:
         """(B, C, H, W) -> pooled (B, D), tokens (B, T, D)."""

@@ -1,6 +1,6 @@
 """Transformer: each step looks at all steps of its sample by attention, layer by layer.
 
-    z_0 = E[id] + position             tokens (B, T) -> (B, T, D); a sequence: W x + b in place of E[id]
+    z_0 = E[id] + position             tokens (B, T) -> (B, T, D); a sequence or audio: W x + b in place of E[id]
     z   = z + attention(LN(z));   z = z + W_2 GELU(W_1 LN(z))       for each layer; norm before, not after
     tokens = LN(z)                     (B, T, D); steps = S > 0: the means of S runs of neighbours, (B, S, D)
     pooled = mean of LN(z)             (B, D), over real steps
@@ -36,7 +36,7 @@ SLOWEST = 10_000.0
 class Transformer(Encoder):
     """`layers` of pre-norm self-attention over ids or steps."""
 
-    kinds, paper = ("tokens", "sequence"), "vaswani2017attention"
+    kinds, paper = ("tokens", "sequence", "audio"), "vaswani2017attention"
     later = {"steps": 0}
 
     def __init__(

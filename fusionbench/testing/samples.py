@@ -18,13 +18,14 @@ from fusionbench.plan.budget import Pretraining
 from fusionbench.plan.suite import Choice
 
 STEPS = 4
-"""T: steps of the sequences here, and positions of the pictures' last map."""
+"""T: steps of the sequences here, positions of the pictures' last map and moments of the spectrograms'."""
 SHAPES: dict[str, tuple[int, ...]] = {
     "image": (2, 4, 4),
     "vector": (5,),
     "sequence": (STEPS, 3),
     "tokens": (STEPS,),
     "bag": (STEPS, 2),
+    "audio": (2 * STEPS, 5),
 }
 WITH_IDS = ("tokens", "bag")
 WITH_STEPS = ("sequence", *WITH_IDS)
@@ -36,6 +37,7 @@ ENCODERS = {
     "sequence": Choice("mlp", {"width": WIDTH}),
     "tokens": Choice("lstm", {"width": WIDTH, "hidden": 3, "embed": 4}),
     "bag": Choice("bag", {"width": WIDTH, "pool": "mean"}),
+    "audio": Choice("logmel_cnn", {"width": WIDTH, "channels": [4]}),
 }
 TINY = {
     "hidden": 7,

@@ -58,7 +58,7 @@ def letters_of(module: FusionModule) -> dict[str, int]:
     """What the letters of formulas stand for; all modalities are of one kind and have encoders that are alike."""
     spec = module.task.modalities[0]
     letters = {"M": len(module.modalities_used()), "D": WIDTH, "W": HEAD_WIDTH, "C": module.task.classes}
-    steps = STEPS if spec.kind in ("image", *WITH_STEPS) else 1
+    steps = STEPS if spec.kind in ("image", "audio", *WITH_STEPS) else 1
     letters |= {"T": steps, "P": 0 if spec.kind == "bag" else steps}  # P: steps that have a place in an order.
     if spec.name in module.encoders:
         widths: Any = module.encoders[spec.name].stage_widths

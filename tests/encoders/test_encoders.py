@@ -28,6 +28,7 @@ SPECS = {
     "sequence": ModalitySpec("x", "sequence", (STEPS, 4)),
     "tokens": ModalitySpec("x", "tokens", (STEPS,), vocabulary=11),
     "bag": ModalitySpec("x", "bag", (STEPS, 2), vocabulary=11),
+    "audio": ModalitySpec("x", "audio", (9, 8)),
 }
 WITH_STEPS = ("sequence", "tokens", "bag")
 SMALL: dict[str, dict[str, Any]] = {"timm": {"model": "test_resnet"}}

@@ -31,8 +31,9 @@ MIXTURES: tuple[tuple[ModalityKind, ...], ...] = (
     ("image", "vector"),
     ("sequence", "image", "vector"),
     ("tokens", "bag", "image"),
+    ("audio", "image"),
 )
-SETS = [(kind,) * count for kind, count in product(KINDS, (2, 3, 5))] + list(MIXTURES)
+SETS = [(kind,) * count for kind, count in product(KINDS, (2, 3, 5))] + [("audio", "audio"), *MIXTURES]
 TASKS = [(kinds, kind) for kinds in SETS for kind in TASK_KINDS if kind != "regression" or kinds in MIXTURES]
 """What is predicted meets the last layer alone, which knows no kind of modality: numbers with the mixtures."""
 LEARNED = [
@@ -198,4 +199,4 @@ def test_all_strategies_of_a_seed_start_from_the_same_encoders() -> None:
                 assert torch.equal(tensor, expected[name]), f"{strategy}: {name}"
                 compared += 1
     assert compared >= 5 * len(expected)
-    assert set(ENCODERS) == set(KINDS)
+    assert set(ENCODERS) == {*KINDS, "audio"}
