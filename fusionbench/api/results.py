@@ -104,14 +104,15 @@ class Results:
         return write_report(self.suite, self.store)
 
     def tables(self) -> list[Table]:
-        """One for each dataset and track.
+        """One for each dataset and track that is begun; of all where none is.
 
         Raises:
             UserError: records that do not compare would share a table.
         """
         from fusionbench.report.tables import tables
 
-        return list(tables(self.suite, self.store))
+        found = list(tables(self.suite, self.store))
+        return [table for table in found if table.is_begun] or found
 
     def __str__(self) -> str:
         return self.table()

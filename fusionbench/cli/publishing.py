@@ -75,7 +75,7 @@ def make_dashboard(options: argparse.Namespace, suite: Suite, store: Store, runs
 
 
 def finished_tables(suite: Suite, store: Store) -> list[Table]:
-    """The suite's tables.
+    """The suite's tables, but for those of what is not begun.
 
     Raises:
         UserError: there is nothing to compare; says what to do.
@@ -89,7 +89,7 @@ def finished_tables(suite: Suite, store: Store) -> list[Table]:
         words = f" --again {','.join(again)}` does those runs again" if again else "` does its runs"
         counts = ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
         raise UserError(f"{store.root}: no finished run ({counts}); `fusionbench run {suite.name}{words}")
-    return found
+    return [table for table in found if table.is_begun]
 
 
 def _came_to(options: argparse.Namespace, store: Store, pushed: Pushed, verb: str) -> str:

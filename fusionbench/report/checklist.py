@@ -59,7 +59,7 @@ def checklist(suite: Suite, tables: Sequence[Table], runs: Sequence[Took]) -> st
 
     Args:
         suite: what was run.
-        tables: all of its tables.
+        tables: of all that is begun.
         runs: of all of them.
     """
     lines = [
@@ -67,7 +67,7 @@ def checklist(suite: Suite, tables: Sequence[Table], runs: Sequence[Took]) -> st
         r"\providecommand{\answerYes}[1][]{[Yes] #1}\providecommand{\answerNo}[1][]{[No] #1}",
         r"\begin{enumerate}\sloppy",
     ]
-    lines += _item(SETTING, True, map(sentence, _settings(suite)))
+    lines += _item(SETTING, True, map(sentence, _settings(suite, tables)))
     answer, said = _error_bars(tables)
     lines += _item(ERROR_BARS, answer, map(sentence, said))
     lines += _item(COMPUTE, bool(runs), map(sentence, _compute(runs)))
@@ -84,15 +84,16 @@ def _item(item: tuple[str, str], answer: bool, sentences: Iterable[str]) -> Iter
     yield rf"\item[] Justification: {' '.join(sentences)}"
 
 
-def _settings(suite: Suite) -> Iterator[str]:
-    budget = suite.budget
-    tracks = " and ".join(track_title(track) for track in suite.tracks)
+def _settings(suite: Suite, tables: Sequence[Table]) -> Iterator[str]:
+    budget, begun = suite.budget, [table.track for table in tables]
+    shown = [track for track in suite.tracks if track in begun]
+    tracks = " and ".join(map(track_title, shown))
     yield (
         f"All strategies share data splits, encoders and the budget of AdamW: {budget.epochs} epochs, batches of "
         f"{budget.batch_size}, peak learning rate {budget.learning_rate:g}, weight decay {budget.weight_decay:g}, "
         f"dropout {budget.dropout:g}, precision {budget.precision} (tracks: {tracks})."
     )
-    if any(track.name != SAME_ENCODERS for track in suite.tracks):
+    if any(track.name != SAME_ENCODERS for track in shown):
         yield "What a track matches or tunes is chosen by trials on validation rows, as the methods paragraphs say."
     yield "The epoch is chosen on validation rows and the test rows are evaluated once; the records count it."
 

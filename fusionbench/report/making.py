@@ -38,7 +38,7 @@ class Report:
     """Whether it has pictures."""
     files: list[tuple[Path, bytes]] = field(default_factory=list)
     pages: list[str] = field(default_factory=list)
-    """A table each as Markdown, without pictures."""
+    """A table each as Markdown, without pictures; none of what is not begun."""
     lines: list[Mapping[str, Any]] = field(default_factory=list)
     """Of all tables, as CSV has them."""
     tables: list[Table] = field(default_factory=list)
@@ -57,27 +57,48 @@ def made_report(suite: Suite, store: Store, told: Told = lambda _: None, *, draw
     Args:
         suite: what to show.
         store: its records.
-        told: hears in one line why a picture could not be drawn; all other files are there then.
+        told: hears in one line why a picture could not be drawn, all other files are there then; and what has no
+            table, being not begun, and how to begin it.
         draw: whether to make pictures.
 
     Raises:
         UserError: records that do not compare would share a table.
     """
     by_track, report, heard = len(suite.tracks) > 1, Report(draw), told if draw else None
+    waiting: list[Table] = []
     with _few_collections():
         for table in tables(suite, store):
+            if not table.is_begun:
+                waiting.append(table)
+                continue
             lines = strategy_rows(table)
             report.files += _files(table, lines, store.folder(table.dataset), by_track, heard)
             report.pages.append(markdown(table))
             report.lines += lines
             report.took += took(table)
             report.tables.append(_light(table))
-    if len(suite.datasets) > 1:
-        for track in suite.tracks:
-            report.files += _across([t for t in report.tables if t.track == track], store.root, by_track, heard)
+    for track in suite.tracks:
+        found = [table for table in report.tables if table.track == track]
+        report.files += _across(found, store.root, by_track, heard) if len(found) > 1 else ()
     report.files += tuned_files(suite, store, heard)
     report.files.append((store.root / "checklist.tex", checklist(suite, report.tables, report.took).encode()))
+    for line in _not_begun(suite, waiting) if report.tables else ():
+        told(line)
     return report
+
+
+def _not_begun(suite: Suite, waiting: Sequence[Table]) -> Iterator[str]:
+    """What has no records yet and how to run it, in a line for each track."""
+    for track in suite.tracks:
+        found = [table for table in waiting if table.track == track]
+        if not found:
+            continue
+        where = "" if len(found) == len(suite.datasets) else f" on {', '.join(table.title for table in found)}"
+        filters = [f"track={track_label(track)}"] if len(suite.tracks) > 1 else []
+        filters += [f"dataset={','.join(table.name for table in found)}"] if where else []
+        only = "".join(f" --only {words}" for words in filters)
+        way = f"`fusionbench run {suite.name}{only}` makes them"
+        yield f"{track_label(track)}{where}: no records of evaluated runs yet, so no table; {way}"
 
 
 @contextmanager

@@ -92,6 +92,11 @@ class Table:
     comparisons: tuple[Comparison, ...] = ()
     """Whether the order holds: on other seeds and rows, and in other suites."""
 
+    @property
+    def is_begun(self) -> bool:
+        """Whether there is more to say of it than that every run is missing."""
+        return any(outcome.state != "missing" or outcome.reason for row in self.rows for outcome in row.outcomes)
+
     @cached_property
     def holds(self) -> bool | None:
         """Whether the order of the twenty best holds in every comparison; None where there is none."""
@@ -141,7 +146,7 @@ class Table:
 
 
 def tables(suite: Suite, store: Store) -> Iterator[Table]:
-    """The tables of a suite: exactly the runs that it plans, dataset by dataset, track by track.
+    """The tables of a suite: exactly the runs that it plans, dataset by dataset, track by track, begun or not.
 
     Raises:
         UserError: results of two versions, of different data, or of different splits would share a table.

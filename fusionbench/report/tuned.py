@@ -17,7 +17,7 @@ NAME = "tuned"
 
 
 def tuned_files(suite: Suite, store: Store, told: Callable[[str], None] | None) -> Iterator[tuple[Path, bytes]]:
-    """Paths and contents, data set by data set; nothing of a suite that tunes nothing.
+    """Paths and contents, data set by data set; nothing of a suite that tunes nothing, or of what is not begun.
 
     Args:
         suite: what to show.
@@ -28,6 +28,8 @@ def tuned_files(suite: Suite, store: Store, told: Callable[[str], None] | None) 
         UserError: what was tuned was trained on other data than what was not.
     """
     for found in tunings(suite, store):
+        if not found.is_begun:
+            continue
         folder = store.folder(found.dataset)
         drawn = _drawn(found, told) if told else {}
         yield folder / f"{NAME}.md", tuned_page(found, f"{NAME}.png" if drawn else "").encode()

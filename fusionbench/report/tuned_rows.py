@@ -147,6 +147,13 @@ class Tuning:
     order: Comparison | None
     """Of the fusion strategies, by default and tuned; None where there is nothing to compare."""
 
+    @property
+    def is_begun(self) -> bool:
+        """Whether a trial or a tuned run has a record."""
+        trials = (record for row in self.rows for one in row.tried for _, record in one.trials)
+        final = (outcome.record for row in self.rows for outcome in row.tuned.outcomes)
+        return any(record is not None for record in (*trials, *final))
+
 
 def tunings(suite: Suite, store: Store) -> Iterator[Tuning]:
     """What was found on each data set; nothing where the suite tunes nothing.

@@ -52,7 +52,8 @@ def written(suite: Suite, store: Store, report: Report) -> list[Path]:
         write_over(path, content)
     paths = [path for path, _ in report.files]
     folders = dict.fromkeys([store.root, *(store.folder(dataset) for dataset in suite.datasets)])
-    ours = (path for folder in folders for path in sorted(folder.iterdir()) if OURS.fullmatch(path.name))
+    there = [folder for folder in folders if folder.is_dir()]  # Of a data set that is not begun there may be none.
+    ours = (path for folder in there for path in sorted(folder.iterdir()) if OURS.fullmatch(path.name))
     for path in ours:
         if path not in paths and (report.draws or path.suffix not in PICTURES):
             with suppress(OSError):

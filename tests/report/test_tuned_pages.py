@@ -10,12 +10,13 @@ from statistics import fmean, stdev
 
 import numpy as np
 import pytest
-from made_up_searches import SCORES, SUITE, made
+from made_up_searches import SCORES, SUITE, made, tried
 from made_up_suite import Bench
 from PIL import Image
 
 from fusionbench.core.errors import UserError
 from fusionbench.plan.names import slug
+from fusionbench.plan.tracks import has_trials
 from fusionbench.report.captions import caption
 from fusionbench.report.tables import tables
 from fusionbench.report.tuned import tuned_files
@@ -186,10 +187,13 @@ def test_before_its_trials_are_over_a_strategy_has_no_search(tmp_path: Path) -> 
     assert {path.name for path, _ in tuned_files(bench.suite, bench.store, print)} == set(FILES)
 
 
-def test_before_anything_is_done_the_page_says_so(tmp_path: Path) -> None:
+def test_before_anything_is_done_there_is_no_page_and_after_a_trial_it_says_so(tmp_path: Path) -> None:
     bench = made(tmp_path)
     empty = replace(bench, store=type(bench.store)(tmp_path / "nothing", "mine"))
-    found = {path.name: content.decode() for path, content in tuned_files(empty.suite, empty.store, print)}
+    assert list(tuned_files(empty.suite, empty.store, print)) == []
+    final = next(run for run in bench.suite.runs() if run.track.name == "tuned" and has_trials(run))
+    tried(empty, final, SCORES["late"])
+    found = {path.name: content.decode() for path, content in tuned_files(empty.suite, empty.store, None)}
     assert set(found) == set(FILES[:4])
     assert "No run is done yet." in found["tuned.md"]
 
