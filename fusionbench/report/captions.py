@@ -80,7 +80,7 @@ def _counts(table: Table) -> Iterator[str]:
     if states["done"] < planned:
         stated = ", ".join(f"{states[state]} {state}" for state in BAD if states[state])
         yield f"Of {planned} planned runs{others} {states['done']} are done; {stated}."
-    if states["diverged"] + states["failed"] + states["skipped"] and states["done"]:
+    if any(row.done and not row.comparable for row in table.rows):
         yield (
             "A row with runs that did not end well is tested on no pair, and neither bold nor on the front: its mean "
             "is that of survivors."

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
+from textwrap import shorten
 
+from fusionbench.core.output import printable
 from fusionbench.core.scores import lower_is_better, score_of
 from fusionbench.report.numbers import has_interval, score, significant
 from fusionbench.report.tables import Table
@@ -14,6 +17,11 @@ from fusionbench.stats.families import Family
 from fusionbench.stats.headline import Headline
 from fusionbench.stats.references import Against
 from fusionbench.stats.standing import EXPLORATORY_BELOW, standing
+
+LONGEST = 160
+"""Letters of a reason."""
+MARKUP = re.compile(r"[\\`*\[\]<>|#~]")
+"""What a page takes for more than a letter."""
 
 
 def headline(table: Table) -> Iterator[str]:
@@ -89,6 +97,7 @@ def _family(table: Table, found: Family) -> Iterator[str]:
         if any(row.done for row in table.rows):
             why = "; ".join(dict.fromkeys(found.left_out.values())) or "none of its rows is here"
             yield f"Family {found.name} is not tested: {why}."
+            yield from _skipped(found)
         return
     bold = any(row.best and row.strategy in found.best for row in table.rows)
     which = f"the {extreme(table.metric)} mean"
@@ -113,6 +122,15 @@ def _family(table: Table, found: Family) -> Iterator[str]:
     if reasons:
         stated = "; ".join(f"{', '.join(rows)} ({why})" for why, rows in reasons.items())
         yield f"Tested on no pair of it: {stated}."
+    yield from _skipped(found)
+
+
+def _skipped(found: Family) -> Iterator[str]:
+    """The rows that a suite names and these data do not allow; notes have long reasons whole."""
+    if found.skipped:
+        reasons = {row: MARKUP.sub("", printable(why)) for row, why in found.skipped.items()}
+        stated = ", ".join(f"`{row}` (skipped: {shorten(why, LONGEST)})" for row, why in reasons.items())
+        yield f"Named in family {found.name} and no part of it here: {stated}."
 
 
 def _shown(difference: float, metric: str) -> str:

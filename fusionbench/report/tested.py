@@ -113,8 +113,18 @@ def _family(named: Named, rows: Sequence[Contender], by_row: Mapping[str, Mappin
     members = [row for row in rows if named.has(choices[row.strategy].name, row.strategy)]
     whole = {row.strategy: by_row[row.strategy] for row in members if row.comparable and row.strategy in by_row}
     copies = {name: str(facts_of(choices[name]).get("copy_of", "")) for name in whole}
-    out = {row.strategy: _reason(row.outcomes) for row in members if row.strategy not in whole}
-    return family(named.name, whole, {name: original for name, original in copies.items() if original}, out)
+    skipped = {row.strategy: why for row in members if (why := _skipped(row.outcomes)) is not None}
+    others = [row for row in members if row.strategy not in whole and row.strategy not in skipped]
+    out = {row.strategy: _reason(row.outcomes) for row in others}
+    return family(named.name, whole, {name: original for name, original in copies.items() if original}, out, skipped)
+
+
+def _skipped(outcomes: Sequence[Outcome]) -> str | None:
+    """Why a row was skipped at every seed that is over; None where some seed was trained, or none is over."""
+    states = {outcome.state for outcome in outcomes}
+    if "skipped" not in states or not states <= {"skipped", "missing"}:
+        return None
+    return next(outcome.reason for outcome in outcomes if outcome.state == "skipped")
 
 
 def _reason(outcomes: Sequence[Outcome]) -> str:

@@ -16,6 +16,7 @@ from fusionbench.stats.pairs import Tested, all_pairs, holm_p, is_by_itself, tuk
 
 Method = Literal["tukey", "holm"]
 POWER = 0.80
+NONE: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class Family:
     """That the tests have."""
     left_out: Mapping[str, str] = field(default_factory=dict)
     """Strategies that no pair is tested of, and why."""
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    """Those that cannot be trained on these data at all, and why: no rows of the family here."""
     method: Method = "tukey"
     """What was used: Tukey, or Holm over paired t tests where spreads differ."""
     unlike: float = 1.0
@@ -48,7 +51,7 @@ class Family:
 
     @property
     def members(self) -> tuple[str, ...]:
-        """All of its rows: those that are tested, and those that are not."""
+        """All of its rows: those that are tested, and those that are not; none that is skipped."""
         return (*self.strategies, *self.left_out)
 
     @property
@@ -68,7 +71,11 @@ class Family:
 
 
 def family(
-    name: str, rows: Mapping[str, Mapping[int, Scored]], copies: Mapping[str, str], left_out: Mapping[str, str]
+    name: str,
+    rows: Mapping[str, Mapping[int, Scored]],
+    copies: Mapping[str, str],
+    left_out: Mapping[str, str],
+    skipped: Mapping[str, str] = NONE,
 ) -> Family:
     """All pairs of these strategies.
 
@@ -77,13 +84,14 @@ def family(
         rows: scores by strategy and seed, of those that ended well.
         copies: strategies that are another one but for gradients, and which: counted once.
         left_out: strategies that did not end well, and why they are not among `rows`.
+        skipped: strategies that cannot be trained here, and why.
     """
     once, copied = counted_once(tuple(rows), copies)
     strategies, seeds = block({row: rows[row].keys() for row in once})
     out = dict(left_out) | copied | {row: "not all seeds are done" for row in once if row not in strategies}
     if len(strategies) < 2 or len(seeds) < 2:
         few = "only one seed" if len(seeds) == 1 else "no other strategy to hold it against"
-        return Family(name, (), seeds, dict.fromkeys(strategies, few) | out)
+        return Family(name, (), seeds, dict.fromkeys(strategies, few) | out, skipped)
     ordered = sorted(strategies, key=lambda row: -float(np.mean([rows[row][seed].score for seed in seeds])))
     scored = [[rows[row][seed] for seed in seeds] for row in ordered]
     scores = np.array([[one.score for one in row] for row in scored])
@@ -95,7 +103,7 @@ def family(
     p = holm_p(pairs) if method == "holm" else tukey_p(tested)
     differ = tested.differ.astype(np.float64)
     numbers = (pairs.mean, tested.half_width, p, differ, detectable(tested))
-    return Family(name, tuple(ordered), seeds, out, method, float(unlike), known, *numbers)
+    return Family(name, tuple(ordered), seeds, out, skipped, method, float(unlike), known, *numbers)
 
 
 def counted_once(rows: tuple[str, ...], copies: Mapping[str, str]) -> tuple[tuple[str, ...], dict[str, str]]:

@@ -233,3 +233,51 @@ def test_a_report_loads_neither_torch_nor_statsmodels(tmp_path: Path, words: lis
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr.strip().splitlines()[-1] == "[]"
     assert "concat" in done.stdout
+
+
+WHY = "its one encoder reads all modalities at once; those here are <b>frozen</b> for one each"
+
+
+def skipped(bench: Bench, strategy: str) -> None:
+    for run in bench.runs(strategy):
+        bench.store.path(run).unlink()
+        bench.ended(run, "skipped", WHY)
+
+
+def test_a_row_that_is_skipped_leaves_its_family_which_is_tested_with_those_left(tmp_path: Path) -> None:
+    bench = made(tmp_path)
+    skipped(bench, "gated")
+    table = one(bench)
+    (found,) = table.tests.families
+    assert set(found.strategies) == {"late", "concat", "sum"}
+    assert (set(found.members), found.skipped) == ({"late", "concat", "sum", "agm"}, {"gated": WHY})
+    said = " ".join(caption(table))
+    assert "Family all (3 strategies, all pairs, 6 seeds): bold the highest mean" in said
+    assert "Tested on no pair of it: `agm` (counted once with concat: one model but for gradients)." in said
+    assert (
+        "Named in family all and no part of it here: `gated` (skipped: its one encoder reads all modalities at once; "
+        "those here are bfrozen/b for one each)." in said
+    )
+    assert "survivors" not in said
+    line = next(one for one in csv.DictReader(table_csv(table).splitlines()) if one["strategy"] == "gated")
+    assert (line["family"], line["tied"]) == ("", "False")
+
+
+def test_a_row_that_is_skipped_at_the_seeds_that_are_over_has_left_too(tmp_path: Path) -> None:
+    bench = made(tmp_path, SUITE.replace("seeds: 6", "seeds: 1") + FAMILY)
+    skipped(bench, "gated")
+    bench.suite = bench_of(tmp_path, SUITE + FAMILY).suite
+    said = " ".join(caption(one(bench)))
+    assert "Family all is not tested: only one seed" in said
+    assert "of 6 seeds skipped" not in said
+    assert "no part of it here: `gated` (skipped: its one encoder" in said
+
+
+def test_a_row_with_a_trained_and_a_skipped_seed_is_no_row_that_left(tmp_path: Path) -> None:
+    bench = made(tmp_path)
+    run = bench.runs("gated")[0]
+    bench.store.path(run).unlink()
+    bench.ended(run, "skipped", WHY)
+    (found,) = one(bench).tests.families
+    assert (found.left_out["gated"], found.skipped) == ("1 of 6 seeds skipped", {})
+    assert "survivors" in " ".join(caption(one(bench)))
