@@ -20,7 +20,8 @@ from fusionbench.publish.mirror import NAME_LENGTH, TAG_LENGTH, Bundle, Mirror, 
 from fusionbench.records.store import WANDB, Store
 from fusionbench.report.csvs import SIZES, seed_rows, strategy_rows
 from fusionbench.report.latency import Scope
-from fusionbench.report.tables import Table, TableRow
+from fusionbench.report.rows import TableRow
+from fusionbench.report.tables import Table
 from fusionbench.stats.estimate import Estimate
 
 SUMMARY, TABLE, RESULTS = "summary-run", "table-run", "results-run"

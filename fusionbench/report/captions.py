@@ -16,7 +16,8 @@ from fusionbench.report.claims import intervals, marks, tests
 from fusionbench.report.latency import ENOUGH_CALLS, ENOUGH_SECONDS
 from fusionbench.report.notes import BAD, has_nothing_frozen, has_nothing_to_train, limit
 from fusionbench.report.pretrained import pretrained
-from fusionbench.report.tables import Table, TableRow
+from fusionbench.report.rows import TableRow
+from fusionbench.report.tables import Table
 from fusionbench.report.titles import title
 from fusionbench.report.tuned_captions import tuning
 

@@ -10,7 +10,8 @@ from typing import Any
 from fusionbench.core.scores import good
 from fusionbench.plan.names import track_label
 from fusionbench.report.notes import BAD, note, own_width
-from fusionbench.report.tables import Table, TableRow
+from fusionbench.report.rows import TableRow
+from fusionbench.report.tables import Table
 from fusionbench.report.tested import heading, validated
 from fusionbench.stats.estimate import Estimate
 

@@ -28,7 +28,8 @@ from fusionbench.report.figures import (
     grid,
 )
 from fusionbench.report.marks import short_label
-from fusionbench.report.tables import Table, TableRow
+from fusionbench.report.rows import TableRow
+from fusionbench.report.tables import Table
 from fusionbench.report.titles import directed
 from fusionbench.stats.estimate import Estimate, Scored, estimate
 

@@ -14,7 +14,8 @@ from matplotlib.lines import Line2D
 
 from fusionbench.report.figures import BLUE, COLUMN, GREY, ORANGE, PAGE, SMALL, TALLEST, drawn, entitle, grid
 from fusionbench.report.marks import short_label
-from fusionbench.report.tables import Table, TableRow
+from fusionbench.report.rows import TableRow
+from fusionbench.report.tables import Table
 from fusionbench.report.titles import signed
 from fusionbench.stats.references import Against, Compared
 

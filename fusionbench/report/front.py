@@ -32,7 +32,8 @@ from fusionbench.report.figures import (
 )
 from fusionbench.report.labels import Box, Spot, place
 from fusionbench.report.marks import LONGEST_LABEL, MANY, Mark, is_named, marks_of, shown_ends
-from fusionbench.report.tables import Table, TableRow
+from fusionbench.report.rows import TableRow
+from fusionbench.report.tables import Table
 from fusionbench.report.titles import directed
 from fusionbench.stats.pareto import staircase
 

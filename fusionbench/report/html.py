@@ -8,7 +8,8 @@ from html import escape
 from fusionbench.report.captions import caption
 from fusionbench.report.layout import Column, columns
 from fusionbench.report.opening import opening
-from fusionbench.report.tables import Table, TableRow
+from fusionbench.report.rows import TableRow
+from fusionbench.report.tables import Table
 from fusionbench.report.titles import track_title
 
 

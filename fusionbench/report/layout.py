@@ -18,7 +18,8 @@ from fusionbench.report.latency import Scope
 from fusionbench.report.notes import note, own_width, problems
 from fusionbench.report.numbers import count, difference, milliseconds, score
 from fusionbench.report.opening import opening
-from fusionbench.report.tables import Table, TableRow
+from fusionbench.report.rows import TableRow
+from fusionbench.report.tables import Table
 from fusionbench.report.tested import heading
 from fusionbench.report.titles import directed, title, track_title
 from fusionbench.stats.references import Against, Compared

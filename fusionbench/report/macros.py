@@ -14,7 +14,8 @@ from typing import Literal
 from fusionbench.plan.suite import SAME_ENCODERS
 from fusionbench.report.numbers import count, milliseconds, significant
 from fusionbench.report.paper_columns import COUNTS, TIMES, half_text, mean_text
-from fusionbench.report.tables import Table, TableRow
+from fusionbench.report.rows import TableRow
+from fusionbench.report.tables import Table
 from fusionbench.report.tested import heading, told
 from fusionbench.report.titles import title, track_title
 from fusionbench.report.typeset import escaped

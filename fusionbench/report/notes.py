@@ -5,7 +5,7 @@ from __future__ import annotations
 from fusionbench.core.output import printable
 from fusionbench.plan.tracks import head_times, is_at_limit
 from fusionbench.report.collect import Outcome, State, facts_of
-from fusionbench.report.tables import TableRow
+from fusionbench.report.rows import TableRow
 
 BAD: tuple[State, ...] = ("diverged", "failed", "skipped", "missing")
 """Ends of runs that have no scores, the worst first."""

@@ -14,8 +14,9 @@ from fusionbench.plan.names import track_label
 from fusionbench.report.layout import ESCAPED
 from fusionbench.report.notes import BAD
 from fusionbench.report.numbers import score
+from fusionbench.report.rows import TableRow
 from fusionbench.report.standings import Standings, sentences, standings
-from fusionbench.report.tables import Table, TableRow
+from fusionbench.report.tables import Table
 from fusionbench.report.titles import directed, track_title
 
 Names = dict[str, TableRow]

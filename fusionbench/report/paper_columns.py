@@ -15,7 +15,8 @@ from fusionbench.core.errors import UserError, unknown
 from fusionbench.core.scores import lower_is_better
 from fusionbench.report.latency import Scope
 from fusionbench.report.numbers import PREFIXES, decimals, has_interval, significant
-from fusionbench.report.tables import Table, TableRow
+from fusionbench.report.rows import TableRow
+from fusionbench.report.tables import Table
 from fusionbench.report.tested import LATE
 from fusionbench.report.tested import heading as heading_of
 from fusionbench.report.titles import title

@@ -9,7 +9,8 @@ import numpy as np
 
 from fusionbench.core.scores import good
 from fusionbench.report.numbers import significant
-from fusionbench.report.tables import Table, TableRow
+from fusionbench.report.rows import TableRow
+from fusionbench.report.tables import Table
 from fusionbench.stats.estimate import Floats
 from fusionbench.stats.ranks import critical_difference, ranks, win_matrix
 from fusionbench.stats.refusals import NotTestable

@@ -5,68 +5,28 @@ A run that diverged, failed, was skipped or is missing stays in its row, with th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
-from fusionbench.core.collecting import paused_collector
 from fusionbench.plan.load import load_suite
 from fusionbench.plan.names import track_label
-from fusionbench.plan.suite import MATCHED_PARAMETERS, Choice, Row, Suite
+from fusionbench.plan.suite import MATCHED_PARAMETERS, Choice, Suite
 from fusionbench.records.store import Store
 from fusionbench.report.admission import Admission, admission
 from fusionbench.report.beside import beside
 from fusionbench.report.ceiling import Ceiling, ceiling
-from fusionbench.report.collect import Outcome, estimates, facts_of, name_of, outcomes, refuse_mixtures, size_of
+from fusionbench.report.collect import name_of, refuse_mixtures
 from fusionbench.report.comparisons import Comparison, holds, other_comparison, own_comparisons
 from fusionbench.report.differing import differing
 from fusionbench.report.latency import Latency, newest_complete
+from fusionbench.report.rows import TableRow, rows_of
 from fusionbench.report.tested import Tests, good_mean, scored, tests_of
-from fusionbench.report.titles import dataset_title, strategy_title, told_apart
-from fusionbench.stats.estimate import Estimate
+from fusionbench.report.titles import dataset_title, told_apart
 from fusionbench.stats.pareto import Point, front
 
 Cost = Literal["latency", "parameters"]
-FIDELITY, INTERACTION, USES = "faithful", "full", "all"
-"""What a strategy's class inherits where its source does not say (a test compares them with the base class)."""
-
-
-@dataclass(frozen=True)
-class TableRow:
-    """One strategy over all planned seeds."""
-
-    strategy: str
-    """Its slug."""
-    title: str
-    """As papers write it; no other row of the table has the same."""
-    fidelity: str
-    """Empty for baselines without a paper, and where the source is gone."""
-    interaction: str
-    uses: str
-    outcomes: tuple[Outcome, ...]
-    """One for each planned seed."""
-    scores: Mapping[str, Estimate]
-    """Over the done seeds, by the records' names."""
-    size: Mapping[str, Any]
-    fixed: Mapping[str, Any] = field(default_factory=dict)
-    """What the runner fixed for the model, the same at every seed: head_width, the learning rate that was chosen."""
-    best: bool = False
-    """Bold: the best mean, of its family where it is in one."""
-    mark: str = ""
-    """The sign of its family where it is tested and not told apart from the best of it; empty where it is bold."""
-    front: bool = False
-    """On the Pareto front over the ranking score and the table's cost."""
-
-    @property
-    def done(self) -> int:
-        """How many seeds have scores."""
-        return sum(outcome.state == "done" for outcome in self.outcomes)
-
-    @property
-    def comparable(self) -> bool:
-        """Done without a run that diverged, failed or was skipped: the mean of survivors is not the strategy's."""
-        return self.done > 0 and all(outcome.state in ("done", "missing") for outcome in self.outcomes)
 
 
 @dataclass(frozen=True)
@@ -153,7 +113,7 @@ def tables(suite: Suite, store: Store) -> Iterator[Table]:
     """
     for dataset in suite.datasets:
         for track in suite.tracks:
-            table = _table(suite, dataset, track, _rows(suite, dataset, track, store), store)
+            table = _table(suite, dataset, track, rows_of(suite, dataset, track, store), store)
             comparisons = (
                 *own_comparisons(table.rows, table.metric),
                 *_track_comparisons(suite, table, store),
@@ -190,7 +150,7 @@ def _track_comparisons(suite: Suite, table: Table, store: Store) -> Iterator[Com
     """A table against those of the suite's other tracks of its kind: another target, or another width solved for."""
     for track in suite.tracks:
         if track.name == table.track.name and track != table.track:
-            theirs = _rows(suite, table.dataset, track, store)
+            theirs = rows_of(suite, table.dataset, track, store)
             found = other_comparison(suite.name, table.rows, theirs, table.metric, ())
             yield replace(found, between=f"this track and {track_label(track)}", suite="")
 
@@ -207,31 +167,11 @@ def _other_comparisons(suite: Suite, table: Table, store: Store) -> Iterator[Com
             reason = f"{other.name} has no {'such track' if dataset else f'dataset {table.dataset.name}'}"
             yield Comparison(f"this suite and {other.name}", None, reason, suite=other.name)
             continue
-        theirs = _rows(other, dataset, track, Store(store.root.parent, other.name))
+        theirs = rows_of(other, dataset, track, Store(store.root.parent, other.name))
         runs = {row.strategy: row.outcomes[0].run for row in theirs if row.uses == "all"}
         pair = next(((row.outcomes[0].run, runs[row.strategy]) for row in table.rows if row.strategy in runs), None)
         seeds = table.seeds, other.seeds_of(track)
         yield other_comparison(other.name, table.rows, theirs, table.metric, differing(*pair, *seeds) if pair else ())
-
-
-def _rows(suite: Suite, dataset: Choice, track: Choice, store: Store) -> list[TableRow]:
-    with paused_collector():
-        return [_row(suite, row, store) for row in suite.rows if (row.dataset, row.track) == (dataset, track)]
-
-
-def _row(suite: Suite, row: Row, store: Store) -> TableRow:
-    facts, found = facts_of(row.strategy), outcomes(suite, row, store)
-    return TableRow(
-        strategy=name_of("strategy", row.strategy),
-        title=strategy_title(row.strategy),
-        fidelity=str(facts.get("fidelity", FIDELITY if facts.get("paper") else "")),
-        interaction=str(facts.get("interaction", INTERACTION if facts else "")),
-        uses=str(facts.get("uses", USES)),
-        outcomes=found,
-        scores=estimates(found),
-        size=size_of(found, store),
-        fixed=next((outcome.record.options for outcome in found if outcome.record and outcome.state == "done"), {}),
-    )
 
 
 def _marked(table: Table) -> Iterator[TableRow]:

@@ -16,7 +16,7 @@ from fusionbench.records.record import Record
 from fusionbench.records.store import Store
 from fusionbench.report.collect import Outcome, facts_of, name_of, outcomes
 from fusionbench.report.comparisons import Comparison, other_comparison
-from fusionbench.report.tables import INTERACTION, USES
+from fusionbench.report.rows import INTERACTION, USES
 from fusionbench.report.titles import dataset_title, strategy_title
 from fusionbench.stats.best_of import BestOf, best_of
 from fusionbench.stats.estimate import Estimate, Scored, difference, estimate

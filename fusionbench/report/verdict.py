@@ -5,7 +5,8 @@ from __future__ import annotations
 from fusionbench.core.scores import lower_is_better
 from fusionbench.report.admission import Admission, Chosen, Gain
 from fusionbench.report.numbers import score
-from fusionbench.report.tables import Table, TableRow
+from fusionbench.report.rows import TableRow
+from fusionbench.report.tables import Table
 from fusionbench.report.titles import extreme, title
 from fusionbench.stats.estimate import Estimate
 from fusionbench.stats.standing import standing

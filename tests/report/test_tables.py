@@ -17,12 +17,13 @@ from fusionbench.plan.source import parse_source
 from fusionbench.plan.suite import Choice
 from fusionbench.records.record import RESULTS_VERSION, DataFacts, to_text
 from fusionbench.records.store import Store
-from fusionbench.report import tables as report_tables
+from fusionbench.report import rows as report_rows
 from fusionbench.report.captions import caption
 from fusionbench.report.csvs import table_csv
 from fusionbench.report.layout import markdown
 from fusionbench.report.notes import note
-from fusionbench.report.tables import Table, TableRow, tables
+from fusionbench.report.rows import TableRow
+from fusionbench.report.tables import Table, tables
 
 
 def one(bench: Bench) -> Table:
@@ -143,7 +144,7 @@ def test_facts_come_from_the_strategys_source(tmp_path: Path) -> None:
 
 def test_facts_that_a_source_leaves_out_are_those_of_the_base_class() -> None:
     inherited = (FusionModule.fidelity, FusionModule.interaction, FusionModule.uses)
-    assert inherited == (report_tables.FIDELITY, report_tables.INTERACTION, report_tables.USES)
+    assert inherited == (report_rows.FIDELITY, report_rows.INTERACTION, report_rows.USES)
 
 
 def test_a_users_strategy_whose_module_is_gone_has_a_row_with_blanks(tmp_path: Path) -> None:

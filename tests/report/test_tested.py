@@ -21,7 +21,8 @@ from fusionbench.report.numbers import significant
 from fusionbench.report.opening import opening
 from fusionbench.report.overview import overview, wins_csv
 from fusionbench.report.pairs import pairs_csv
-from fusionbench.report.tables import Table, TableRow, tables
+from fusionbench.report.rows import TableRow
+from fusionbench.report.tables import Table, tables
 from fusionbench.stats.estimate import Scored, difference
 
 HEAVY = ("torch", "lightning", "timm", "torchmetrics", "statsmodels", "sklearn")
