@@ -25,10 +25,7 @@ from fusionbench.engines.titles import title
 
 
 class Shown(Watcher, AbstractContextManager["Shown"], Protocol):
-    """A watcher that begins to show when it is entered, and also takes notices."""
-
-    def told(self, line: str) -> None:
-        """A notice that is worth a look: also where nothing else is shown."""
+    """A watcher that begins to show when it is entered, and also takes lines."""
 
     def said(self, line: str) -> None:
         """A line like any other."""
@@ -52,7 +49,19 @@ def silent(total: int, already: int) -> Shown:
 
 
 def outcome(message: Message) -> str:
-    """How a job ended: `done 0.912 in 1.4 s`, or the status and its reason."""
+    """How a job ended: `done 0.912 in 1.4 s`, or the status and its reason; what could not be measured besides."""
+    left = "".join(f"; not measured: {line}" for line in message.facts.get("unmeasured", ()))
+    return f"{_ended(message)}{left}"
+
+
+def measured(message: Message) -> str:
+    """How a measure was taken, where it needs a trained model: `from its weights`; empty where it does not."""
+    return outcome(message) if "how" in message.facts else ""
+
+
+def _ended(message: Message) -> str:
+    if "how" in message.facts:
+        return f"{message.text} {message.facts['how']}"
     if message.facts.get("score") is not None:
         return f"{message.text} {message.facts['score']:.4f} in {message.facts['seconds']:.1f} s"
     reason = message.facts.get("reason", "")
@@ -115,7 +124,7 @@ class LineWatcher:
         if isinstance(job, TrainJob):
             self.count += 1
             self.write(f"[{self.count}/{self.total}] {title(job)}: {outcome(message)}")
-        if isinstance(job, PretrainJob | EncodeJob):
+        if isinstance(job, PretrainJob | EncodeJob) or (isinstance(job, MeasureJob) and measured(message)):
             self.write(f"{title(job)}: {outcome(message)}")
 
     def waiting(self, count: int, holder: str) -> None:
@@ -183,12 +192,12 @@ class LiveWatcher:
             self.bars.start()
             return
         self.bars.remove_task(self.rows.pop(id(job)))
-        if isinstance(job, PretrainJob | EncodeJob):
+        if isinstance(job, PretrainJob | EncodeJob) or (isinstance(job, MeasureJob) and measured(message)):
             self.console.print(f"{title(job)}: {outcome(message)}", highlight=False, markup=False)
         if not isinstance(job, TrainJob):
             return
         self.bars.advance(self.suite)
-        if message.text != "done":
+        if message.text != "done" or message.facts.get("unmeasured"):
             self.console.print(f"{title(job)}: {outcome(message)}", highlight=False, markup=False)
         done = int(self.bars.tasks[0].completed)
         self.bars.update(self.suite, left=time_left(self.began, self.total, self.already, done))

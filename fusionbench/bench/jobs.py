@@ -14,9 +14,6 @@ from fusionbench.core.errors import Interrupted
 from fusionbench.core.ranks import ALONE, Ranks
 from fusionbench.plan.suite import Choice, RunSpec
 
-SESSION_MEASURES = ("latency",)
-"""Measures over all strategies at once, after all training; the others are taken of each run's model."""
-
 
 @dataclass(frozen=True)
 class Place:
@@ -48,6 +45,8 @@ class TrainJob:
     measures: tuple[Choice, ...]
     devices: int = 1
     """So many processes train it together; no part of the run's key, since they find what one finds."""
+    keep_weights: bool = False
+    """Whether its weights stay beside its record."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ class RendezvousJob:
 
 @dataclass(frozen=True)
 class MeasureJob:
-    """Take measures of a run that is done already: they were added to the suite later."""
+    """Take measures of a run that is done already: from its weights where they are kept, else it is trained again."""
 
     place: Place
     run: RunSpec

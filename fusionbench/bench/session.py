@@ -1,4 +1,4 @@
-"""Jobs other than training: preparing data, measures of one run, and a latency session over all strategies."""
+"""Jobs besides training: preparing data, measures of an untrained model, a latency session over all strategies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 
 from fusionbench.bench.build import Unsuitable, build, data_facts, dataset_of, setting_for
 from fusionbench.bench.encodings import size_told
-from fusionbench.bench.jobs import SESSION_MEASURES, LatencyJob, MeasureJob, Message, PrepareJob, Report, TrainJob
+from fusionbench.bench.jobs import LatencyJob, MeasureJob, Message, PrepareJob, Report, TrainJob
 from fusionbench.core.catalogue import load, with_later
 from fusionbench.core.errors import Interrupted, UserError, reason_of
 from fusionbench.core.ranks import Ranks
@@ -20,6 +20,7 @@ from fusionbench.data.base import MultimodalData
 from fusionbench.data.targets import refuse_undefined
 from fusionbench.fusion.base import FusionModule
 from fusionbench.measure.latency import measure as measure_latency
+from fusionbench.plan.measures import needs
 from fusionbench.plan.names import slug
 from fusionbench.plan.suite import RunSpec
 from fusionbench.records.store import Store, stated
@@ -28,16 +29,7 @@ LATENCY_SEED = 0
 """Draws the samples that are timed and the order of cells."""
 
 
-def measure(job: MeasureJob) -> Message:
-    """Take the measures of one run from its model, built anew."""
-    store = Store(job.place.results, job.place.suite)
-    data = dataset_of(job.run, job.place.data)
-    data.setup()
-    store_measures(store, job, _model(job.run, data, store), data)
-    return Message("finished", "measured")
-
-
-def _model(run: RunSpec, data: MultimodalData, store: Store) -> FusionModule:
+def model_of(run: RunSpec, data: MultimodalData, store: Store) -> FusionModule:
     """A run's model, untrained; where trials chose options of its strategy, with those that its record names."""
     setting, record = setting_for(run, data.asked), store.read(run) if run.space else None
     chosen = record.options.get("own", {}) if record else {}
@@ -48,7 +40,7 @@ def store_measures(store: Store, job: TrainJob | MeasureJob, module: FusionModul
     """Take and publish the measures that need nothing but one run's model and some samples."""
     assert data.parts is not None
     for choice in job.measures:
-        if choice.name not in SESSION_MEASURES:
+        if needs(choice) == "model":
             batch = data.batch(data.parts.test[:2])
             options = with_later("measure", choice.name, choice.options)
             values = load("measure", choice.name)(module, batch, **options)
@@ -110,7 +102,7 @@ def time_strategies(job: LatencyJob, report: Report) -> Message:
     modules = {}
     for run in job.runs:
         with suppress(Unsuitable):  # Nobody has tried it yet; it will be a row without scores.
-            modules[slug("strategy", run.strategy)] = _model(run, data, store).to(device)
+            modules[slug("strategy", run.strategy)] = model_of(run, data, store).to(device)
     rows = measure_latency(
         modules, batches, rng, lambda done, total: report.progress(done, total, "latency"), **job.options
     )

@@ -6,27 +6,26 @@ import os
 import traceback
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import torch
 
-from fusionbench.bench.artefacts import load_pretrained
-from fusionbench.bench.build import Unsuitable, build, data_facts, fixed_for, seeded, training_data
-from fusionbench.bench.encodings import encoded_data
+from fusionbench.bench.build import Unsuitable, data_facts, seeded, training_data
 from fusionbench.bench.jobs import Message, Report, TrainJob
+from fusionbench.bench.measuring import take_measures
+from fusionbench.bench.ready import Ready, made_ready, seen
 from fusionbench.bench.session import store_measures
-from fusionbench.bench.trunks import Trunks, through_trunks
-from fusionbench.bench.tuning import chosen_by_trials
+from fusionbench.bench.weights import weights_of
 from fusionbench.core.errors import Diverged, Interrupted, UserError, reason_of
 from fusionbench.core.ranks import ALONE, Ranks
 from fusionbench.data.base import MultimodalData
-from fusionbench.fusion.base import FusionModule
 from fusionbench.metrics.scores import score_notes
 from fusionbench.plan.suite import RunSpec
 from fusionbench.records.record import Record, Status
 from fusionbench.records.store import Store
+from fusionbench.records.weights import publish_weights
 from fusionbench.training.fit import OnEpoch, Tested, evaluate, fit
 from fusionbench.training.group import can_be_shared, has_lost_another
 from fusionbench.training.resamples import resamples_of, seed_of
@@ -45,8 +44,10 @@ def train(job: TrainJob, report: Report, ranks: Ranks = ALONE, join: Join = null
     if ranks.is_first:
         store.put_old_aside(job.run)  # With what lies beside it, before new files take their names.
         report.progress(0, job.run.budget.epochs, facts={"pid": os.getpid()})
+    end = None
     try:
-        record = _trained(job, report, store, started, ranks, join)
+        end = _trained(job, report, store, started, ranks, join)
+        record = end.record
     except (UserError, Interrupted):
         raise  # The user's to mend, or nobody's: no result of the strategy.
     except Diverged as error:
@@ -58,42 +59,56 @@ def train(job: TrainJob, report: Report, ranks: Ranks = ALONE, join: Join = null
             raise Interrupted from error  # The one that is gone has the reason.
         traceback.print_exc()
         record = _ended(job, "failed", reason_of(error), started)
+    facts: dict[str, Any] = {"score": record.score, "seconds": record.train_seconds, "reason": record.reason}
     if ranks.is_first:
         store.publish(record)
-    facts = {"score": record.score, "seconds": record.train_seconds}
-    return Message("finished", record.status, facts={**facts, "reason": record.reason})
+        # After its record, so that no measure costs a run.
+        if end is not None and end.ready is not None and run_is_measured(job, record):
+            facts["unmeasured"] = take_measures(store, job, end.ready, report)
+    return Message("finished", record.status, facts=facts)
 
 
-def _trained(job: TrainJob, report: Report, store: Store, started: datetime, ranks: Ranks, join: Join) -> Record:
+def run_is_measured(job: TrainJob, record: Record) -> bool:
+    """Whether measures of a trained model are taken: of a run that ended well and was tested."""
+    return record.status == "done" and job.run.role == "final"
+
+
+@dataclass(frozen=True)
+class _End:
+    """How a run ended, and the model with the weights of its best epoch."""
+
+    record: Record
+    ready: Ready | None = None
+
+
+def _trained(job: TrainJob, report: Report, store: Store, started: datetime, ranks: Ranks, join: Join) -> _End:
     run = job.run
     data = training_data(run, job.place.data)
     facts = data_facts(run, data)
     try:
-        fixed = fixed_for(run, data.asked)
+        ready = made_ready(run, data, job.place, store)
     except Unsuitable as reason:
-        return replace(_ended(job, "skipped", str(reason), started), data=facts)
-    chosen = chosen_by_trials(run, store)
-    module = build(run, chosen.applied(fixed.setting))
-    pretrained = load_pretrained(module, run, data, job.place.data, Trunks() if job.place.stored_encodings else None)
+        return _End(replace(_ended(job, "skipped", str(reason), started), data=facts))
+    module, budget = ready.module, ready.chosen.budget
     if ranks.world_size > 1 and not can_be_shared(module):
         if not ranks.is_first:
-            return _ended(job, "done", "", started)
+            return _End(_ended(job, "done", "", started))
         ranks, join = ALONE, nullcontext
     data.share_out(ranks)
     if ranks.is_first:
         store_measures(store, job, module, data)
-    with join(), _seen(job, module, data) as seen:
+    with join(), seen(job.place, run, ready) as found:
         with seeded(run.seed, "training"):
-            fitted = fit(module, seen, chosen.budget, _teller(report, run.budget.epochs, ranks))
-        tested = (
-            evaluate(module, seen, chosen.budget) if run.role == "final" else None
-        )  # A trial never sees a test row.
+            fitted = fit(module, found, budget, _teller(report, run.budget.epochs, ranks))
+        tested = evaluate(module, found, budget) if run.role == "final" else None  # A trial never sees a test row.
     if ranks.is_first and tested:
         _publish_tested(store, run, tested, data)
-    return replace(
+        if job.keep_weights:
+            publish_weights(store, run, weights_of(module), tested.scores)
+    record = replace(
         _ended(job, "done", "", started),
         devices=ranks.world_size,
-        options=fixed.options | dict(chosen.facts) | ({"pretrained": pretrained} if pretrained else {}),
+        options=ready.options,
         task=_task_facts(data),
         scores=tested.scores if tested else {},
         validation=fitted.validation,
@@ -104,15 +119,7 @@ def _trained(job: TrainJob, report: Report, store: Store, started: datetime, ran
         notes=[*module.notes(), *score_notes(module.test_scores)],
         data=facts,
     )
-
-
-def _seen(job: TrainJob, module: FusionModule, data: MultimodalData) -> AbstractContextManager[MultimodalData]:
-    """What the model trains on and is tested with: encodings, what frozen trunks give, or the data as they are."""
-    if job.place.stores(job.run):
-        return nullcontext(encoded_data(job.run, module, data))
-    if job.place.stored_encodings and job.run.is_frozen:
-        return through_trunks(job.run, module, data)
-    return nullcontext(data)
+    return _End(record, ready)
 
 
 def _publish_tested(store: Store, run: RunSpec, tested: Tested, data: MultimodalData) -> None:

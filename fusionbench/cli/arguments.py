@@ -9,11 +9,12 @@ SUITE_VERBS = {
     "prepare": "download, verify and convert the data, train encoders that the suite wants trained beforehand",
     "run": "train and measure what is not done, then report",
     "latency": "a latency session alone",
+    "measure": "measures of trained models, of runs that are done: from their weights, or trained again",
     "report": "tables and pictures from the records",
     "push": "send to Weights & Biases what was not sent yet",
     "dashboard": "a workspace and a report in Weights & Biases, with all runs and a run for each strategy's mean",
     "targets": "how wide each strategy's heads are at numbers of fusion parameters, and which number to choose",
-    "cite": "BibTeX of fusionbench and of every dataset, strategy and encoder the suite uses",
+    "cite": "BibTeX of fusionbench and of every dataset, strategy, encoder and measure the suite uses",
 }
 VERIFY = "train the run of one record again and compare; the record stays as it is"
 
@@ -87,6 +88,9 @@ def _add_own_arguments(entry: argparse.ArgumentParser, verb: str) -> None:
         entry.add_argument("--wandb-live", action="store_true", help=about)
     if verb in ("run", "push", "dashboard"):
         _add_wandb_arguments(entry, default=None if verb == "run" else "online")
+    if verb == "measure":
+        about = "which, by name, with options as the suite has them, else their defaults (default: the suite's own)"
+        entry.add_argument("--measures", metavar="A,B,...", help=about)
     if verb == "targets":
         about = "fusion parameters to show the heads at, besides those of the suite's tracks; may be repeated"
         entry.add_argument("--target", metavar="N", type=int, action="append", default=[], help=about)

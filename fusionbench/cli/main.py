@@ -119,19 +119,17 @@ def run(options: argparse.Namespace) -> int:
 
 def latency(options: argparse.Namespace) -> int:
     """A latency session alone."""
-    from fusionbench.core.catalogue import checked_options, describe
+    from fusionbench.cli.measuring import report_latency
 
-    work = work_of(options)
-    choice = work.suite.measure("latency")
-    chosen = choice.options if choice else checked_options(describe("measure", "latency"), {}, lambda *_: "latency")
-    with watchers(debug=options.debug)(0, 0) as watcher:
-        runner = work.runner(watcher, watcher.told)
-        runner.prepare(work.runs)
-        paths = runner.latency(work.runs, chosen, anew=True)
-    show_report(work.suite, work.store)
-    for path in paths:
-        print(path)
+    report_latency(options)
     return DONE
+
+
+def measure(options: argparse.Namespace) -> int:
+    """Measures of trained models, of runs that are done."""
+    from fusionbench.cli.measuring import report_measured
+
+    return DONE if report_measured(options) else SOME_FAILED
 
 
 def report(options: argparse.Namespace) -> int:
@@ -191,7 +189,8 @@ def cite(options: argparse.Namespace) -> int:
     """BibTeX of what the suite uses."""
     from fusionbench.report.cite import bibliography
 
-    print(bibliography(work_of(options).runs), end="")
+    work = work_of(options)
+    print(bibliography(work.runs, work.suite.measures), end="")
     return DONE
 
 
@@ -236,6 +235,7 @@ VERBS = {
     "prepare": prepare,
     "run": run,
     "latency": latency,
+    "measure": measure,
     "report": report,
     "push": push,
     "dashboard": dashboard,

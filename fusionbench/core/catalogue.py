@@ -47,7 +47,7 @@ class Plugin:
     """The class (or, for a measure, the function) in the module."""
     doc: str
     facts: Mapping[str, Any]
-    """The literal class attributes, e.g. `paper`, `views`."""
+    """The literal class attributes, e.g. `paper`, `views`; of a measure, those of its file."""
     options: Mapping[str, Option]
     source: str
     """SHA-256 of the file; of a user's own plug-in also of what it imports (see sources.py), and part of the key."""
@@ -104,8 +104,9 @@ def describe(kind: PluginKind, name: str) -> Plugin:
     if entry is None:
         needed = f"public class derived from {BASES[kind]}" if kind in BASES else "function `measure`"
         raise UserError(f"{kind} '{name}': {path.name} must hold exactly one {needed}")
-    body = entry.body if isinstance(entry, ast.ClassDef) else []
-    signature = next((f for f in body if isinstance(f, ast.FunctionDef) and f.name == "__init__"), None)
+    body = entry.body if isinstance(entry, ast.ClassDef) else tree.body  # A measure states facts beside its function.
+    own = entry.body if isinstance(entry, ast.ClassDef) else []
+    signature = next((f for f in own if isinstance(f, ast.FunctionDef) and f.name == "__init__"), None)
     signature = entry if isinstance(entry, ast.FunctionDef) else signature
     return Plugin(
         kind=kind,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fusionbench.bench.jobs import Job, LatencyJob, MeasureJob, Message, TrainJob
 from fusionbench.core.errors import UserError
+from fusionbench.engines.lacking import lacking_measures
 from fusionbench.engines.titles import title
 from fusionbench.plan.suite import RunSpec
 from fusionbench.records.record import Record
@@ -28,7 +29,7 @@ class JobFiles:
         """Its lock file: beside its record, or beside other latency sessions; None: it needs no claim."""
         if isinstance(job, LatencyJob):
             return session_lock(self.store, job.runs[0])
-        return self.store.path(job.run, ".lock") if isinstance(job, TrainJob) else None
+        return self.store.path(job.run, ".lock") if isinstance(job, TrainJob | MeasureJob) else None
 
     def log(self, job: Job) -> Path | None:
         """Where its output goes: beside the record; None: where ours goes, as preparing talks to the user."""
@@ -40,6 +41,8 @@ class JobFiles:
         """Whether a record is there that this call would not do again."""
         if isinstance(job, LatencyJob):
             return self.timed(job)
+        if isinstance(job, MeasureJob):
+            return not lacking_measures(self.store, job.measures, [job.run])
         return isinstance(job, TrainJob) and not self.store.is_wanted(job.run, self.again)
 
     def crashed(self, job: Job, reason: str) -> Message:

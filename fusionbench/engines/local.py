@@ -46,6 +46,9 @@ class Watcher(Protocol):
     def more(self, count: int) -> None:
         """So many runs more than was known at first: trials of the next round."""
 
+    def told(self, line: str) -> None:
+        """A notice that is worth a look: also where nothing else is shown."""
+
 
 class Pool:
     """Runs jobs in worker processes, at most `workers` of them at a time, each on GPUs of its own while they last."""

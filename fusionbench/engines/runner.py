@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fusionbench.bench.jobs import (
-    SESSION_MEASURES,
+    Job,
     LatencyJob,
     MeasureJob,
     Message,
@@ -22,6 +22,7 @@ from fusionbench.core.files import try_out
 from fusionbench.engines.deadline import Deadline
 from fusionbench.engines.encodings import Encodings, shared_encoder
 from fusionbench.engines.job_files import JobFiles, session_lock
+from fusionbench.engines.lacking import is_at_hand, lacking_measures
 from fusionbench.engines.local import Pool, Watcher
 from fusionbench.engines.rows import grouped, row_name, rows_of
 from fusionbench.plan.names import slug, track_label
@@ -75,16 +76,16 @@ class Runner:
         self.clear(runs)
         pending = [run for run in runs if self.store.is_wanted(run, again)]
         trials = self.trials(pending, again)
-        unmeasured = [run for run in runs if self._missing_measures(run)]
+        unmeasured = self._unmeasured(runs)
         if pending or unmeasured:
             try_out(self.store.root)
             self.prepare(trials + pending + unmeasured)
             files = JobFiles(self.store, again)
             try:
                 for several in self.rounds(trials, pending, again):
-                    self._train(several, files, deadline)
+                    self.by_seed(several, self.training, files, deadline)
                 if deadline is None or not self.trials(pending):  # Else nothing is chosen yet.
-                    self._train(pending, files, deadline)
+                    self.by_seed(pending, self.training, files, deadline)
                 self.encodings.forget()
                 self.encodings.forget_trunks()
                 self.pool.run([MeasureJob(self.place, run, self.suite.measures) for run in unmeasured], files)
@@ -93,7 +94,9 @@ class Runner:
         found = (self.store.read(run) for run in runs)
         return Counter("missing" if record is None else record.status for record in found)
 
-    def _train(self, runs: Sequence[RunSpec], files: JobFiles, deadline: Deadline | None) -> None:
+    def by_seed(
+        self, runs: Sequence[RunSpec], job: Callable[[RunSpec], Job], files: JobFiles, deadline: Deadline | None = None
+    ) -> None:
         """Seed by seed: what frozen encoders give is stored for one seed at a time, and stays until another comes."""
         for several in grouped(runs, lambda run: run.seed):
             if deadline is not None and not deadline.has_room_for(len(several)):
@@ -103,7 +106,7 @@ class Runner:
                 self.encodings.forget()
             self._stored_for = several[0].seed
             self._ready_encoders(several)
-            self.pool.run([self.training(run) for run in several], files, deadline)
+            self.pool.run([job(run) for run in several], files, deadline)
             if deadline is not None:
                 deadline.learn(len(several), left - deadline.left)
 
@@ -134,7 +137,8 @@ class Runner:
     def training(self, run: RunSpec) -> TrainJob:
         """A trial is measured by its validation score alone."""
         measures = self.suite.measures if run.role == "final" else ()
-        return TrainJob(self.place, run, measures, self.devices)
+        keep = self.suite.keep == "weights" and run.role == "final"
+        return TrainJob(self.place, run, measures, self.devices, keep)
 
     def prepare_all(self, runs: Sequence[RunSpec]) -> None:
         """What `prepare` does, then encoders that are trained beforehand, and encodings, of all seeds."""
@@ -201,11 +205,16 @@ class Runner:
 
     # --- what is there -------------------------------------------------------------------------------------------
 
-    def _missing_measures(self, run: RunSpec) -> bool:
-        record = self.store.read(run)
-        wanted = [choice for choice in self.suite.measures if choice.name not in SESSION_MEASURES]
-        done = record is not None and record.status == "done"
-        return done and not all(self.store.has_measure(run, choice) for choice in wanted)
+    def _unmeasured(self, runs: Sequence[RunSpec]) -> list[RunSpec]:
+        """Runs that lack measures and need not be trained again for them; of the others it says how many there are."""
+        lacking = lacking_measures(self.store, self.suite.measures, runs)
+        later = [run for run in lacking if not is_at_hand(self.store, self.suite.measures, run)]
+        if later:
+            self.watcher.told(
+                f"{len(later)} done runs lack measures of trained models and have no weights: "
+                f"`fusionbench measure {self.suite.name}` trains them again and takes these"
+            )
+        return [run for run in lacking if run not in later]
 
     def _runs_at_all(self, run: RunSpec) -> bool:
         """Whether nothing is known against the run: one that failed would take the whole session with it.

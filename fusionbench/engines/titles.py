@@ -22,7 +22,8 @@ def title(job: Job) -> str:
             of = f"seed {job.run.seed}" if job.run.role == "final" else trial_label(job.run)
             return f"{slug('dataset', job.run.dataset)} / {slug('strategy', job.run.strategy)}, {of}"
         case MeasureJob():
-            return f"measuring {slug('dataset', job.run.dataset)} / {slug('strategy', job.run.strategy)}"
+            what = f"{slug('dataset', job.run.dataset)} / {slug('strategy', job.run.strategy)}"
+            return f"measuring {what}, seed {job.run.seed}"
         case PrepareJob():
             return f"preparing {slug('dataset', job.runs[0].dataset)}"
         case PretrainJob() | EncodeJob():

@@ -35,7 +35,8 @@ from fusionbench.bench.jobs import (
     WorkerContext,
     runs_of,
 )
-from fusionbench.bench.session import measure, prepare, time_strategies
+from fusionbench.bench.measuring import measure
+from fusionbench.bench.session import prepare, time_strategies
 from fusionbench.bench.train import train
 from fusionbench.core.errors import Interrupted, UserError
 from fusionbench.core.output import never_fail
@@ -86,7 +87,7 @@ def _do(job: Job, report: Report, context: WorkerContext) -> Message:
         case RendezvousJob():
             message = rendezvous_only(context)
         case MeasureJob():
-            message = measure(job)
+            message = measure(job, report)
         case PrepareJob():
             message = prepare(job)
         case PretrainJob():

@@ -23,6 +23,7 @@ import torch
 from fusionbench.core.batch import MultimodalBatch
 from fusionbench.fusion.base import FusionModule
 
+needs = "session"
 ROUNDS = 3
 WARM_UP_CALLS = 10
 FULL_CALLS, FULL_SECONDS = 200, 2.0

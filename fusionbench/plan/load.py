@@ -14,6 +14,7 @@ from fusionbench.core.modalities import kinds_of
 from fusionbench.core.task import ModalityKind
 from fusionbench.plan.budget import Budget, Pretraining
 from fusionbench.plan.families import checked_families
+from fusionbench.plan.measures import check_measures
 from fusionbench.plan.names import track_label
 from fusionbench.plan.ranking import metric_of
 from fusionbench.plan.schema import validated
@@ -52,13 +53,15 @@ def suite_of(source: Source) -> Suite:
         for row in resolve.rows(dataset, file.strategies, encoders, track)
     )
     measures = resolve.choices("measure", file.measures, ("measures",))
+    check_measures(measures, datasets, lambda number: source.place(("measures", number)))
     given = zip(tracks, file.tracks, strict=True)
     fewer = tuple((track, tuple(one.seeds)) for track, one in given if one.seeds is not None)
     others = tuple(named_suites(source, file.compare_with, file.name))
     families = checked_families(source, file.families, rows)
     titles = tuple(checked_titles(source, datasets, file.datasets))
     seeds = tuple(file.seeds)
-    return Suite(file.name, datasets, rows, seeds, tracks, budget, measures, fewer, others, families, titles)
+    keep = file.keep or ""
+    return Suite(file.name, datasets, rows, seeds, tracks, budget, measures, fewer, others, families, titles, keep)
 
 
 def modality_kinds(dataset: Choice) -> dict[str, ModalityKind]:

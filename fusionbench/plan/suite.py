@@ -193,6 +193,8 @@ class Suite:
     """Rows that a report tests pair by pair; decides no run."""
     titles: tuple[tuple[Choice, str], ...] = ()
     """Data sets that have a title of the suite's own, for tables and pictures; decides no run."""
+    keep: str = ""
+    """`weights`: those of each final run stay beside its record, for measures that are asked for later."""
 
     def seeds_of(self, track: Choice) -> tuple[int, ...]:
         """The seeds of a track, in the suite's order."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, GetJsonSchemaHandler
 from pydantic.dataclasses import dataclass
@@ -151,3 +151,5 @@ class SuiteFile:
     """Other suites, by name or file, whose order of strategies reports hold against this one's. No part of a key."""
     families: list[FileFamily] = Field(default_factory=list)
     """Rows that reports test pair by pair. No part of a key."""
+    keep: Literal["weights"] | None = None
+    """weights: those of each run stay beside its record, for measures that are asked for later. No part of a key."""

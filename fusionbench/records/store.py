@@ -4,6 +4,7 @@
                                        <key>.<measure>.json one file per measure, added later without touching it
                                        <key>.resamples.json test scores on resampled test rows
                                        <key>.npz            test predictions
+                                       <key>.weights.*      the weights, where a suite keeps them; see weights.py
 <results>/<suite>/<dataset>/latency/<key>.json              one latency session over all strategies
 """
 
@@ -29,6 +30,7 @@ from fusionbench.records.resamples import Resamples
 
 LATENCY = "latency"
 RESAMPLES = ".resamples.json"
+TENSORS = ".weights.safetensors"
 WANDB = "wandb"
 """Below a suite's folder, W&B's own files: no records."""
 
@@ -100,7 +102,7 @@ class Store:
         if record is None or record.results_version == RESULTS_VERSION:
             return
         path = self.path(run)
-        for one in [*path.parent.glob(f"{run.key}.*json"), path.with_suffix(".npz")]:
+        for one in [*path.parent.glob(f"{run.key}.*json"), *(path.with_suffix(end) for end in (".npz", TENSORS))]:
             if one.exists():
                 one.replace(one.with_name(f"{one.name}.version-{record.results_version}"))
 

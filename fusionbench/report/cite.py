@@ -1,4 +1,4 @@
-"""`fusionbench cite`: BibTeX of fusionbench and of every dataset, strategy, encoder and track that some runs use."""
+"""`fusionbench cite`: BibTeX of fusionbench and of every dataset, strategy, encoder, measure and track that is used."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from fusionbench.core.catalogue import Plugin, PluginKind, describe
-from fusionbench.plan.suite import TUNED, RunSpec
+from fusionbench.plan.suite import TUNED, Choice, RunSpec
 from fusionbench.plan.tracks import has_trials
 from fusionbench.plan.tuned import PAPERS
 
@@ -20,13 +20,13 @@ _ENTRY = re.compile(r"^@\w+\{([^,\s]+),\n.*?^\}$", re.MULTILINE | re.DOTALL)
 _NOTE = re.compile(r"^  note = ", re.MULTILINE)
 
 
-def bibliography(runs: Iterable[RunSpec]) -> str:
+def bibliography(runs: Iterable[RunSpec], measures: Iterable[Choice] = ()) -> str:
     """The entries sorted by key, each once, under a comment that says what it is for.
 
     They stand as in references.bib, but that `note`, which bibliography styles print, is `annote`, which they do not:
     it says on which page an entry was checked. A user's own plug-in whose paper is not there is named in a comment.
     """
-    known, users = entries(), _users(runs)
+    known, users = entries(), _users(runs, measures)
     papers = {paper: f"% {', '.join(names)}\n{known[paper]}" for paper, names in users.items() if paper in known}
     parts = papers | {TITLE: f"% the benchmark itself\n{_own()}"}
     missing = [
@@ -48,10 +48,10 @@ def papers_of(plugin: Plugin) -> list[str]:
     return str(plugin.facts.get("paper", "")).replace(",", " ").split()
 
 
-def _users(runs: Iterable[RunSpec]) -> dict[str, list[str]]:
+def _users(runs: Iterable[RunSpec], measures: Iterable[Choice]) -> dict[str, list[str]]:
     """Who names a paper: {"arevalo2017gated": ["strategy gated"]}; plug-ins, and a track that searches."""
     known = list(runs)
-    used = {pair for run in known for pair in _plugins(run)}
+    used = {pair for run in known for pair in _plugins(run)} | _measures(measures)
     tunes = any(run.track.name == TUNED and has_trials(run) for run in known)
     users = {paper: [f"track {TUNED}"] for paper in (PAPERS if tunes else ())}
     for kind, name in sorted(used):
@@ -65,6 +65,10 @@ def _plugins(run: RunSpec) -> Iterator[tuple[PluginKind, str]]:
     yield "strategy", run.strategy.name
     for encoder in run.encoders.values():
         yield "encoder", encoder.name
+
+
+def _measures(measures: Iterable[Choice]) -> set[tuple[PluginKind, str]]:
+    return {("measure", choice.name) for choice in measures}
 
 
 def _own() -> str:

@@ -1,4 +1,4 @@
-"""Every paper that a strategy, an encoder or a dataset names can be cited."""
+"""Every paper that a strategy, an encoder, a dataset or a measure names can be cited."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fusionbench.core.catalogue import PACKAGE, PluginKind, describe, names
 from fusionbench.plan.tuned import PAPERS
 from fusionbench.report.cite import papers_of
 
-KINDS = cast(tuple[PluginKind, ...], ("strategy", "encoder", "dataset"))
+KINDS = cast(tuple[PluginKind, ...], ("strategy", "encoder", "dataset", "measure"))
 LIBRARY = parse_string((PACKAGE / "report" / "references.bib").read_text(encoding="utf-8"))
 NAMED = {
     (kind, name, paper): paper for kind in KINDS for name in names(kind) for paper in papers_of(describe(kind, name))

@@ -1,0 +1,29 @@
+"""Which done runs lack measures, and what taking these costs: nothing much, or their training once more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from fusionbench.plan.measures import needs, of_runs
+from fusionbench.plan.suite import Choice, RunSpec
+from fusionbench.records.store import Store
+from fusionbench.records.weights import has_weights
+
+
+def lacking_measures(store: Store, measures: Sequence[Choice], runs: Iterable[RunSpec]) -> list[RunSpec]:
+    """The done runs for which a measure that fits their task has not been taken."""
+    return [run for run in runs if _is_done(store, run) and any(_lacking(store, measures, run))]
+
+
+def is_at_hand(store: Store, measures: Sequence[Choice], run: RunSpec) -> bool:
+    """Whether what a run lacks can be taken without training it again."""
+    return has_weights(store, run) or all(needs(one) == "model" for one in _lacking(store, measures, run))
+
+
+def _lacking(store: Store, measures: Sequence[Choice], run: RunSpec) -> list[Choice]:
+    return [one for one in of_runs(measures, run.dataset) if not store.has_measure(run, one)]
+
+
+def _is_done(store: Store, run: RunSpec) -> bool:
+    record = store.read(run)
+    return record is not None and record.status == "done"

@@ -1,0 +1,106 @@
+"""A trained model and its data, as measures of trained models get them: what it says of a batch, how good that is.
+
+Nothing here draws from the global generators or trains: scores of a run are the same with measures and without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fusionbench.core.batch import MultimodalBatch
+from fusionbench.core.canonical import sha256_of
+from fusionbench.core.scores import TIES, good
+from fusionbench.core.task import TaskSpec
+from fusionbench.data.base import MultimodalData
+from fusionbench.data.splits import Rows
+from fusionbench.fusion.base import FusionModule
+from fusionbench.metrics.scores import computed, score_metrics
+
+Tell = Callable[[int, int], None]
+"""Told how many passes are done, and how many there are."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A run's model with the weights of its best epoch."""
+
+    module: FusionModule
+    data: MultimodalData
+    """Set up; its batches hold what the model was tested with: inputs, or stored encodings in their place."""
+    inputs: MultimodalData
+    """The same rows as inputs, for what is done to these."""
+    precision: str = "32-true"
+    """That of the run's budget."""
+    tell: Tell = field(default=lambda *_: None)
+
+    @property
+    def task(self) -> TaskSpec:
+        """With the metric that ranks."""
+        return self.inputs.asked
+
+    @property
+    def seed(self) -> int:
+        """Of all draws of measures: from the contents of the data and the test rows, the same for every run on them."""
+        parts = self.inputs.parts
+        assert parts is not None
+        return int(sha256_of(["measures", self.inputs.fingerprint, parts.test_sha256]), 16) % 2**63
+
+    def some(self, rows: Rows, most: int, purpose: str) -> Rows:
+        """At most so many of the rows, sorted; which, the data and the purpose say alone."""
+        if len(rows) <= most:
+            return np.asarray(rows)
+        rng = np.random.default_rng([self.seed, *purpose.encode()])
+        return np.sort(rng.choice(rows, most, replace=False))
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """The model in eval mode, on the device that computes fastest, in the precision of its run; then as it was."""
+        module, training = self.module, self.module.training
+        home = next(module.parameters(), torch.empty(0)).device
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        half = self.precision == "bf16-mixed"
+        # As Lightning's own, which keeps no cast weights either.
+        cast = torch.autocast(device, dtype=torch.bfloat16, cache_enabled=False) if half else nullcontext()
+        module.eval().to(device)
+        try:
+            with torch.inference_mode(), cast:
+                yield
+        finally:
+            module.train(training).to(home)
+
+    def outputs(self, batch: MultimodalBatch) -> Tensor:
+        """What the model gives, float32 (B, C), on the CPU: logits, or standardised numbers; within `opened`."""
+        device = next(self.module.parameters(), torch.empty(0)).device
+        return self.module.predict(batch.to(device)).logits.float().cpu()
+
+    def scores(self, found: Iterable[tuple[Tensor, Tensor]]) -> dict[str, float]:
+        """The score that ranks and NLL, or RMSE, by the record's names without their part: {"accuracy": .., "nll": ..}.
+
+        Args:
+            found: outputs (B, C), and targets as a batch has them, some rows at a time. One that is not defined on
+                these rows is left out.
+        """
+        metrics, scale = score_metrics(self.task, only=self.task.metric), self.module.target_scale
+        for outputs, targets in found:
+            if scale is None:
+                metrics.update(outputs, targets)
+            else:  # From the mean: a large one would cost digits.
+                mean = scale.mean.cpu()
+                metrics.update(outputs.double() * scale.deviation.cpu(), targets.cpu() - mean)
+        return {name: float(value) for name, value in computed(metrics).items()}
+
+    def goodness(self, outputs: Tensor, targets: Tensor) -> float | None:
+        """The score that ranks, its sign turned where lower is better; None where it is not defined on these rows."""
+        value = self.scores([(outputs, targets)]).get(self.task.metric)
+        return None if value is None else good(self.task.metric, value)
+
+    @property
+    def tie(self) -> str:
+        """What is computed beside the score that ranks: nll or rmse."""
+        return TIES[self.task.kind]
