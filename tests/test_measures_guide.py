@@ -22,6 +22,7 @@ def test_its_measure_of_ones_own_is_taken(tmp_path: Path, monkeypatch: pytest.Mo
     suite = {"name": "own", "datasets": ["digits"], "strategies": ["late"], "seeds": 1, "budget": {"epochs": 1}}
     measure = {"name": "measures_guide.confident", "options": {"above": 0.5}}
     (tmp_path / "own.yaml").write_text(json.dumps({**suite, "measures": [measure]}))
+    (tmp_path / "data").mkdir()
     assert main(["run", "own.yaml", "--data", str(tmp_path / "data")]) == 0
     (path,) = (tmp_path / "results").rglob("*.measures_guide.confident.json")
     found = json.loads(path.read_text())
