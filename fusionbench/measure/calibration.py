@@ -102,7 +102,7 @@ def surest(logits: Tensor, targets: Tensor, task: TaskSpec) -> tuple[Tensor, Ten
     return logits.gather(1, top)[:, 0].sigmoid(), targets.gather(1, top)[:, 0] > 0
 
 
-def reliability(confidence: Tensor, right: Tensor) -> list[dict[str, float | int | None]]:
+def reliability(confidence: Tensor, right: Tensor) -> list[dict[str, Any]]:
     """By bin: its borders, how many entries it has, their mean confidence and the share of them that is right.
 
     A bin has its lower border in it, the last its upper one too. An empty one says None.
@@ -111,7 +111,7 @@ def reliability(confidence: Tensor, right: Tensor) -> list[dict[str, float | int
     place = (torch.bucketize(confidence, borders, right=True) - 1).clamp(max=BINS - 1)
     counts = torch.bincount(place, minlength=BINS)
     sums = [torch.zeros(BINS, dtype=torch.float64).index_add_(0, place, x.double()) for x in (confidence, right)]
-    found = []
+    found: list[dict[str, Any]] = []
     for low, high, count, sure, hits in zip(borders, borders[1:], counts, *sums, strict=False):
         n = int(count)
         mean, share = (float(sure) / n, float(hits) / n) if n else (None, None)
