@@ -17,14 +17,11 @@ import numpy as np
 
 from fusionbench.api.plain import Array, first_missing, is_pandas, plain
 from fusionbench.core.errors import UserError, shown, unknown
-from fusionbench.data.array_files import offsets, vocabulary
+from fusionbench.data.stored import offsets, pieces_for, vocabulary
 
 KINDS = ("vector", "sequence", "image", "tokens", "text")
 CHANNELS = ((1, 3), (2, 4), range(2**31))
 """How many channels pictures have nearly always, at times, and never."""
-MOST_PIECES = 8000
-BYTES_A_PIECE = 64
-"""So many bytes of text for each subword that is looked for, up to MOST_PIECES."""
 
 
 @dataclass
@@ -200,8 +197,7 @@ def _add_text(found: Given, name: str, rows: list[Any], kind: str) -> None:
     found.arrays[name] = np.frombuffer(b"".join(texts), dtype=np.uint8)
     found.arrays[offsets(name)] = np.cumsum([0, *map(len, texts)])
     if kind == "tokens":
-        letters = len(set().union(*rows))
-        pieces = max(letters + 100, min(MOST_PIECES, len(found.arrays[name]) // BYTES_A_PIECE))
+        pieces = pieces_for(len(set().union(*rows)), len(found.arrays[name]))
         found.arrays[vocabulary(name)] = np.array([pieces])
     found.shapes[name] = (
         "text" if kind == "text" else f"text as subwords, at most {int(found.arrays[vocabulary(name)][0])} of them"

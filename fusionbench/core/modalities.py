@@ -4,7 +4,8 @@
     modalities_from = "columns"                                 of the user's own data: as the option `columns` says
 
 Such an option is a dict by modality: of its kind, or of a dict that has `kind` and whatever else the dataset needs to
-know of it, such as the columns of a table that it is made of.
+know of it, such as the columns of a table that it is made of. What is a `number` or a `category` there is a column, and
+all such columns are together one modality, a vector called `table`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from fusionbench.core.errors import UserError, shown, unknown
 from fusionbench.core.task import ModalityKind
 
+TABLE, CELLS = "table", ("number", "category")
 _VIEWS = TypeAdapter(dict[str, dict[str, ModalityKind]])
 
 
@@ -50,13 +52,20 @@ def kinds_of_columns(where: str, columns: Any) -> dict[str, ModalityKind]:
 
     >>> kinds_of_columns("columns", {"words": "tokens", "age": {"kind": "vector", "numbers": ["age"]}})
     {'age': 'vector', 'words': 'tokens'}
+    >>> kinds_of_columns("columns", {"age": "number", "city": "category", "face": "image"})
+    {'face': 'image', 'table': 'vector'}
     """
     if not isinstance(columns, Mapping) or not columns:
         raise UserError(
             f"{where}: give each modality its kind, as in {{left: image, right: image}}, got {shown(columns)}"
         )
     found = {name: stated.get("kind") if isinstance(stated, Mapping) else stated for name, stated in columns.items()}
+    known = (*get_args(ModalityKind), *CELLS)
     for name, kind in found.items():
-        if kind not in get_args(ModalityKind):
-            raise unknown(f"kind of modality {shown(name)} called", str(kind), get_args(ModalityKind), where)
-    return dict(sorted(found.items()))
+        if kind not in known:
+            raise unknown(f"kind of modality {shown(name)} called", str(kind), known, where)
+    cells = [name for name, kind in found.items() if kind in CELLS]
+    if cells and TABLE in found and TABLE not in cells:
+        raise UserError(f"{where}: {shown(cells[0])} is one of the columns of '{TABLE}'; rename the modality '{TABLE}'")
+    others = {name: kind for name, kind in found.items() if name not in cells}
+    return dict(sorted({**others, **({TABLE: "vector"} if cells else {})}.items()))

@@ -41,6 +41,9 @@ class ModalitySpec:
     """How many ids there are, the padding's 0 among them; tokens and bag only."""
     colours: Colours | None = None
     """Of an image whose channels are red, green and blue: a network of others can then have its own normalisation."""
+    categories: tuple[int, ...] = ()
+    """Of a vector that ends in categories, how many numbers each of these is: zeros and a one. The encoder `table`
+    embeds them; to all others they are numbers."""
 
 
 @dataclass(frozen=True)

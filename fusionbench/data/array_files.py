@@ -1,18 +1,11 @@
 """The files of the data set `arrays`: written once, by the hash of their contents, and what each of them is called.
 
-    <root>/prepared/arrays-<12 hex>/  left.npy            (n, F) a vector, (n, C, H, W) a picture: numbers of any type
-                                      words.npy           uint8 (total,): texts in UTF-8, one after the other
-                                      words.offsets.npy   int64 (n + 1,): where each begins
-                                      words.vocabulary.npy  int64 (1,): how many subwords are looked for
-                                      sound.npy           (total, F): steps of sequences, one sequence after the other
-                                      sound.offsets.npy   as of texts
-                                      targets.npy         int64 (n,) classes, float32 (n, C) zeros and ones, or
-                                                          float64 (n, C) numbers to predict
-                                      targets.names.npy   (C,): the classes' names
-                                      rows.test.npy       bool (n,)
-                                      rows.groups.npy     int64 (n,): the same where rows belong together
-
-A dot is in no modality's name, so that none of these is taken for another.
+<root>/prepared/arrays-<12 hex>/  left.npy ...      the modalities, as stored.py says
+                                  targets.npy       int64 (n,) classes, float32 (n, C) zeros and ones, or
+                                                    float64 (n, C) numbers to predict
+                                  targets.names.npy (C,): the classes' names
+                                  rows.test.npy     bool (n,)
+                                  rows.groups.npy   int64 (n,): the same where rows belong together
 """
 
 from __future__ import annotations
@@ -30,16 +23,6 @@ NAME = "arrays"
 TARGETS, NAMES, TEST, GROUPS = "targets", "targets.names", "rows.test", "rows.groups"
 VALIDATION = 0.125
 """Of the rows that are not for the test, so many are held out, by seed."""
-
-
-def offsets(modality: str) -> str:
-    """The array that says where each row of a modality begins."""
-    return f"{modality}.offsets"
-
-
-def vocabulary(modality: str) -> str:
-    """The array that says how many subwords a text has at most."""
-    return f"{modality}.vocabulary"
 
 
 def identity(contents: str) -> dict[str, str]:

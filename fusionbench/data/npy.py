@@ -5,6 +5,8 @@ Written by plain writes, not through a memory map: a full disk is then an error 
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +16,8 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import DTypeLike, NDArray
 
+from fusionbench.core.files import synchronise
+
 
 class GrowingArray:
     """An array (n, *shape) of one type on disk, n not known beforehand; a context manager.
@@ -22,13 +26,16 @@ class GrowingArray:
         path: the .npy file; written anew.
         dtype: of the values.
         shape: of one row.
+        kept: go on with a file that another such array has left, which has at least so many rows.
     """
 
-    def __init__(self, path: Path, dtype: DTypeLike, shape: Sequence[int] = ()) -> None:
-        self.dtype, self.shape, self.rows = np.dtype(dtype), tuple(shape), 0
-        self._file = path.open("wb")
+    def __init__(self, path: Path, dtype: DTypeLike, shape: Sequence[int] = (), kept: int = 0) -> None:
+        self.dtype, self.shape, self.rows = np.dtype(dtype), tuple(shape), kept
+        self._file = path.open("r+b" if kept else "wb")
         self._write_header()
         self._data = self._file.tell()
+        self._file.seek(kept * self.dtype.itemsize * math.prod(self.shape), os.SEEK_CUR)
+        self._file.truncate()
 
     def append(self, values: NDArray[Any]) -> None:
         """Add rows (k, *shape).
@@ -41,6 +48,10 @@ class GrowingArray:
             raise ValueError(f"rows {values.dtype} {values.shape[1:]} in an array of {self.dtype} {self.shape}")
         self._file.write(np.ascontiguousarray(values, dtype=self.dtype).data.cast("B") if values.size else b"")
         self.rows += len(values)
+
+    def synchronise(self) -> None:
+        """Bring all rows so far to the disk, so that another can go on behind them."""
+        synchronise(self._file)
 
     def __enter__(self) -> GrowingArray:
         return self

@@ -40,20 +40,33 @@ class Standardiser:
 
 
 def fitted(parts: Callable[[], Iterable[NDArray[Any]]]) -> Standardiser:
-    """The standardiser of values (n, F) that come in several parts, gone through twice.
+    """The standardiser of values (n, F) that come in several parts, gone through twice; what is NaN is left out.
 
     >>> import numpy as np
     >>> of = fitted(lambda: [np.array([[1.0, 5.0], [3.0, 5.0]])])
     >>> of(np.array([[2.0, 9.0], [4.0, 5.0], [99.0, 5.0]])).tolist()
     [[0.0, 0.0], [2.0, 0.0], [10.0, 0.0]]
     """
-    found = [(part.astype(np.float64).sum(0), part.min(0), part.max(0), len(part)) for part in parts()]
-    total, low, high, count = zip(*found, strict=True)
-    mean = np.sum(total, axis=0) / sum(count)
-    squares = np.sum([((part.astype(np.float64) - mean) ** 2).sum(0) for part in parts()], axis=0)
-    spread = np.sqrt(squares / sum(count))
+    found = [(np.nansum(part.astype(np.float64), 0), *_ends(part), _counts(part)) for part in parts()]
+    total, low, high, counted = zip(*found, strict=True)
+    count = np.maximum(np.sum(counted, axis=0), 1)  # A column that is NaN in all rows is constant, of mean 0.
+    mean = np.sum(total, axis=0) / count
+    squares = np.sum([np.nansum((part.astype(np.float64) - mean) ** 2, 0) for part in parts()], axis=0)
+    spread = np.sqrt(squares / count)
     varies = ~_is_constant(np.min(low, axis=0), np.max(high, axis=0))
     return Standardiser(mean, np.divide(1.0, spread, out=np.zeros_like(spread), where=varies))
+
+
+def _ends(part: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The lowest and highest number of each column; of none, infinity and its negative."""
+    if part.dtype.kind != "f":
+        return part.min(0), part.max(0)
+    ends = np.fmin.reduce(part, 0, initial=np.inf), np.fmax.reduce(part, 0, initial=-np.inf)
+    return ends[0].astype(part.dtype), ends[1].astype(part.dtype)
+
+
+def _counts(part: NDArray[Any]) -> NDArray[np.int64]:
+    return np.count_nonzero(part == part, axis=0)  # NaN alone is not itself.
 
 
 def _is_constant(low: NDArray[Any], high: NDArray[Any]) -> NDArray[np.bool_]:

@@ -61,7 +61,8 @@ class Setting:
 
 
 def _modality(found: Mapping[str, Any]) -> ModalitySpec:
-    """Of what `asdict` or JSON made of it; what is older knows no colours."""
+    """Of what `asdict` or JSON made of it; what is older knows no colours and no categories."""
     given = found.get("colours")
     colours = Colours(tuple(given["mean"]), tuple(given["std"])) if given else None
-    return ModalitySpec(**{**found, "shape": tuple(found["shape"]), "colours": colours})
+    own = {"shape": tuple(found["shape"]), "colours": colours, "categories": tuple(found.get("categories", ()))}
+    return ModalitySpec(**{**found, **own})

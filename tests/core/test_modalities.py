@@ -24,8 +24,9 @@ def test_an_option_says_them_in_the_order_of_their_names() -> None:
     [
         (None, "dataset 'mine', option columns: give each modality its kind"),
         ({}, "give each modality its kind"),
-        ({"left": "picture"}, "no kind of modality 'left' called 'picture'. Known: audio, bag, image"),
+        ({"left": "picture"}, "no kind of modality 'left' called 'picture'. Known: audio, bag, category"),
         ({"left": "imag"}, "did you mean 'image'"),
+        ({"age": "number", "table": "image"}, "'age' is one of the columns of 'table'; rename the modality 'table'"),
         ({"left": {"numbers": ["age"]}}, "no kind of modality 'left' called 'None'"),
     ],
 )

@@ -151,9 +151,9 @@ def test_batches_are_of_like_length_only_where_lengths_differ(tmp_path: Path) ->
     assert isinstance(opened(tmp_path, some(), {"words": "tokens"}).train_order(), LengthBuckets)
     assert not isinstance(opened(tmp_path, some(), {"numbers": "vector"}).train_order(), LengthBuckets)
     data = opened(tmp_path, some())
-    lengths = data.lengths()
+    lengths = data.stored.step_counts()
     assert lengths is not None
-    words = np.diff(data.pieces["words"]["offsets"])
+    words = np.diff(data.stored.pieces["words"]["offsets"])
     assert lengths.tolist() == (1 + np.arange(ROWS) % 4 + words + [len(text) for text in TEXTS]).tolist()
 
 

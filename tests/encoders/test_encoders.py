@@ -200,8 +200,8 @@ def test_flops_of_the_mlp_are_two_for_each_weight() -> None:
 
 
 def test_dropout_acts_in_training_and_never_in_eval() -> None:
-    for name, kind in PAIRS:
-        encoder = load("encoder", name)(SPECS[kind], 0.9, width=WIDTH, **SMALL.get(name, {}))
+    for name, kind in PAIRS:  # At 0.9, nothing was left of what a ReLU had left, twice in thirty runs.
+        encoder = load("encoder", name)(SPECS[kind], 0.5, width=WIDTH, **SMALL.get(name, {}))
         x = samples(kind)
         assert not torch.equal(encoded(encoder.train(), x).pooled, encoded(encoder, x).pooled)
         assert torch.equal(encoded(encoder.eval(), x).pooled, encoded(encoder, x).pooled)
