@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fusionbench.api.limits import of_call
 from fusionbench.api.own_data import understood
 from fusionbench.api.results import Results
 from fusionbench.api.running import finish, refuse_torchrun, shown
@@ -99,4 +100,4 @@ def compare(
     folders = Path(results or "results"), None if data is None else Path(data)
     work = Work(made, runs, *folders, workers, devices, threads, debug=debug)
     found.write(work.data)
-    return finish(work, statuses(listed(again)), shown(progress), time_limit, found.about)
+    return finish(work, statuses(listed(again)), shown(progress), of_call(time_limit), found.about)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fusionbench.core.errors import UserError, unknown
 from fusionbench.core.surroundings import alone
 from fusionbench.plan.names import track_label
-from fusionbench.plan.suite import RunSpec, Suite
+from fusionbench.plan.suite import Suite
 from fusionbench.records.store import Store
 
 if TYPE_CHECKING:
@@ -142,20 +142,3 @@ class Results:
                 raise unknown(what, given, known)
             found = [table for table in found if given in (None, name(table))]
         return found[0]
-
-
-def whole_seeds(suite: Suite, runs: Sequence[RunSpec], store: Store, time_limit: float | None) -> tuple[Suite, str]:
-    """The suite with the seeds alone that a time limit left whole, all if none is; and what is left out, in words."""
-    if time_limit is None:
-        return suite, ""
-    waiting = [run for run in runs if store.read(run) is None]
-    open_ = {run.seed for run in waiting}
-    if not waiting:
-        return suite, ""
-    done = f"{len(runs) - len(waiting)} of {len(runs)} runs are done; the same call goes on"
-    whole = tuple(seed for seed in suite.seeds if seed not in open_)
-    limit = f"The time limit of {time_limit:g} s left out"
-    if not whole:
-        return suite, f"{limit} runs of every seed, so strategies are not compared on the same ones: {done}."
-    seeds = f"seed{'s' * (len(open_) > 1)} {', '.join(map(str, sorted(open_)))}"
-    return replace(suite, seeds=whole), f"{limit} {seeds}: {done}."

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fusionbench.api.results import Results, whole_seeds
+from fusionbench.api.limits import TimeLimit, of_call, warned, whole_seeds
+from fusionbench.api.results import Results
 from fusionbench.api.work import Work, listed, planned, statuses
 from fusionbench.core.errors import UserError
 from fusionbench.core.ranks import ranks_under_torchrun
@@ -81,7 +82,7 @@ def run(
         keep_encodings,
         debug,
     )
-    return finish(work, statuses(listed(again)), shown(progress), time_limit)
+    return finish(work, statuses(listed(again)), shown(progress), of_call(time_limit))
 
 
 def refuse_torchrun(name: str) -> None:
@@ -90,14 +91,14 @@ def refuse_torchrun(name: str) -> None:
         raise UserError(f"{name}: torchrun has started this process; have it start `-m fusionbench.cli run SUITE`")
 
 
-def finish(work: Work, again: frozenset[str], show: Show, time_limit: float | None = None, about: str = "") -> Results:
+def finish(work: Work, again: frozenset[str], show: Show, limit: TimeLimit | None = None, about: str = "") -> Results:
     """Train, measure and time what is not done of a piece of work.
 
     Args:
         work: what to do.
         again: do runs again whose records have these statuses.
         show: makes what shows how far it is.
-        time_limit: seconds, after which nothing begins.
+        limit: nothing begins that would not be done by then.
         about: a sentence to begin with.
 
     Raises:
@@ -106,9 +107,6 @@ def finish(work: Work, again: frozenset[str], show: Show, time_limit: float | No
     """
     from fusionbench.engines.deadline import Deadline
 
-    if time_limit is not None and not time_limit > 0:
-        raise UserError(f"time_limit: give seconds above 0, or None, got {time_limit}")
-    deadline = None if time_limit is None else Deadline(time_limit)
     runs, store = work.runs, work.store
     pending = [run for run in runs if store.is_wanted(run, again)]
     trials = [trial for trial in all_trials(pending, store) if store.is_wanted(trial, again)]
@@ -116,11 +114,15 @@ def finish(work: Work, again: frozenset[str], show: Show, time_limit: float | No
         if about:
             watcher.said(about)
         runner = work.runner(watcher, watcher.told)
+        foresight = work.foresight(runner) if limit else None
+        deadline = Deadline(limit.seconds, cost=foresight.estimates.of) if limit and foresight else None
+        if limit and foresight and (warning := warned(limit, work.suite, runs, foresight)):
+            watcher.told(warning)
         counts = runner.run(runs, again, deadline)
         latency = work.suite.measure("latency")
-        if latency is not None and counts["done"] and not (deadline is not None and deadline.is_over):
-            runner.latency(runs, latency.options, anew=False)
-    suite, left_out = whole_seeds(work.suite, runs, store, time_limit)
+        if latency is not None and counts["done"]:
+            runner.latency(runs, latency.options, anew=False, deadline=deadline)
+    suite, left_out = whole_seeds(work.suite, runs, store, limit, foresight)
     return Results(suite, store, counts, left_out, about)
 
 

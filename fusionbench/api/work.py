@@ -18,6 +18,7 @@ from fusionbench.plan.suite import RunSpec, Suite
 from fusionbench.records.store import Store
 
 if TYPE_CHECKING:
+    from fusionbench.api.foresight import Foresight
     from fusionbench.bench.jobs import Place
     from fusionbench.engines.local import Watcher
     from fusionbench.engines.runner import Runner
@@ -98,6 +99,18 @@ class Work:
             told(f"precision bf16-mixed: {text} --set budget.precision=32-true")
         workers = self.workers or workers_by_default(devices, gpus, cores())
         return Runner(self.suite, place, workers, watcher, devices, gpus, self.keep_encodings)
+
+    def foresight(self, runner: Runner) -> Foresight:
+        """How long what is left takes, as far as is known on this machine."""
+        from fusionbench.api.foresight import Foresight
+        from fusionbench.engines.estimates import Estimates
+        from fusionbench.records.timings import Timings, machine
+
+        place = runner.place
+        assert place.data is not None
+        timings = Timings(place.data, machine(place.environment, runner.gpus, place.threads))
+        known = Estimates(place, runner.store, timings, tuple(self.suite.runs()), runner.devices)
+        return Foresight(runner, self.runs, known)
 
 
 def planned(

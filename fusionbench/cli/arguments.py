@@ -84,6 +84,8 @@ def _add_own_arguments(entry: argparse.ArgumentParser, verb: str) -> None:
             help="leave what frozen encoders gave in the data folder when its runs are done",
         )
         entry.add_argument("--again", metavar="STATUS", help="do runs with these statuses again: failed,diverged")
+        about = "begin nothing that would not be done by then: 90s, 10m, 1.5h, 1h30m; the same command goes on"
+        entry.add_argument("--for", dest="time", metavar="TIME", help=about)
         about = "with --wandb online, send each epoch's scores and the use of devices while a run lasts"
         entry.add_argument("--wandb-live", action="store_true", help=about)
     if verb in ("run", "push", "dashboard"):

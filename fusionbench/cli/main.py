@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from fusionbench.cli.arguments import parser
-from fusionbench.cli.suites import counted, made, show_report, tell, watchers, work_of, written
+from fusionbench.cli.suites import counted, limit_of, made, show_report, tell, watchers, work_of, written
 from fusionbench.core.output import never_fail
 from fusionbench.core.ranks import ranks_under_torchrun
 
@@ -61,21 +60,9 @@ def list_(options: argparse.Namespace) -> int:
 
 def plan(options: argparse.Namespace) -> int:
     """The runs, their keys, and which are done."""
-    from fusionbench.plan.names import slug, track_label, trial_label
-    from fusionbench.records.trials import all_trials
+    from fusionbench.cli.planning import show_plan
 
-    work = work_of(options)
-    counts: Counter[str] = Counter()
-    trials = all_trials(work.runs, work.store)
-    for run in (*trials, *work.runs):
-        status = work.store.status(run)
-        counts[status] += 1
-        names = f"{slug('dataset', run.dataset)}  {slug('strategy', run.strategy)}"
-        names += f"  {track_label(run.track)}" if len(work.suite.tracks) > 1 else ""
-        names += f"  {trial_label(run)}" if run.role == "trial" else ""
-        print(f"{run.key}  {status:8}  seed {run.seed}  {names}")
-    also = f" and {len(trials)} trials before them, as far as is known by now" if trials else ""
-    print(f"{work.suite.name}: {len(work.runs)} runs{also}; {counted(counts)}")
+    show_plan(options)
     return DONE
 
 
@@ -95,6 +82,7 @@ def run(options: argparse.Namespace) -> int:
     from fusionbench.cli.feeding import fed, refuse_live_without_server
 
     refuse_live_without_server(options)
+    limit = limit_of(options)
     work = work_of(options)
     again = statuses((word for word in (options.again or "").split(",") if word), f"--again {options.again}")
     ranks = ranks_under_torchrun(os.environ)
@@ -106,15 +94,17 @@ def run(options: argparse.Namespace) -> int:
         if not ranks.is_first:
             return DONE
         again = frozenset()  # Done just now; what follows is for one process alone: measures, tables.
-    counts = finish(work, again, fed(options, watchers(debug=options.debug))).counts
+    result = finish(work, again, fed(options, watchers(debug=options.debug)), limit)
     tell(work.store)
-    show_report(work.suite, work.store)
+    if limit is None or sum(result.counts.values()) > result.counts["missing"]:
+        show_report(result.suite, work.store)
     if options.wandb:
         from fusionbench.cli.publishing import mirror_finished
 
         mirror_finished(options, work.suite, work.store, work.runs)
-    print(f"{work.suite.name}: {counted(counts)}")
-    return SOME_FAILED if counts["failed"] or counts["diverged"] or counts["missing"] else DONE
+    print("\n".join([f"{work.suite.name}: {counted(result.counts)}", *([result.left_out] if result.left_out else [])]))
+    is_open = result.counts["missing"] and limit is None
+    return SOME_FAILED if result.counts["failed"] or result.counts["diverged"] or is_open else DONE
 
 
 def latency(options: argparse.Namespace) -> int:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fusionbench.core.ranks import ranks_under_torchrun
+
 if TYPE_CHECKING:
+    from fusionbench.api.limits import TimeLimit
     from fusionbench.api.progress import Shown
     from fusionbench.api.work import Work
     from fusionbench.plan.suite import Suite
@@ -34,6 +38,23 @@ def work_of(options: argparse.Namespace) -> Work:
         keep_encodings=options.keep_encodings,
         debug=options.debug,
     )
+
+
+def limit_of(options: argparse.Namespace) -> TimeLimit | None:
+    """What --for says.
+
+    Raises:
+        UserError: it is no duration, or torchrun has started this process.
+    """
+    from fusionbench.api.limits import TimeLimit
+    from fusionbench.core.durations import seconds_of
+    from fusionbench.core.errors import UserError
+
+    if options.time is None:
+        return None
+    if ranks_under_torchrun(os.environ) is not None:
+        raise UserError("--for: torchrun's processes go on to the end; leave it out, or start without torchrun")
+    return TimeLimit(seconds_of(options.time, "--for"), options.time)
 
 
 def watchers(*, debug: bool) -> Callable[[int, int], Shown]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from fusionbench.bench.jobs import EncodeJob, Message, Place
 from fusionbench.core.canonical import canonical_json
 from fusionbench.data.store import remove
+from fusionbench.engines.deadline import Deadline
 from fusionbench.engines.job_files import JobFiles
 from fusionbench.engines.local import Pool
 from fusionbench.plan.suite import RunSpec
@@ -28,14 +29,21 @@ class Encodings:
     trunks: set[Path] = field(default_factory=set)
     """What frozen networks give, which all seeds have in common."""
 
-    def make(self, runs: Iterable[RunSpec]) -> None:
-        """All that runs read, where it is not there.
+    def make(self, runs: Iterable[RunSpec], deadline: Deadline | None = None) -> bool:
+        """All that runs read, where it is not there; whether there was time for all of it.
+
+        Args:
+            runs: which.
+            deadline: none is begun that would not be done by then.
 
         Raises:
             UserError: the disk is full, or a file is damaged.
         """
-        for _, message in self.pool.run(self.jobs(runs), self.files):
+        jobs = self.jobs(runs)
+        done = self.pool.run(jobs, self.files, deadline)
+        for _, message in done:
             self.note(message)
+        return len(done) == len(jobs)
 
     def note(self, message: Message) -> None:
         """Remember what a job that is done has made or found."""

@@ -58,6 +58,8 @@ class Pool:
         self._claims = Claims()
         self._running: dict[int, WorkerGroup] = {}
         """By slot, from 0 to the number of workers."""
+        self._began: dict[int, float] = {}
+        """Likewise, by the clock of a time limit."""
         self._told = 0
 
     def run(self, jobs: Iterable[Job], files: JobFiles, deadline: Deadline | None = None) -> list[tuple[Job, Message]]:
@@ -66,7 +68,7 @@ class Pool:
         Args:
             jobs: what to do.
             files: where they leave what they find.
-            deadline: when it is over, those that run are finished, and no other begins.
+            deadline: no job begins that would not be done by then; those that run are finished.
 
         Returns:
             Each job with the last message of its worker; jobs done by others are left out.
@@ -82,7 +84,7 @@ class Pool:
                 while pending or claimed or self._running:
                     self._fill(pending, claimed, files, deadline)
                     self._wait_for_others(pending, claimed, files)
-                    ended += list(self._listen(files))
+                    ended += list(self._listen(files, deadline))
                     self._claims.beat()
         finally:
             self._stop()
@@ -91,11 +93,12 @@ class Pool:
     def _fill(self, pending: deque[Job], claimed: deque[Job], files: JobFiles, deadline: Deadline | None) -> None:
         """Start jobs while a worker is free and there is time; those that another runner has go to `claimed`."""
         if deadline is not None and deadline.is_over:
-            pending.clear()
-            claimed.clear()
+            claimed.clear()  # Nobody waits any longer; what is pending is refused below.
         while pending and len(self._running) < self.workers:
             job = pending.popleft()
-            if not self._start(job, files):
+            if deadline is not None and not deadline.admits(job):
+                continue
+            if not self._start(job, files, deadline):
                 claimed.append(job)
 
     def _wait_for_others(self, pending: deque[Job], claimed: deque[Job], files: JobFiles) -> None:
@@ -110,7 +113,7 @@ class Pool:
         pending.extend(job for job in claimed if not files.is_done(job))
         claimed.clear()
 
-    def _start(self, job: Job, files: JobFiles) -> bool:
+    def _start(self, job: Job, files: JobFiles, deadline: Deadline | None) -> bool:
         """False if another runner has the job."""
         lock = files.lock(job)
         if lock is not None:
@@ -122,10 +125,11 @@ class Pool:
         slot = next(number for number in range(self.workers) if number not in self._running)
         gpus = gpus_of(slot, devices_of(job), self.gpus)
         self._running[slot] = WorkerGroup(job, files.log(job), gpus)
+        self._began[slot] = deadline.clock() if deadline else 0.0
         self.watcher.started(job)
         return True
 
-    def _listen(self, files: JobFiles) -> Iterator[tuple[Job, Message]]:
+    def _listen(self, files: JobFiles, deadline: Deadline | None) -> Iterator[tuple[Job, Message]]:
         """Take what workers say; yield those that have ended."""
         if not self._running:
             return
@@ -136,6 +140,8 @@ class Pool:
                 self.watcher.progress(group.job, message)
             if group.is_over:
                 yield group.job, self._end(slot, files)
+                if deadline is not None:
+                    deadline.learn(group.job, deadline.clock() - self._began[slot])
 
     def _end(self, slot: int, files: JobFiles) -> Message:
         group = self._running[slot]

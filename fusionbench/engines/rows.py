@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import TypeVar
 
-from fusionbench.plan.names import slug
+from fusionbench.plan.names import slug, track_label
 from fusionbench.plan.suite import RunSpec
 
+One = TypeVar("One")
 
-def grouped(runs: Iterable[RunSpec], name: Callable[[RunSpec], object]) -> list[list[RunSpec]]:
-    """Runs of one name together, in the order in which names come first."""
-    groups: dict[object, list[RunSpec]] = {}
+
+def grouped(runs: Iterable[One], name: Callable[[One], object]) -> list[list[One]]:
+    """Runs, or jobs, of one name together, in the order in which names come first."""
+    groups: dict[object, list[One]] = {}
     for run in runs:
         groups.setdefault(name(run), []).append(run)
     return list(groups.values())
@@ -24,3 +27,8 @@ def rows_of(runs: Iterable[RunSpec]) -> dict[str, RunSpec]:
 def row_name(run: RunSpec) -> str:
     """What the run's row is called."""
     return slug("strategy", run.strategy)
+
+
+def table_name(run: RunSpec) -> tuple[str, str]:
+    """Which table a run is in."""
+    return slug("dataset", run.dataset), track_label(run.track)

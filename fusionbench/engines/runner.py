@@ -11,20 +11,19 @@ from fusionbench.bench.jobs import (
     Job,
     LatencyJob,
     MeasureJob,
-    Message,
     Place,
     PrepareJob,
     PretrainJob,
     TrainJob,
 )
-from fusionbench.core.errors import UserError
 from fusionbench.core.files import try_out
 from fusionbench.engines.deadline import Deadline
 from fusionbench.engines.encodings import Encodings, shared_encoder
 from fusionbench.engines.job_files import JobFiles, session_lock
 from fusionbench.engines.lacking import is_at_hand, lacking_measures
 from fusionbench.engines.local import Pool, Watcher
-from fusionbench.engines.rows import grouped, row_name, rows_of
+from fusionbench.engines.other_data import refuse_other_data
+from fusionbench.engines.rows import grouped, row_name, rows_of, table_name
 from fusionbench.plan.names import slug, track_label
 from fusionbench.plan.suite import RunSpec, Suite
 from fusionbench.records.claims import Claims
@@ -67,7 +66,7 @@ class Runner:
         Args:
             runs: those of the suite's that are wanted; trials that choose something for them come first.
             again: records of these statuses ("failed", "diverged", "skipped") do not count as done.
-            deadline: no seed begins that would not be done by then.
+            deadline: nothing begins that would not be done by then.
 
         Raises:
             UserError: the data are missing, wrong, or not those of the records that are there.
@@ -88,7 +87,7 @@ class Runner:
                     self.by_seed(pending, self.training, files, deadline)
                 self.encodings.forget()
                 self.encodings.forget_trunks()
-                self.pool.run([MeasureJob(self.place, run, self.suite.measures) for run in unmeasured], files)
+                self.pool.run([MeasureJob(self.place, run, self.suite.measures) for run in unmeasured], files, deadline)
             finally:
                 self.store.sweep()  # Of workers that were ended in the middle of writing.
         found = (self.store.read(run) for run in runs)
@@ -99,16 +98,18 @@ class Runner:
     ) -> None:
         """Seed by seed: what frozen encoders give is stored for one seed at a time, and stays until another comes."""
         for several in grouped(runs, lambda run: run.seed):
-            if deadline is not None and not deadline.has_room_for(len(several)):
-                return  # Whole seeds are comparable.
-            left = deadline.left if deadline else 0.0
+            tables = [[job(run) for run in found] for found in grouped(several, table_name)]
+            jobs = [job(run) for run in several]
+            if deadline is not None and (deadline.has_refused or not any(map(deadline.has_room_for, jobs))):
+                return  # Seeds in order: what fits of later ones would compare with nothing.
             if self._stored_for not in (None, several[0].seed):
                 self.encodings.forget()
             self._stored_for = several[0].seed
-            self._ready_encoders(several)
-            self.pool.run([job(run) for run in several], files, deadline)
+            if not self._ready_encoders(several, deadline):
+                return
             if deadline is not None:
-                deadline.learn(len(several), left - deadline.left)
+                jobs = deadline.in_order(tables, self.workers)
+            self.pool.run(jobs, files, deadline)
 
     def rounds(
         self, trials: list[RunSpec], runs: Sequence[RunSpec], again: frozenset[str] = frozenset()
@@ -145,11 +146,16 @@ class Runner:
         self.prepare(runs, all_seeds=True)
         self._ready_encoders(runs)
 
-    def _ready_encoders(self, runs: Sequence[RunSpec]) -> None:
-        """Encoders trained beforehand, and what frozen ones give stored: seed by seed, so that first runs come soon."""
-        for _, message in self.pool.run(self.pretraining(runs), JobFiles(self.store)):
+    def _ready_encoders(self, runs: Sequence[RunSpec], deadline: Deadline | None = None) -> bool:
+        """Encoders trained beforehand, and what frozen ones give stored: seed by seed, so that first runs come soon.
+
+        False if there was no time for all of them.
+        """
+        jobs = self.pretraining(runs)
+        done = self.pool.run(jobs, JobFiles(self.store), deadline)
+        for _, message in done:
             self.encodings.note(message)
-        self.encodings.make(runs)
+        return len(done) == len(jobs) and self.encodings.make(runs, deadline)
 
     def prepare(self, runs: Iterable[RunSpec], *, all_seeds: bool = False) -> None:
         """Every dataset converted, every model built once.
@@ -167,7 +173,7 @@ class Runner:
             self.preparing(runs, all_seeds=all_seeds), JobFiles(self.store)
         ):
             assert isinstance(job, PrepareJob)
-            self.same_data(job, message)
+            refuse_other_data(self.suite, self.store, job, message)
 
     def preparing(self, runs: Iterable[RunSpec], *, all_seeds: bool = False) -> list[PrepareJob]:
         """What `prepare` does first, a job per dataset."""
@@ -182,19 +188,29 @@ class Runner:
         jobs = (PretrainJob(self.place, run, name) for run in runs for name in run.pretrained)
         return list({shared_encoder(job.run, job.modality): job for job in jobs}.values())
 
-    def latency(self, runs: Iterable[RunSpec], options: dict[str, object], *, anew: bool) -> list[Path]:
-        """A latency session per table; unless `anew`, only where no session covers these strategies already."""
-        timed = [run for run in runs if self._runs_at_all(run)]
-        tables = grouped(timed, lambda run: (slug("dataset", run.dataset), track_label(run.track)))
-        models = [rows_of(found) for found in tables]
-        jobs = [
-            LatencyJob(self.place, tuple(rows.values()), options)
-            for rows in models
-            if anew or not self._is_timed(rows, options)
-        ]
+    def latency(
+        self, runs: Iterable[RunSpec], options: dict[str, object], *, anew: bool, deadline: Deadline | None = None
+    ) -> list[Path]:
+        """A latency session per table; unless `anew`, only where no session covers these strategies already.
+
+        Args:
+            runs: of which strategies.
+            options: of the measure.
+            anew: whether those that there are count for nothing.
+            deadline: no session begins that would not be over by then.
+        """
+        jobs = self.untimed(runs, options, anew=anew)
         # One worker alone, and one runner at a time (the session is claimed): two at once would time each other.
         files = JobFiles(self.store, timed=lambda job: not anew and self._is_timed(rows_of(job.runs), options))
-        return [Path(message.facts["path"]) for _, message in Pool(1, self.watcher, self.gpus).run(jobs, files)]
+        done = Pool(1, self.watcher, self.gpus).run(jobs, files, deadline)
+        return [Path(message.facts["path"]) for _, message in done]
+
+    def untimed(self, runs: Iterable[RunSpec], options: dict[str, object], *, anew: bool = False) -> list[LatencyJob]:
+        """The latency sessions that are missing, one per table; with `anew` all."""
+        timed = [run for run in runs if self._runs_at_all(run)]
+        models = [rows_of(found) for found in grouped(timed, table_name)]
+        missing = [rows for rows in models if anew or not self._is_timed(rows, options)]
+        return [LatencyJob(self.place, tuple(rows.values()), options) for rows in missing]
 
     def clear(self, runs: Iterable[RunSpec]) -> None:
         """Remove what killed runners left: half-written files, and claims on what they had finished."""
@@ -232,17 +248,3 @@ class Runner:
             if same_host and session["options"] == options and set(rows) <= covered:
                 return True
         return False
-
-    def same_data(self, job: PrepareJob, message: Message) -> None:
-        """Records made from other data than those that are here now: an error, never a skip."""
-        sample, fingerprint = job.runs[0], str(message.facts["fingerprint"])
-        of_dataset = [run for run in self.suite.runs() if run.dataset == sample.dataset]
-        records = [record for run in of_dataset if (record := self.store.read(run)) is not None]
-        others = [r for r in records if r.status == "done" and r.data and r.data.fingerprint != fingerprint]
-        if others:
-            before = others[0].data.fingerprint if others[0].data else ""
-            raise UserError(
-                f"{sample.dataset.name}: the data have changed since {len(others)} of these runs were recorded "
-                f"(fingerprint {before[:12]} then, {fingerprint[:12]} now).\n"
-                f"Bring the old data back (--data), or give the new results their own folder (--results)."
-            )

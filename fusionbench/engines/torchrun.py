@@ -27,6 +27,7 @@ from fusionbench.core.errors import Interrupted, UserError
 from fusionbench.core.ranks import Ranks
 from fusionbench.engines.job_files import JobFiles
 from fusionbench.engines.local import Watcher
+from fusionbench.engines.other_data import refuse_other_data
 from fusionbench.engines.runner import Runner
 from fusionbench.plan.suite import RunSpec, Suite
 from fusionbench.records.claims import Claims
@@ -103,7 +104,7 @@ class TorchrunProcess:
             for job in self.runner.preparing(runs):
                 self.watcher.started(job)
                 message = prepare(job)
-                self.runner.same_data(job, message)
+                refuse_other_data(self.runner.suite, self.runner.store, job, message)
                 self.watcher.ended(job, message)
             for first in self.runner.pretraining(runs):
                 self.watcher.started(first)

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 import fusionbench
-from fusionbench.api.results import Results, whole_seeds
+from fusionbench.api.limits import TimeLimit, whole_seeds
+from fusionbench.api.results import Results
 from fusionbench.core.errors import UserError
 from fusionbench.plan.load import load_suite, suite_of
 from fusionbench.plan.source import parse_source
@@ -144,16 +145,16 @@ def test_a_time_limit_leaves_whole_seeds_and_says_which_are_left_out(tmp_path: P
     runs, store = list(suite.runs()), Store(tmp_path, "s")
     for run in runs[:5]:
         store.publish(Record(run.key, run.to_json(), "failed", "no idea"))
-    kept, told = whole_seeds(suite, runs, store, 60)
+    kept, told = whole_seeds(suite, runs, store, TimeLimit(60))
     assert kept.seeds == (0, 1)
     assert told == "The time limit of 60 s left out seed 2: 5 of 6 runs are done; the same call goes on."
     assert whole_seeds(suite, runs, store, None) == (suite, "")
     store.publish(Record(runs[5].key, runs[5].to_json(), "failed", "no idea"))
-    assert whole_seeds(suite, runs, store, 60) == (suite, "")
+    assert whole_seeds(suite, runs, store, TimeLimit(60)) == (suite, "")
 
 
 def test_where_no_seed_is_whole_that_is_said(tmp_path: Path) -> None:
     suite = small_suite()
-    kept, told = whole_seeds(suite, list(suite.runs()), Store(tmp_path, "s"), 1.5)
+    kept, told = whole_seeds(suite, list(suite.runs()), Store(tmp_path, "s"), TimeLimit(1.5))
     assert kept == suite
     assert told.startswith("The time limit of 1.5 s left out runs of every seed, so strategies are not compared on the")

@@ -1,0 +1,33 @@
+"""Data that are not those of the records that are there."""
+
+from __future__ import annotations
+
+from fusionbench.bench.jobs import Message, PrepareJob
+from fusionbench.core.errors import UserError
+from fusionbench.plan.suite import Suite
+from fusionbench.records.store import Store
+
+
+def refuse_other_data(suite: Suite, store: Store, job: PrepareJob, message: Message) -> None:
+    """Records made from other data than those that are here now: an error, never a skip.
+
+    Args:
+        suite: whose records.
+        store: where they are.
+        job: what prepared the data of one dataset.
+        message: what it said.
+
+    Raises:
+        UserError: some record's data had another fingerprint.
+    """
+    sample, fingerprint = job.runs[0], str(message.facts["fingerprint"])
+    of_dataset = [run for run in suite.runs() if run.dataset == sample.dataset]
+    records = [record for run in of_dataset if (record := store.read(run)) is not None]
+    others = [r for r in records if r.status == "done" and r.data and r.data.fingerprint != fingerprint]
+    if others:
+        before = others[0].data.fingerprint if others[0].data else ""
+        raise UserError(
+            f"{sample.dataset.name}: the data have changed since {len(others)} of these runs were recorded "
+            f"(fingerprint {before[:12]} then, {fingerprint[:12]} now).\n"
+            f"Bring the old data back (--data), or give the new results their own folder (--results)."
+        )
