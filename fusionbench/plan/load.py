@@ -149,7 +149,7 @@ class _Resolver:
                 raise unknown(what, name, known, self.source.place(("encoders", name)))
 
     def rows(
-        self, dataset: Choice, strategies: list[FileChoice], given: Mapping[str, Choice], track: Choice
+        self, dataset: Choice, strategies: Sequence[FileChoice], given: Mapping[str, Choice], track: Choice
     ) -> Iterator[Row]:
         """A row per strategy; one that names a modality by an option and is not told which is a row per modality."""
         encoders = self.encoders(dataset, given)
