@@ -104,7 +104,10 @@ class Columns:
         """Of the training rows, columns or channels last, (k, F) each."""
         for start in range(0, len(train), AT_ONCE):
             values, mask = self._values(name, train[start : start + AT_ONCE])
-            values = values[mask] if mask is not None else np.moveaxis(values, 1, -1)
+            if mask is not None:
+                values = values[mask]
+            elif self.kinds[name] == "image":
+                values = np.moveaxis(values, 1, -1)
             yield values.reshape(-1, values.shape[-1])
 
     def _values(self, name: str, rows: Rows) -> tuple[Array, NDArray[np.bool_] | None]:

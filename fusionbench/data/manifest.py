@@ -27,12 +27,14 @@ from fusionbench.data.buckets import LengthBuckets
 from fusionbench.data.columns import Columns
 from fusionbench.data.manifest_columns import columns_of
 from fusionbench.data.manifest_conversion import Plan, Reading, write_table
+from fusionbench.data.manifest_files import write_files
 from fusionbench.data.manifest_parts import split_of
 from fusionbench.data.manifest_paths import found_table, missing_table
 from fusionbench.data.manifest_rows import Rows as TableRows
 from fusionbench.data.orders import EpochOrder
 from fusionbench.data.ragged import padded
 from fusionbench.data.splits import Rows, Split
+from fusionbench.data.store import prepared_folder
 from fusionbench.data.targets import in_memory
 
 CONVERSION = 1
@@ -48,6 +50,7 @@ class Manifest(MultimodalData):
         "vector": {"name": "table", "options": {"width": 64}},
         "sequence": {"name": "lstm", "options": {"width": 64, "hidden": 64}},
         "image": {"name": "small_cnn", "options": {"width": 64, "channels": [16, 32, 64]}},
+        "audio": {"name": "logmel_cnn", "options": {"width": 64}},
         "tokens": {"name": "lstm", "options": {"width": 64, "hidden": 64, "embed": 64}},
         "text": {"name": "sentence_transformer", "options": {"width": 64}},
     }
@@ -60,7 +63,7 @@ class Manifest(MultimodalData):
         batch_size: int = 128,
         *,
         file: str,
-        columns: dict[str, str | dict[str, str | int | tuple[str, ...]]],
+        columns: dict[str, str | dict[str, str | int | float | tuple[str, ...]]],
         label: str | tuple[str, ...],
         kind: Literal["multiclass", "multilabel", "regression"] = "multiclass",
         separator: str = "",
@@ -93,8 +96,10 @@ class Manifest(MultimodalData):
     def stored(self) -> Columns:
         """The modalities as they lie there."""
         arrays = {name: np.asarray(array) for name, array in self.arrays.items()}
-        lengths = {one.name: one.options["length"] for one in self.modalities if "length" in one.options}
-        return Columns(self.name, arrays, {one.name: one.kind for one in self.modalities}, lengths)
+        kinds = {one.name: one.kind for one in self.modalities}
+        lengths = {one.name: int(one.options["length"]) for one in self.modalities if "length" in one.options}
+        pictures = [one.name for one in self.modalities if one.options.get("channels") == 3]
+        return Columns(self.name, arrays, kinds, lengths, pictures)
 
     @cached_property
     def table(self) -> Path | None:
@@ -120,8 +125,14 @@ class Manifest(MultimodalData):
         return [facts.st_size, facts.st_mtime_ns]
 
     def convert(self, folder: Path) -> None:
-        """Labels, parts and modalities of every row."""
-        write_table(self.plan().against_file(), folder)
+        """Labels, parts and modalities of every row; files that were read before a stop are not read again."""
+        plan = self.plan().against_file()
+        rows = len(write_table(plan, folder))
+        of_files = [column for column in plan.columns if column.is_of_files]
+        if of_files:
+            place = prepared_folder(self.root, self.name, self.decided_by())
+            work = place.with_name(f"{place.name}.unfinished")
+            write_files(plan.table, of_files, plan.paths, work, folder, self.origin(), rows)
 
     def plan(self) -> Plan:
         """What the options say of the file.
@@ -132,7 +143,10 @@ class Manifest(MultimodalData):
         if self.table is None:
             raise missing_table(self.name, self.file, self.root)
         table = TableRows(self.table, **self.form)
-        return Plan(self.name, table, self.modalities, self.reading)
+        paths = (self.table.parent / Path(self.folder).expanduser()).resolve()
+        if not paths.is_dir():
+            raise UserError(f"{self.name}: option folder: no folder {paths}; name the one that the files lie in")
+        return Plan(self.name, table, self.modalities, self.reading, paths)
 
     def split(self) -> Split:
         """Test: as stored; validation: as stored, or an eighth of the rest by seed."""

@@ -19,8 +19,9 @@ from fusionbench.core.errors import UserError, shown, unknown
 from fusionbench.core.modalities import CELLS, TABLE, kinds_of_columns
 from fusionbench.core.task import ModalityKind
 
-OPTIONS: Mapping[str, Mapping[str, int]] = {
+OPTIONS: Mapping[str, Mapping[str, int | float]] = {
     "image": {"size": 64, "channels": 3},
+    "audio": {"seconds": 3.0, "rate": 16_000, "bands": 64},
     "tokens": {"length": 256},
     "text": {},
     "sequence": {"length": 0},
@@ -42,7 +43,12 @@ class Column:
     numbers: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     """Of a table, columns of the file, by name or pattern."""
-    options: Mapping[str, int] = field(default_factory=dict)
+    options: Mapping[str, int | float] = field(default_factory=dict)
+
+    @property
+    def is_of_files(self) -> bool:
+        """Whether its cells name files, or hold lists of numbers."""
+        return not self.is_table and self.kind in ("image", "audio", "sequence", "vector")
 
     @property
     def is_table(self) -> bool:
@@ -147,11 +153,14 @@ def _names(where: str, place: str, given: Any) -> tuple[str, ...]:
     return tuple(given)
 
 
-def _number(where: str, place: str, stated: Mapping[str, Any], option: str, usual: int) -> int:
+def _number(where: str, place: str, stated: Mapping[str, Any], option: str, usual: int | float) -> int | float:
     value = stated.get(option, usual)
     least = 0 if usual == 0 else 1
+    if isinstance(usual, float) and isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
+        return float(value)
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise UserError(f"{where}: option columns.{place}: give a whole number from {least} on, got {shown(value)}")
+        wanted = "a number above 0" if isinstance(usual, float) else f"a whole number from {least} on"
+        raise UserError(f"{where}: option columns.{place}: give {wanted}, got {shown(value)}")
     if value not in CHOICES.get(option, (value,)):
         raise UserError(f"{where}: option columns.{place}: give 1 (grey) or 3 (red, green and blue), got {value}")
     return value

@@ -52,6 +52,8 @@ class Plan:
     table: Rows
     columns: tuple[Column, ...]
     reading: Reading
+    paths: Path
+    """The folder, resolved, that the files of cells lie in."""
 
     def against_file(self) -> Plan:
         """The same with patterns replaced by columns.
@@ -97,7 +99,7 @@ def write_table(plan: Plan, folder: Path) -> NDArray[np.int64]:
     labels = labels_of(where, plan.reading.kind, plan.reading.labels, plan.reading.separator)
     parts = Parts(where, plan.reading.split, plan.reading.group)
     with ExitStack() as opened:
-        writers = [opened.enter_context(writer_of(plan.table, column, folder)) for column in plan.columns]
+        writers = [opened.enter_context(writer_of(plan.table, column, folder, plan.paths)) for column in plan.columns]
         show = opened.enter_context(_told(plan))
         for chunk in plan.table.chunks(plan.wanted):
             labels.add(chunk, plan.table.refuse)

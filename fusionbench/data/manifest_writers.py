@@ -15,6 +15,7 @@ from fusionbench.core.errors import shown
 from fusionbench.data.manifest_cells import is_missing, numbers_in, present_in, word
 from fusionbench.data.manifest_columns import Column
 from fusionbench.data.manifest_lines import Fault
+from fusionbench.data.manifest_paths import Broken, file_at
 from fusionbench.data.manifest_rows import Chunk, Rows
 from fusionbench.data.npy import GrowingArray
 from fusionbench.data.stored import offsets, pieces_for, vocabulary
@@ -33,10 +34,7 @@ class Writer:
         self.table, self.column, self.folder, self._open = table, column, folder, ExitStack()
 
     def add(self, chunk: Chunk, told: Fault) -> Bools:
-        """Write some rows, and say which have the modality, (k,); `told` hears of what cannot be read.
-
-        Here nothing is written: of a modality whose files are read later, rows have it where a cell is not empty.
-        """
+        """Write some rows, and say which have the modality, (k,); `told` hears of what cannot be read."""
         return present_in(chunk.cells[self.column.column])
 
     def grows(self, name: str, dtype: Any, shape: Sequence[int] = ()) -> GrowingArray:
@@ -142,8 +140,35 @@ class TableWriter(Writer):
             (self.folder / f"{name}.categories.npy").unlink()
 
 
-def writer_of(table: Rows, column: Column, folder: Path) -> Writer:
-    """What writes a modality while the table is read."""
-    if column.is_table:
-        return TableWriter(table, column, folder)
-    return (TextWriter if column.kind in ("tokens", "text") else Writer)(table, column, folder)
+class FileNames(Writer):
+    """Nothing is written: files are read when the whole table has been; here it is seen whether they are there."""
+
+    def __init__(self, table: Rows, column: Column, folder: Path, paths: Path) -> None:
+        super().__init__(table, column, folder)
+        self.paths = paths
+
+    def add(self, chunk: Chunk, told: Fault) -> Bools:
+        """Where a cell is not empty."""
+        cells = chunk.cells[self.column.column]
+        there = present_in(cells)
+        for row in np.flatnonzero(there).tolist():
+            try:
+                if not isinstance(cells[row], list):
+                    file_at(self.paths, cells[row])
+            except Broken as broken:
+                told(chunk.places[row], f"column '{self.column.column}': {broken}")
+        return there
+
+
+def writer_of(table: Rows, column: Column, folder: Path, paths: Path) -> Writer:
+    """What writes a modality while the table is read.
+
+    Args:
+        table: that is read.
+        column: the modality.
+        folder: where arrays go.
+        paths: the folder, resolved, that the files of cells lie in.
+    """
+    if column.is_of_files:
+        return FileNames(table, column, folder, paths)
+    return (TableWriter if column.is_table else TextWriter)(table, column, folder)

@@ -14,7 +14,7 @@ from fusionbench.data.manifest import Manifest
 
 ROWS = 60
 NOTES = ("feels well", "is often tired", "sleeps badly")
-COLUMNS = {"age": "number", "weight": "number", "city": "category", "note": "tokens"}
+COLUMNS: dict[str, Any] = {"age": "number", "weight": "number", "city": "category", "note": "tokens"}
 
 
 def people(rows: int = ROWS) -> list[dict[str, Any]]:
