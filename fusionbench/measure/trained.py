@@ -95,6 +95,11 @@ class Trained:
                 metrics.update(outputs.double() * scale.deviation.cpu(), targets.cpu() - mean)
         return {name: float(value) for name, value in computed(metrics).items()}
 
+    def told(self, outputs: Tensor) -> Tensor:
+        """Outputs as a reader is told them: logits as they are, numbers in the data's unit, (B, C)."""
+        scale = self.module.target_scale
+        return outputs if scale is None else scale.mean.cpu() + outputs.double() * scale.deviation.cpu()
+
     def goodness(self, outputs: Tensor, targets: Tensor) -> float | None:
         """The score that ranks, its sign turned where lower is better; None where it is not defined on these rows."""
         value = self.scores([(outputs, targets)]).get(self.task.metric)
