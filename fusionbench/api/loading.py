@@ -15,9 +15,9 @@ from fusionbench.core.errors import UserError
 from fusionbench.core.surroundings import alone
 from fusionbench.plan.names import have_one_size, track_label
 from fusionbench.plan.suite import Choice
-from fusionbench.records.reading import content_of
+from fusionbench.records.reading import content_of, track_of
 from fusionbench.records.record import SCHEMA, InvalidRecord, Record, from_text
-from fusionbench.records.store import LATENCY, WANDB, track_of
+from fusionbench.records.store import LATENCY, WANDB
 from fusionbench.report.collect import name_of
 from fusionbench.report.latency import Latency, Scope, newest_complete
 

@@ -98,7 +98,7 @@ class Work:
             text = "this processor does not compute in bfloat16, torch emulates it, many times slower; faster here:"
             told(f"precision bf16-mixed: {text} --set budget.precision=32-true")
         workers = self.workers or workers_by_default(devices, gpus, cores())
-        return Runner(self.suite, place, workers, watcher, devices, gpus, self.keep_encodings)
+        return Runner(self.suite, place, workers, watcher, devices, gpus, self.keep_encodings, self.store)
 
     def foresight(self, runner: Runner) -> Foresight:
         """How long what is left takes, as far as is known on this machine."""

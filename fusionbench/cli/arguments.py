@@ -8,6 +8,7 @@ SUITE_VERBS = {
     "plan": "the runs, their keys, which are done",
     "prepare": "download, verify and convert the data, train encoders that the suite wants trained beforehand",
     "run": "train and measure what is not done, then report",
+    "status": "how far it is: done, running (where, epoch, time left), failed, waiting; from any terminal or machine",
     "latency": "a latency session alone",
     "measure": "measures of trained models, of runs that are done: from their weights, or trained again",
     "report": "tables and pictures from the records",
@@ -93,6 +94,10 @@ def _add_own_arguments(entry: argparse.ArgumentParser, verb: str) -> None:
     if verb == "measure":
         about = "which, by name, with options as the suite has them, else their defaults (default: the suite's own)"
         entry.add_argument("--measures", metavar="A,B,...", help=about)
+    if verb == "status":
+        about = "look again every so many seconds (default: 5) until nothing is left to do"
+        entry.add_argument("--watch", metavar="SECONDS", nargs="?", type=float, const=5.0, help=about)
+        entry.add_argument("--format", choices=["text", "json"], default="text", help="(default: text)")
     if verb == "targets":
         about = "fusion parameters to show the heads at, besides those of the suite's tracks; may be repeated"
         entry.add_argument("--target", metavar="N", type=int, action="append", default=[], help=about)

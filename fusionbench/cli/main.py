@@ -107,6 +107,14 @@ def run(options: argparse.Namespace) -> int:
     return SOME_FAILED if result.counts["failed"] or result.counts["diverged"] or is_open else DONE
 
 
+def status(options: argparse.Namespace) -> int:
+    """How far a suite is, whoever works on it."""
+    from fusionbench.cli.status import report_status
+
+    report_status(options, work_of(options))
+    return DONE
+
+
 def latency(options: argparse.Namespace) -> int:
     """A latency session alone."""
     from fusionbench.cli.measuring import report_latency
@@ -224,6 +232,7 @@ VERBS = {
     "plan": plan,
     "prepare": prepare,
     "run": run,
+    "status": status,
     "latency": latency,
     "measure": measure,
     "report": report,

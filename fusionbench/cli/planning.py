@@ -6,7 +6,7 @@ import argparse
 from collections import Counter
 
 from fusionbench.cli.suites import counted, work_of
-from fusionbench.plan.names import slug, track_label, trial_label
+from fusionbench.plan.names import track_label, trial_label
 from fusionbench.records.trials import all_trials
 
 
@@ -16,9 +16,9 @@ def show_plan(options: argparse.Namespace) -> None:
     counts: Counter[str] = Counter()
     trials = all_trials(work.runs, work.store)
     for run in (*trials, *work.runs):
-        status = work.store.status(run)
+        status, folder = work.store.status(run), work.store.path(run).parent
         counts[status] += 1
-        names = f"{slug('dataset', run.dataset)}  {slug('strategy', run.strategy)}"
+        names = f"{folder.parent.name}  {folder.name}"
         names += f"  {track_label(run.track)}" if len(work.suite.tracks) > 1 else ""
         names += f"  {trial_label(run)}" if run.role == "trial" else ""
         print(f"{run.key}  {status:8}  seed {run.seed}  {names}")

@@ -13,11 +13,13 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from fusionbench.core.files import HOST, is_running
+from fusionbench.core.output import printable
 
 POLL_S = 0.05
 
@@ -95,31 +97,40 @@ def _read(marker: Path) -> bytes:
         return b""
 
 
-def is_whole(content: bytes) -> bool:
-    """Whether a lock file says who holds it."""
+def said(content: bytes) -> dict[str, Any]:
+    """What a lock file says; nothing where it says it to nobody: it is being written, or no lock."""
     try:
         found = json.loads(content)
-        return bool(found["host"]) and int(found["pid"]) > 0
-    except (ValueError, KeyError, TypeError):
-        return False
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def is_whole(content: bytes) -> bool:
+    """Whether a lock file says who holds it."""
+    found = said(content)
+    return bool(found.get("host")) and _pid(found) is not None
 
 
 def is_dead(content: bytes) -> bool:
     """Whether what a lock file says is a process of this host that is gone."""
-    try:
-        found = json.loads(content)
-        return bool(found["host"] == HOST and not is_running(int(found["pid"])))
-    except (ValueError, KeyError, TypeError):
-        return False
+    found = said(content)
+    pid = _pid(found)
+    return found.get("host") == HOST and pid is not None and not is_running(pid)
 
 
 def holder(content: bytes) -> str:
     """Who a lock file says holds it: `process 7 on host somewhere`."""
-    try:
-        found = json.loads(content)
-        return f"process {int(found['pid'])} on host {found['host']}"
-    except (ValueError, KeyError, TypeError):
+    found = said(content)
+    if not is_whole(content):
         return "a process that does not say its name"
+    return f"process {_pid(found)} on host {printable(str(found['host']))[:64]}"
+
+
+def _pid(found: Mapping[str, Any]) -> int | None:
+    """A number that a process can have."""
+    pid = found.get("pid")
+    return pid if type(pid) is int and 0 < pid < 2**31 else None
 
 
 def _wait(began: float, timeout_s: float | None, why: str) -> None:

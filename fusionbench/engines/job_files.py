@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +12,7 @@ from fusionbench.core.errors import UserError
 from fusionbench.engines.lacking import lacking_measures
 from fusionbench.engines.titles import title
 from fusionbench.plan.suite import RunSpec
+from fusionbench.records.claims import LOCK, SESSION
 from fusionbench.records.record import Record
 from fusionbench.records.store import LATENCY, Store
 
@@ -29,7 +30,7 @@ class JobFiles:
         """Its lock file: beside its record, or beside other latency sessions; None: it needs no claim."""
         if isinstance(job, LatencyJob):
             return session_lock(self.store, job.runs[0])
-        return self.store.path(job.run, ".lock") if isinstance(job, TrainJob | MeasureJob) else None
+        return self.store.path(job.run, LOCK) if isinstance(job, TrainJob | MeasureJob) else None
 
     def log(self, job: Job) -> Path | None:
         """Where its output goes: beside the record; None: where ours goes, as preparing talks to the user."""
@@ -67,4 +68,11 @@ class JobFiles:
 
 def session_lock(store: Store, run: RunSpec) -> Path:
     """The claim on latency sessions of the run's dataset."""
-    return store.folder(run.dataset) / LATENCY / "session.lock"
+    return store.folder(run.dataset) / LATENCY / SESSION
+
+
+def claims_on(store: Store, runs: Iterable[RunSpec]) -> set[Path]:
+    """Where claims on runs, and on latency sessions of their datasets, would lie."""
+    runs = list(runs)
+    datasets = {id(run.dataset): run for run in runs}  # Runs share their choices; each has one place.
+    return {store.path(run, LOCK) for run in runs} | {session_lock(store, run) for run in datasets.values()}

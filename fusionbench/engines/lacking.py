@@ -12,7 +12,7 @@ from fusionbench.records.weights import has_weights
 
 def lacking_measures(store: Store, measures: Sequence[Choice], runs: Iterable[RunSpec]) -> list[RunSpec]:
     """The done runs for which a measure that fits their task has not been taken."""
-    return [run for run in runs if _is_done(store, run) and any(_lacking(store, measures, run))]
+    return [run for run in runs if store.status(run) == "done" and any(_lacking(store, measures, run))]
 
 
 def is_at_hand(store: Store, measures: Sequence[Choice], run: RunSpec) -> bool:
@@ -22,8 +22,3 @@ def is_at_hand(store: Store, measures: Sequence[Choice], run: RunSpec) -> bool:
 
 def _lacking(store: Store, measures: Sequence[Choice], run: RunSpec) -> list[Choice]:
     return [one for one in of_runs(measures, run.dataset) if not store.has_measure(run, one)]
-
-
-def _is_done(store: Store, run: RunSpec) -> bool:
-    record = store.read(run)
-    return record is not None and record.status == "done"

@@ -138,6 +138,9 @@ class Pool:
         for slot, group in list(self._running.items()):
             for message in group.hear(ready):
                 self.watcher.progress(group.job, message)
+                lock = files.lock(group.job)
+                if lock is not None:
+                    self._claims.note(lock, {**group.pace.facts(message), "workers": self.workers})
             if group.is_over:
                 yield group.job, self._end(slot, files)
                 if deadline is not None:

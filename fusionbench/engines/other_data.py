@@ -22,12 +22,11 @@ def refuse_other_data(suite: Suite, store: Store, job: PrepareJob, message: Mess
     """
     sample, fingerprint = job.runs[0], str(message.facts["fingerprint"])
     of_dataset = [run for run in suite.runs() if run.dataset == sample.dataset]
-    records = [record for run in of_dataset if (record := store.read(run)) is not None]
-    others = [r for r in records if r.status == "done" and r.data and r.data.fingerprint != fingerprint]
+    before = [found.fingerprint for run in of_dataset if (found := store.glance(run)).status == "done"]
+    others = [one for one in before if one != fingerprint]
     if others:
-        before = others[0].data.fingerprint if others[0].data else ""
         raise UserError(
             f"{sample.dataset.name}: the data have changed since {len(others)} of these runs were recorded "
-            f"(fingerprint {before[:12]} then, {fingerprint[:12]} now).\n"
+            f"(fingerprint {others[0][:12]} then, {fingerprint[:12]} now).\n"
             f"Bring the old data back (--data), or give the new results their own folder (--results)."
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from pathlib import Path
 
 from fusionbench.bench.jobs import (
@@ -19,7 +19,7 @@ from fusionbench.bench.jobs import (
 from fusionbench.core.files import try_out
 from fusionbench.engines.deadline import Deadline
 from fusionbench.engines.encodings import Encodings, shared_encoder
-from fusionbench.engines.job_files import JobFiles, session_lock
+from fusionbench.engines.job_files import JobFiles, claims_on
 from fusionbench.engines.lacking import is_at_hand, lacking_measures
 from fusionbench.engines.local import Pool, Watcher
 from fusionbench.engines.other_data import refuse_other_data
@@ -27,6 +27,7 @@ from fusionbench.engines.rows import grouped, row_name, rows_of, table_name
 from fusionbench.plan.names import slug, track_label
 from fusionbench.plan.suite import RunSpec, Suite
 from fusionbench.records.claims import Claims
+from fusionbench.records.glances import MISSING
 from fusionbench.records.store import Store
 from fusionbench.records.trials import all_trials
 
@@ -45,14 +46,16 @@ class Runner:
     """Those to share out among workers; see gpus.py."""
     keep_encodings: bool = False
     """Whether stored encodings stay when the runs that read them are done."""
+    known: InitVar[Store | None] = None
+    """The suite's records, if somebody has looked at them already."""
     store: Store = field(init=False)
     pool: Pool = field(init=False)
     encodings: Encodings = field(init=False)
     _stored_for: int | None = field(init=False, default=None)
     """The seed whose encodings are stored now."""
 
-    def __post_init__(self) -> None:
-        self.store = Store(self.place.results, self.suite.name)
+    def __post_init__(self, known: Store | None) -> None:
+        self.store = known or Store(self.place.results, self.suite.name)
         self.pool = Pool(self.workers, self.watcher, self.gpus)
         self.encodings = Encodings(self.place, self.pool, JobFiles(self.store), self.keep_encodings)
 
@@ -90,8 +93,7 @@ class Runner:
                 self.pool.run([MeasureJob(self.place, run, self.suite.measures) for run in unmeasured], files, deadline)
             finally:
                 self.store.sweep()  # Of workers that were ended in the middle of writing.
-        found = (self.store.read(run) for run in runs)
-        return Counter("missing" if record is None else record.status for record in found)
+        return Counter("missing" if status in MISSING else status for status in map(self.store.status, runs))
 
     def by_seed(
         self, runs: Sequence[RunSpec], job: Callable[[RunSpec], Job], files: JobFiles, deadline: Deadline | None = None
@@ -215,36 +217,34 @@ class Runner:
     def clear(self, runs: Iterable[RunSpec]) -> None:
         """Remove what killed runners left: half-written files, and claims on what they had finished."""
         self.store.sweep()
-        for run in runs:
-            Claims.clear_if_dead(self.store.path(run, ".lock"))
-            Claims.clear_if_dead(session_lock(self.store, run))
+        for lock in claims_on(self.store, runs):
+            Claims.clear_if_dead(lock)
 
     # --- what is there -------------------------------------------------------------------------------------------
 
     def _unmeasured(self, runs: Sequence[RunSpec]) -> list[RunSpec]:
         """Runs that lack measures and need not be trained again for them; of the others it says how many there are."""
         lacking = lacking_measures(self.store, self.suite.measures, runs)
-        later = [run for run in lacking if not is_at_hand(self.store, self.suite.measures, run)]
-        if later:
+        ready = [run for run in lacking if is_at_hand(self.store, self.suite.measures, run)]
+        if later := len(lacking) - len(ready):
             self.watcher.told(
-                f"{len(later)} done runs lack measures of trained models and have no weights: "
+                f"{later} done runs lack measures of trained models and have no weights: "
                 f"`fusionbench measure {self.suite.name}` trains them again and takes these"
             )
-        return [run for run in lacking if run not in later]
+        return ready
 
     def _runs_at_all(self, run: RunSpec) -> bool:
         """Whether nothing is known against the run: one that failed would take the whole session with it.
 
         Where trials choose options of the strategy, it has to be done: before, nobody knows which model to time.
         """
-        record = self.store.read(run)
-        return not run.space if record is None else record.status == "done"
+        return not run.space if (status := self.store.status(run)) in MISSING else status == "done"
 
     def _is_timed(self, rows: dict[str, RunSpec], options: dict[str, object]) -> bool:
         sample = next(iter(rows.values()))
         for session in self.store.read_latency(sample.dataset, sample.track):
             same_host = session["environment"]["host"] == self.place.environment["host"]
             covered = {row["strategy"] for row in session["rows"]}
-            if same_host and session["options"] == options and set(rows) <= covered:
+            if same_host and session["options"] == options and rows.keys() <= covered:
                 return True
         return False

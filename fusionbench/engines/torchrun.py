@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from functools import partial
 from itertools import count
+from pathlib import Path
 
 import torch
 from torch.distributed import DistNetworkError
@@ -28,9 +29,10 @@ from fusionbench.core.ranks import Ranks
 from fusionbench.engines.job_files import JobFiles
 from fusionbench.engines.local import Watcher
 from fusionbench.engines.other_data import refuse_other_data
+from fusionbench.engines.pace import Pace
 from fusionbench.engines.runner import Runner
 from fusionbench.plan.suite import RunSpec, Suite
-from fusionbench.records.claims import Claims
+from fusionbench.records.claims import LOCK, Claims
 from fusionbench.training.fit import quiet
 from fusionbench.training.group import joined
 
@@ -108,12 +110,12 @@ class TorchrunProcess:
                 self.watcher.ended(job, message)
             for first in self.runner.pretraining(runs):
                 self.watcher.started(first)
-                message = pretrain_one(first, _Told(first, self.watcher, self.claims, self.store))
+                message = pretrain_one(first, self._told(first))
                 self.runner.encodings.note(message)
                 self.watcher.ended(first, message)
             for one in self.runner.encodings.jobs(runs):
                 self.watcher.started(one)
-                message = encode_one(one, _Told(one, self.watcher, self.claims, self.store))
+                message = encode_one(one, self._told(one))
                 self.runner.encodings.note(message)
                 self.watcher.ended(one, message)
             self.store.set(ready, "")
@@ -123,13 +125,16 @@ class TorchrunProcess:
         """Whether the run is ours to do; another runner on the same results may have it, or have done it."""
         store = self.runner.store
         if self.ranks.is_first:
-            mine = self.claims.take(store.path(run, ".lock")) and store.is_wanted(run, again)
+            mine = self.claims.take(store.path(run, LOCK)) and store.is_wanted(run, again)
             self.store.set(f"taken/{number}", "yes" if mine else "no")
         return self._word(f"taken/{number}") == "yes"
 
     def _word(self, name: str) -> str:
         self.store.wait([name], WAIT)
         return bytes(self.store.get(name)).decode()
+
+    def _told(self, job: Job) -> _Told:
+        return _Told(job, self.watcher, self.claims, self.store, JobFiles(self.runner.store).lock(job))
 
     # --- one run -------------------------------------------------------------------------------------------------
 
@@ -141,10 +146,10 @@ class TorchrunProcess:
         job = self.runner.training(run)
         self.watcher.started(job)
         join = partial(joined, self.ranks, PrefixStore(f"run/{number}", self.store))
-        message = train(job, _Told(job, self.watcher, self.claims, self.store), self.ranks, join)
+        message = train(job, self._told(job), self.ranks, join)
         if message.text == "failed" and not self.ranks.is_first:
             message = JobFiles(self.runner.store).crashed(job, f"device {self.ranks.rank}: {message.facts['reason']}")
-        self.claims.release(self.runner.store.path(run, ".lock"))
+        self.claims.release(self.runner.store.path(run, LOCK))
         self.watcher.ended(job, message)
         gc.collect()  # The next run's model and data come into the same process.
         if torch.cuda.is_available():
@@ -154,10 +159,11 @@ class TorchrunProcess:
 
 
 class _Told(Report):
-    """What a worker tells its launcher, told to the watcher; and the claim is kept alive."""
+    """What a worker tells its launcher, told to the watcher; and the claim, if it has one, is kept alive."""
 
-    def __init__(self, job: Job, watcher: Watcher, claims: Claims, store: Store) -> None:
+    def __init__(self, job: Job, watcher: Watcher, claims: Claims, store: Store, lock: Path | None) -> None:
         self.job, self.watcher, self.claims, self.store = job, watcher, claims, store
+        self.lock, self.pace = lock, Pace()
 
     def send(self, message: Message) -> None:
         """Between epochs; and a look whether torchrun is still there, which takes its store with it.
@@ -170,6 +176,8 @@ class _Told(Report):
         except DistNetworkError as error:
             raise Interrupted from error
         self.watcher.progress(self.job, message)
+        if self.lock is not None and message.kind == "progress":
+            self.claims.note(self.lock, self.pace.facts(message))
         self.claims.beat()
 
     def is_abandoned(self) -> bool:

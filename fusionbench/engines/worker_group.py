@@ -14,6 +14,7 @@ from pathlib import Path
 from fusionbench.bench.jobs import Job, Message, WorkerContext, devices_of
 from fusionbench.core.files import is_running
 from fusionbench.core.ranks import Ranks
+from fusionbench.engines.pace import Pace
 from fusionbench.engines.processes import WorkerProcess
 
 GRACE_S = 5.0
@@ -33,7 +34,7 @@ class WorkerGroup:
     """The workers of one job; the first speaks for all of them as long as none fails."""
 
     def __init__(self, job: Job, log: Path | None, gpus: tuple[str, ...]) -> None:
-        self.job = job
+        self.job, self.pace = job, Pace()
         self.failure: Message | str | None = None
         """What went wrong first: what a worker said of it, or how it died without a word."""
         self._workers: list[_Worker] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fusionbench.core.task import MetricName, TaskKind
 
@@ -38,11 +38,11 @@ class Options(BaseModel):
     learning_rate: float = 0.0
     weight_decay: float = 0.0
     dropout: float = 0.0
-    trials: dict[str, float | None] = {}
-    solved: dict[str, int] = {}
-    own: dict[str, Any] = {}
-    tuning: dict[str, Any] = {}
-    pretrained: dict[str, Pretrained] = {}
+    trials: dict[str, float | None] = Field(default_factory=dict)
+    solved: dict[str, int] = Field(default_factory=dict)
+    own: dict[str, Any] = Field(default_factory=dict)
+    tuning: dict[str, Any] = Field(default_factory=dict)
+    pretrained: dict[str, Pretrained] = Field(default_factory=dict)
 
 
 class Task(BaseModel):
@@ -53,7 +53,7 @@ class Task(BaseModel):
     kind: TaskKind = "multiclass"
     classes: int = 0
     metric: MetricName = "accuracy"
-    modalities: list[dict[str, Any]] = []
+    modalities: list[dict[str, Any]] = Field(default_factory=list)
 
 
 class Facts(BaseModel):

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fusionbench.plan.suite import SAME_ENCODERS, Choice
 from fusionbench.records.record import SCHEMA, InvalidRecord
 
 LARGEST = 64 * 2**20
@@ -47,6 +48,18 @@ def content_of(path: Path) -> bytes:
         raise Unreadable(f"cannot be read: {error.strerror or error}") from error
 
 
+def moved_aside(path: Path, why: str) -> str:
+    """Rename what is no record, so that it is in nobody's way; one line on what became of it."""
+    taken = {other.name for other in path.parent.glob(f"{path.name}.invalid-*")}
+    number = next(n for n in range(1, len(taken) + 2) if f"{path.name}.invalid-{n}" not in taken)
+    aside = path.with_name(f"{path.name}.invalid-{number}")
+    try:
+        path.replace(aside)
+    except OSError:
+        return f"{path}: not a valid record ({why}); not counted"
+    return f"{path}: not a valid record ({why}); moved to {aside.name}, not counted"
+
+
 def facts_at(path: Path, key: str) -> dict[str, Any]:
     """What a file beside records holds: a measure, or a latency session.
 
@@ -63,6 +76,11 @@ def facts_at(path: Path, key: str) -> dict[str, Any]:
     if found.get("measure") == "size":
         _refuse_sizes(found)
     return found
+
+
+def track_of(session: Mapping[str, Any]) -> Choice:
+    """The track of a latency session; the first ones do not say it: there was one then."""
+    return Choice.from_json(session["track"]) if "track" in session else Choice(SAME_ENCODERS)
 
 
 def _refuse_sizes(found: Mapping[str, Any]) -> None:

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -22,9 +22,10 @@ from fusionbench.core.canonical import short_key
 from fusionbench.core.errors import UserError
 from fusionbench.core.files import sweep, write_beside, write_new, write_over
 from fusionbench.plan.names import have_one_size, slug
-from fusionbench.plan.suite import SAME_ENCODERS, Choice, RunSpec
+from fusionbench.plan.suite import Choice, RunSpec
 from fusionbench.records import resamples
-from fusionbench.records.reading import Unreadable, content_of, facts_at
+from fusionbench.records.glances import TO_DO, FileMark, Glance, glance_of, mark_of
+from fusionbench.records.reading import Unreadable, content_of, facts_at, moved_aside, track_of
 from fusionbench.records.record import RESULTS_VERSION, SCHEMA, ForeignRecord, InvalidRecord, Record, from_text, to_text
 from fusionbench.records.resamples import Resamples
 
@@ -34,19 +35,22 @@ TENSORS = ".weights.safetensors"
 WANDB = "wandb"
 """Below a suite's folder, W&B's own files: no records."""
 
+T = TypeVar("T")
 STATED = ("options", "source")
 """Of a measure, what its file says beside the values."""
 
 
 class Store:
-    """The records of one suite under a results folder."""
+    """The records of one suite under a results folder; `read_only` leaves what is no record where it lies."""
 
-    def __init__(self, root: Path, suite: str) -> None:
-        self.root = root / suite
+    def __init__(self, root: Path, suite: str, *, read_only: bool = False) -> None:
+        self.root, self.read_only = root / suite, read_only
         self.set_aside: list[str] = []
         """One line for every file that is no record of ours, most of them moved aside: shown to the user."""
         self._left: dict[str, str] = {}
         """By key, why a record that lies there does not count and stays, and the way out."""
+        self._glances: dict[str, tuple[FileMark, Glance]] = {}
+        """By key, what was seen of a record, and of which file."""
         self._folders: dict[tuple[int, int], tuple[Path, Choice, Choice]] = {}
         """By the identities of a dataset's and a strategy's choice; these too, so that no other has their identity."""
 
@@ -80,10 +84,19 @@ class Store:
 
     def status(self, run: RunSpec) -> str:
         """The status of its record; "old" if that is of an older results version, "foreign", or "to do"."""
-        record = self._any(run)
-        if record is None:
-            return "foreign" if run.key in self._left else "to do"
-        return "old" if record.results_version < RESULTS_VERSION else record.status
+        return self.glance(run).status
+
+    def glance(self, run: RunSpec) -> Glance:
+        """How a run stands; a record that was looked at before is read again only if its file is another one now."""
+        mark = mark_of(self.path(run))
+        if mark is None:
+            return TO_DO
+        known = self._glances.get(run.key)
+        if known is None or known[0] != mark:
+            record = self._any(run)
+            unread = Glance("foreign") if run.key in self._left else TO_DO
+            known = self._glances[run.key] = mark, glance_of(record) if record else unread
+        return known[1]
 
     def is_wanted(self, run: RunSpec, again: Collection[str] = ()) -> bool:
         """Whether a run is still to be done: it has no record that counts, or one of a status to be done again.
@@ -91,10 +104,10 @@ class Store:
         Raises:
             UserError: another fusionbench made the record that lies there, or it cannot be read.
         """
-        record = self.read(run)
+        status = self.status(run)
         if run.key in self._left:
             raise UserError(self._left[run.key])
-        return record is None or record.status in again
+        return status in ("to do", "old", *again)
 
     def put_old_aside(self, run: RunSpec) -> None:
         """Rename a record of an older results version, and all files beside it, to NAME.version-N."""
@@ -145,15 +158,7 @@ class Store:
     def read_resamples(self, run: RunSpec) -> Resamples | None:
         """A run's test scores on resampled test rows, or None; an invalid file is moved aside, as a record is."""
         path = self.path(run, RESAMPLES)
-        try:
-            return resamples.from_file(path, run.key)
-        except FileNotFoundError:
-            return None
-        except Unreadable as error:
-            self.set_aside.append(f"{path}: {error}; left where it is, not counted")
-        except InvalidRecord as error:
-            self._move_aside(path, str(error))
-        return None
+        return self._found(path, lambda: resamples.from_file(path, run.key))
 
     def publish_resamples(self, run: RunSpec, found: Resamples) -> None:
         """Write a run's test scores on resampled test rows: before its record, so that a done record has them."""
@@ -213,8 +218,12 @@ class Store:
         return record
 
     def _read_json(self, path: Path, key: str) -> dict[str, Any] | None:
+        return self._found(path, lambda: facts_at(path, key))
+
+    def _found(self, path: Path, read: Callable[[], T]) -> T | None:
+        """What a file beside records holds, or None, and `set_aside` says why where there is one."""
         try:
-            return facts_at(path, key)
+            return read()
         except FileNotFoundError:
             return None
         except Unreadable as error:
@@ -224,24 +233,16 @@ class Store:
         return None
 
     def _move_aside(self, path: Path, why: str) -> None:
-        taken = {other.name for other in path.parent.glob(f"{path.name}.invalid-*")}
-        number = next(n for n in range(1, len(taken) + 2) if f"{path.name}.invalid-{n}" not in taken)
-        aside = path.with_name(f"{path.name}.invalid-{number}")
-        try:
-            path.replace(aside)
-            self.set_aside.append(f"{path}: not a valid record ({why}); moved to {aside.name}, not counted")
-        except OSError:
-            self.set_aside.append(f"{path}: not a valid record ({why}); not counted")
+        """Unless nothing is to be changed here."""
+        left = f"{path}: not a valid record ({why}); not counted"
+        line = left if self.read_only else moved_aside(path, why)
+        if line not in self.set_aside:
+            self.set_aside.append(line)
 
 
 def stated(choice: Choice) -> dict[str, Any]:
     """What a measure's file says of the measure itself; nothing for a shipped one without options."""
     return {name: value for name in STATED if (value := getattr(choice, name))}
-
-
-def track_of(session: Mapping[str, Any]) -> Choice:
-    """The track of a latency session; the first ones do not say it: there was one then."""
-    return Choice.from_json(session["track"]) if "track" in session else Choice(SAME_ENCODERS)
 
 
 def _text(facts: Mapping[str, Any]) -> bytes:

@@ -1,0 +1,32 @@
+"""How fast one job goes, and how long it will still take: what its claim says of it to others."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from fusionbench.bench.jobs import Message
+
+
+class Pace:
+    """Of one job, from its start on."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
+        self.began = clock()
+        self._first: tuple[int, float] | None = None
+        """How much was done when it was first heard of, and when that was: one that goes on begins in the middle."""
+        self._worker = 0
+
+    def facts(self, message: Message) -> dict[str, Any]:
+        """What a message of progress tells: how much is done of how much, in how many seconds, and how many more."""
+        now = self.clock()
+        self._worker = message.facts.get("pid", self._worker)
+        if self._first is None:
+            self._first = message.done, now
+        done, since = self._first
+        each = (now - since) / (message.done - done) if message.done > done else None
+        left = None if each is None else round(each * (message.total - message.done), 1)
+        facts = {"done": message.done, "total": message.total, "ran_s": round(now - self.began, 1), "left_s": left}
+        return {**facts, **({"worker": self._worker} if self._worker else {})}
