@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -10,6 +10,7 @@ from fusionbench.bench.jobs import Job
 from fusionbench.engines.estimates import Estimates, packed
 from fusionbench.engines.runner import Runner
 from fusionbench.plan.suite import RunSpec
+from fusionbench.records.glances import MISSING
 from fusionbench.records.store import Store
 
 
@@ -28,16 +29,17 @@ class Foresight:
 
     def all_that_is_left(self) -> float | None:
         """Seconds of all that is not done; None: nothing is known of any of it."""
-        waiting = self._waiting(self.runs)
+        waiting = self.waiting()
         latency = self.runner.suite.measure("latency")
         sessions = self.runner.untimed(self.runs, latency.options) if latency else []
         timed = sum(self.estimates.of(job) or 0.0 for job in sessions)
         found = self._wall(self._stages(waiting))
-        return None if found is None else found + timed
+        return None if found is None else found + timed + self.estimates.of_trunks(waiting)
 
     def first_seed(self) -> float | None:
         """Seconds of all that the first seed needs which is not whole; None: nothing is known."""
-        return self._wall(self._stages(self._of_first_seed()))
+        found, runs = self._wall(self._stages(self._of_first_seed())), self._of_first_seed()
+        return None if found is None else found + self.estimates.of_trunks(runs)
 
     def strategies_within(self, seconds: float) -> list[str]:
         """Those strategies, in the suite's order, whose first open seed is done by then, whole, on every dataset."""
@@ -48,20 +50,20 @@ class Foresight:
                 found.append(name)
         return found
 
+    def waiting(self) -> list[RunSpec]:
+        """Those of the runs that are not done."""
+        return [run for run in self.runs if self.store.status(run) in MISSING]
+
     def unknown(self) -> list[RunSpec]:
         """A run of each row of which nothing is known."""
-        rows: dict[tuple[str, ...], RunSpec] = {}
-        for run in self._waiting(self.runs):
-            if self.estimates.of_run(run) is None:
-                rows.setdefault((run.dataset.name, str(run.strategy.to_json()), str(run.track.to_json())), run)
-        return list(rows.values())
+        rows: dict[str, RunSpec] = {}
+        for run in self.waiting():
+            rows.setdefault(self.estimates.row_of(run), run)
+        return [run for run in rows.values() if self.estimates.of_run(run) is None]
 
     def _of_first_seed(self) -> list[RunSpec]:
-        waiting = self._waiting(self.runs)
+        waiting = self.waiting()
         return [run for run in waiting if run.seed == waiting[0].seed]
-
-    def _waiting(self, runs: Iterable[RunSpec]) -> list[RunSpec]:
-        return [run for run in runs if self.store.read(run) is None]
 
     def _stages(self, runs: Sequence[RunSpec]) -> list[Sequence[Job]]:
         """Jobs that are done at a time; the next stage begins when one is over."""

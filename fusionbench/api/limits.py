@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from fusionbench.core.durations import as_option, in_words
 from fusionbench.core.errors import UserError
 from fusionbench.plan.suite import RunSpec, Suite
+from fusionbench.records.glances import MISSING
 from fusionbench.records.store import Store
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def whole_seeds(
         limit: None: nothing is left out.
         foresight: knows how long things take.
     """
-    waiting = [run for run in runs if store.read(run) is None]
+    waiting = [run for run in runs if store.status(run) in MISSING]
     if limit is None or not waiting:
         return suite, ""
     done = f"{len(runs) - len(waiting)} of {len(runs)} runs are done; {limit.again}"
@@ -85,7 +86,7 @@ def whole_seeds(
 
 def _whole(suite: Suite, runs: Sequence[RunSpec], store: Store) -> tuple[int, ...]:
     """The seeds of which nothing is missing."""
-    open_ = {run.seed for run in runs if store.read(run) is None}
+    open_ = {run.seed for run in runs if store.status(run) in MISSING}
     return tuple(seed for seed in suite.seeds if seed not in open_)
 
 

@@ -19,7 +19,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from fusionbench.bench.jobs import EncodeJob, Job, MeasureJob, Message, PrepareJob, PretrainJob, TrainJob
+from fusionbench.bench.jobs import EncodeJob, Job, MeasureJob, Message, PrepareJob, PretrainJob, TimeJob, TrainJob
 from fusionbench.engines.local import Watcher
 from fusionbench.engines.titles import title
 
@@ -194,10 +194,10 @@ class LiveWatcher:
         self.bars.remove_task(self.rows.pop(id(job)))
         if isinstance(job, PretrainJob | EncodeJob) or (isinstance(job, MeasureJob) and measured(message)):
             self.console.print(f"{title(job)}: {outcome(message)}", highlight=False, markup=False)
-        if not isinstance(job, TrainJob):
+        if not isinstance(job, TrainJob | TimeJob):
             return
         self.bars.advance(self.suite)
-        if message.text != "done" or message.facts.get("unmeasured"):
+        if message.text not in ("done", "timed") or message.facts.get("unmeasured"):
             self.console.print(f"{title(job)}: {outcome(message)}", highlight=False, markup=False)
         done = int(self.bars.tasks[0].completed)
         self.bars.update(self.suite, left=time_left(self.began, self.total, self.already, done))

@@ -109,7 +109,19 @@ class LatencyJob:
     options: dict[str, Any]
 
 
-Job = TrainJob | MeasureJob | PrepareJob | PretrainJob | EncodeJob | LatencyJob | RendezvousJob
+@dataclass(frozen=True)
+class TimeJob:
+    """Time a few steps of a row, or of one of its encoders beforehand; leaves no record, and no weights."""
+
+    place: Place
+    run: RunSpec
+    """One of the row's."""
+    measures: tuple[Choice, ...] = ()
+    modality: str = ""
+    """Whose encoder; empty: the row itself."""
+
+
+Job = TimeJob | TrainJob | MeasureJob | PrepareJob | PretrainJob | EncodeJob | LatencyJob | RendezvousJob
 
 
 def devices_of(job: Job) -> int:

@@ -72,6 +72,9 @@ def _add_verify(entry: argparse.ArgumentParser) -> None:
 
 def _add_own_arguments(entry: argparse.ArgumentParser, verb: str) -> None:
     """What one verb of a suite takes and the others do not."""
+    if verb == "plan":
+        about = "say how long it takes here, from a few timed steps of each row; prepares the data first"
+        entry.add_argument("--time", action="store_true", help=about)
     if verb == "run":
         entry.add_argument(
             "--devices",
@@ -86,7 +89,7 @@ def _add_own_arguments(entry: argparse.ArgumentParser, verb: str) -> None:
         )
         entry.add_argument("--again", metavar="STATUS", help="do runs with these statuses again: failed,diverged")
         about = "begin nothing that would not be done by then: 90s, 10m, 1.5h, 1h30m; the same command goes on"
-        entry.add_argument("--for", dest="time", metavar="TIME", help=about)
+        entry.add_argument("--for", dest="limit", metavar="TIME", help=about)
         about = "with --wandb online, send each epoch's scores and the use of devices while a run lasts"
         entry.add_argument("--wandb-live", action="store_true", help=about)
     if verb in ("run", "push", "dashboard"):

@@ -50,11 +50,11 @@ def limit_of(options: argparse.Namespace) -> TimeLimit | None:
     from fusionbench.core.durations import seconds_of
     from fusionbench.core.errors import UserError
 
-    if options.time is None:
+    if options.limit is None:
         return None
     if ranks_under_torchrun(os.environ) is not None:
         raise UserError("--for: torchrun's processes go on to the end; leave it out, or start without torchrun")
-    return TimeLimit(seconds_of(options.time, "--for"), options.time)
+    return TimeLimit(seconds_of(options.limit, "--for"), options.limit)
 
 
 def watchers(*, debug: bool) -> Callable[[int, int], Shown]:

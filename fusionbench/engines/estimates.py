@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from math import prod
 from statistics import fmean
 from typing import Any
@@ -18,6 +19,8 @@ from fusionbench.records.timings import Timing, Timings, row_key
 
 STARTING_S = 0.25
 """What a worker process costs beside what its record says: started, and waited for."""
+ENOUGH = 3
+"""So many records of a row are read."""
 LATENCY_S = 1.1
 """Of a second that a latency session times, with its warming up."""
 
@@ -35,10 +38,12 @@ class Estimates:
     _known: dict[str, float] = field(default_factory=dict)
     """By row, number of epochs and role."""
     _rows: dict[str, list[RunSpec]] = field(default_factory=dict)
+    _keys: dict[tuple[object, ...], tuple[str, RunSpec]] = field(default_factory=dict)
+    """By what decides a row's key; a run of it is kept, so that no other has the identities of its choices."""
 
     def __post_init__(self) -> None:
         for run in self.runs:
-            self._rows.setdefault(f"{row_key(run)} {run.budget.epochs}", []).append(run)
+            self._rows.setdefault(f"{self.row_of(run)} {run.budget.epochs}", []).append(run)
 
     def of(self, job: Job) -> float | None:
         """Seconds in a worker; None: nothing is known."""
@@ -56,14 +61,29 @@ class Estimates:
 
     def of_run(self, run: RunSpec) -> float | None:
         """Seconds of a run, or a trial, in a worker."""
-        key = f"{row_key(run)} {run.budget.epochs} {run.role}"
+        row, epochs = self.row_of(run), run.budget.epochs
+        key = f"{row} {epochs} {run.role}"
         if key not in self._known:
-            found = self._recorded(run)
-            found = self._timed(row_key(run), run.budget.epochs, tested=run.role == "final") if found is None else found
+            found = self._recorded(f"{row} {epochs}")
+            found = self._timed(row, epochs, tested=run.role == "final") if found is None else found
             if found is None:
                 return None
             self._known[key] = found
         return self._known[key]
+
+    def row_of(self, run: RunSpec) -> str:
+        """The key of its row, made once: runs of a row share their choices, and hashing thousands takes seconds."""
+        track = (run.track.name, run.track.options.get("target"), run.track.options.get("solve"))
+        parts = (id(run.dataset), id(run.strategy), id(run.encoders), *track, run.other_half)
+        place = (*parts, run.budget.batch_size, run.budget.precision)
+        if place not in self._keys:
+            self._keys[place] = row_key(run), run
+        return self._keys[place][0]
+
+    def of_trunks(self, runs: Iterable[RunSpec]) -> float:
+        """Seconds of running frozen networks over all rows, once for all seeds, as far as they were timed."""
+        keys = {row_key(run, "trunk", name) for run in runs if self.place.stored_encodings for name in run.encoders}
+        return sum(self._timed(key, 0) or 0.0 for key in sorted(keys))
 
     def filled(self, jobs: Sequence[Job]) -> list[float] | None:
         """Seconds of each; a job of which nothing is known takes as long as others on average. None: none is known."""
@@ -78,16 +98,17 @@ class Estimates:
         found: Timing | None = self.timings.get(key) if self.devices == 1 else None
         return None if found is None or found.reason else found.seconds(epochs, tested=tested)
 
-    def _recorded(self, run: RunSpec) -> float | None:
-        """The mean over records of the row that were made here in the same way."""
-        records = map(self.store.read, self._rows.get(f"{row_key(run)} {run.budget.epochs}", []))
-        found = [_lasted(record) for record in records if record is not None and self._is_like(record)]
+    def _recorded(self, row: str) -> float | None:
+        """The mean over some records of the row that were made here in the same way."""
+        done = (run for run in self._rows.get(row, []) if self.store.status(run) == "done")
+        records = (record for run in done if (record := self.store.read(run)) is not None and self._is_like(record))
+        found = [_lasted(record) for record in islice(records, ENOUGH)]
         return fmean(found) + STARTING_S if found else None
 
     def _is_like(self, record: Record) -> bool:
         here = self.place.environment
         same = all(record.environment.get(name) == here[name] for name in ("host", "torch"))
-        return same and (record.status, record.threads, record.devices) == ("done", self.place.threads, self.devices)
+        return same and (record.threads, record.devices) == (self.place.threads, self.devices)
 
     def _of_session(self, job: LatencyJob) -> float:
         options = job.options

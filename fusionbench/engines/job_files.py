@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from fusionbench.bench.jobs import Job, LatencyJob, MeasureJob, Message, TrainJob
+from fusionbench.bench.jobs import Job, LatencyJob, MeasureJob, Message, TimeJob, TrainJob
 from fusionbench.core.errors import UserError
 from fusionbench.engines.lacking import lacking_measures
 from fusionbench.engines.titles import title
@@ -47,7 +47,9 @@ class JobFiles:
         return isinstance(job, TrainJob) and not self.store.is_wanted(job.run, self.again)
 
     def crashed(self, job: Job, reason: str) -> Message:
-        """A failed record for training; anything else is an error of the whole suite."""
+        """A failed record for training, a reason for timed steps; anything else is an error of the whole suite."""
+        if isinstance(job, TimeJob):
+            return Message("finished", "failed", facts={"reason": reason})
         if not isinstance(job, TrainJob):
             raise UserError(f"{title(job)}: {reason}; the same command with --debug shows what it said")
         now = datetime.now(UTC).isoformat(timespec="milliseconds")

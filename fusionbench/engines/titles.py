@@ -10,6 +10,7 @@ from fusionbench.bench.jobs import (
     PrepareJob,
     PretrainJob,
     RendezvousJob,
+    TimeJob,
     TrainJob,
 )
 from fusionbench.plan.names import slug, trial_label
@@ -21,9 +22,10 @@ def title(job: Job) -> str:
         case TrainJob():
             of = f"seed {job.run.seed}" if job.run.role == "final" else trial_label(job.run)
             return f"{slug('dataset', job.run.dataset)} / {slug('strategy', job.run.strategy)}, {of}"
-        case MeasureJob():
-            what = f"{slug('dataset', job.run.dataset)} / {slug('strategy', job.run.strategy)}"
-            return f"measuring {what}, seed {job.run.seed}"
+        case MeasureJob() | TimeJob():
+            encoder = f"encoder of {job.modality}" if isinstance(job, TimeJob) and job.modality else ""
+            what = f"{slug('dataset', job.run.dataset)} / {encoder or slug('strategy', job.run.strategy)}"
+            return f"timing {what}" if isinstance(job, TimeJob) else f"measuring {what}, seed {job.run.seed}"
         case PrepareJob():
             return f"preparing {slug('dataset', job.runs[0].dataset)}"
         case PretrainJob() | EncodeJob():

@@ -31,12 +31,14 @@ from fusionbench.bench.jobs import (
     PretrainJob,
     RendezvousJob,
     Report,
+    TimeJob,
     TrainJob,
     WorkerContext,
     runs_of,
 )
 from fusionbench.bench.measuring import measure
 from fusionbench.bench.session import prepare, time_strategies
+from fusionbench.bench.timing import time_steps
 from fusionbench.bench.train import train
 from fusionbench.core.errors import Interrupted, UserError
 from fusionbench.core.output import never_fail
@@ -84,6 +86,8 @@ def _do(job: Job, report: Report, context: WorkerContext) -> Message:
     match job:
         case TrainJob():
             message = train(job, report, context.ranks, partial(_joined_group, context))
+        case TimeJob():
+            message = time_steps(job)
         case RendezvousJob():
             message = rendezvous_only(context)
         case MeasureJob():

@@ -63,10 +63,10 @@ def row_key(run: RunSpec, what: str = "run", modality: str = "") -> str:
         modality: that encoder's.
     """
     track = {name: value for name, value in run.track.options.items() if name in ("target", "solve")}
-    shared = {"what": what, "dataset": run.dataset.unranked.decisive(), "other_half": run.trains_on_other_half}
+    shared = {"what": what, "dataset": run.dataset.unranked.decisive()}
     if what != "run":
-        shared |= {"modality": modality, "encoder": _encoder(run.encoders[modality])}
-        return short_key(shared if what == "pretrain" else {**shared, "other_half": False})
+        return short_key({**shared, "modality": modality, "encoder": _encoder(run.encoders[modality])})
+    shared["other_half"] = run.trains_on_other_half
     batches = {"batch_size": run.budget.batch_size, "precision": run.budget.precision}
     encoders = {name: _encoder(choice) for name, choice in run.encoders.items()}
     own = {"strategy": run.strategy.decisive(), "track": [run.track.name, track], "batches": batches}

@@ -70,7 +70,7 @@ def fit(module: FusionModule, data: MultimodalData, budget: Budget, on_epoch: On
         Diverged: the training loss or a validation score left the finite numbers.
     """
     best = _KeepBest(module.task, budget.patience, on_epoch)
-    trainer = _trainer(budget, [best], data.ranks)
+    trainer = trainer_for(budget, [best], data.ranks)
     started = time.perf_counter()
     with _attention(budget, data.ranks):
         trainer.fit(module, datamodule=data)
@@ -86,7 +86,7 @@ def evaluate(module: FusionModule, data: MultimodalData, budget: Budget) -> Test
         Diverged: a test score is not finite.
     """
     collected = _Collect(module.task)
-    trainer = _trainer(budget, [collected], data.ranks)
+    trainer = trainer_for(budget, [collected], data.ranks)
     (found,) = trainer.test(module, datamodule=data, verbose=False)
     joined = gathered(collected.parts, data.ranks)
     scores = {name: float(value) for name, value in found.items()}
@@ -97,7 +97,7 @@ def evaluate(module: FusionModule, data: MultimodalData, budget: Budget) -> Test
 
 def validate(module: FusionModule, data: MultimodalData, budget: Budget) -> dict[str, float]:
     """The validation scores of a module as it is; they may not be finite."""
-    (found,) = _trainer(budget, [], data.ranks).validate(module, datamodule=data, verbose=False)
+    (found,) = trainer_for(budget, [], data.ranks).validate(module, datamodule=data, verbose=False)
     return {name: float(value) for name, value in found.items()}
 
 
@@ -108,7 +108,8 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
 
 
-def _trainer(budget: Budget, callbacks: list[Callback], ranks: Ranks) -> Trainer:
+def trainer_for(budget: Budget, callbacks: list[Callback], ranks: Ranks) -> Trainer:
+    """What trains, validates and tests: nothing printed, no checkpoint, the processes of a group together."""
     with alone(), _no_callbacks_of_others():  # Lightning takes what is not given here from variables PL_TRAINER_*.
         return _made(budget, callbacks, ranks)
 

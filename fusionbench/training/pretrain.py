@@ -79,7 +79,7 @@ def pretrain(
     if budget.rows == "half":
         keep_half(data, ENCODERS)
     one = OneModality(data, modality)
-    module = _alone(choice, one, seed)
+    module = with_head(choice, one, seed)
     encoder = module.encoders[modality]
     assert isinstance(encoder, Encoder)
     one.augments = encoder.frozen_trunk() is None
@@ -92,8 +92,14 @@ def pretrain(
     return Pretrained(encoder.state_dict(), scores, one.task.metric, len(one.parts.train))
 
 
-def _alone(choice: Choice, data: OneModality, seed: int) -> FusionModule:
-    """The encoder with a head, as it starts."""
+def with_head(choice: Choice, data: OneModality, seed: int) -> FusionModule:
+    """An encoder with a head, as pretraining starts.
+
+    Args:
+        choice: the encoder.
+        data: of its modality.
+        seed: decides its initial weights.
+    """
     assert choice.pretrain is not None
     budget = choice.pretrain
     width = int(choice.options["width"])

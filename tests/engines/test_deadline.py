@@ -89,6 +89,9 @@ class Turning:
     def more(self, count: int) -> None:
         pass
 
+    def told(self, line: str) -> None:
+        pass
+
 
 @pytest.mark.parametrize(("limit", "done"), [(50, [0, 0]), (65, [0, 0, 1]), (15, [0]), (1000, [0, 0, 1, 1, 2, 2])])
 def test_seeds_are_done_one_after_the_other_and_no_run_that_would_end_too_late(

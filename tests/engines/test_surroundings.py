@@ -16,7 +16,7 @@ from fusionbench.engines import forkserver
 from fusionbench.engines.forkserver import ensure_server
 from fusionbench.plan.budget import Budget
 from fusionbench.records.environment import environment
-from fusionbench.training.fit import _trainer
+from fusionbench.training.fit import trainer_for
 
 OTHERS = {
     "SLURM": {"SLURM_JOB_NAME": "train", "SLURM_NTASKS": "2", "SLURM_PROCID": "1", "SLURM_LOCALID": "1"},
@@ -59,11 +59,11 @@ def test_other_programs_variables_change_no_key_score_or_outcome(bench: Bench) -
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_the_trainer_itself_listens_to_none_of_them(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = _trainer(Budget(), [], ALONE)
+def test_thetrainer_for_itself_listens_to_none_of_them(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = trainer_for(Budget(), [], ALONE)
     for variable, value in OTHERS[name].items():
         monkeypatch.setenv(variable, value)
-    trainer = _trainer(Budget(), [], ALONE)
+    trainer = trainer_for(Budget(), [], ALONE)
     assert (trainer.world_size, trainer.global_rank, trainer.num_nodes) == (1, 0, 1)
     assert (trainer.limit_train_batches, trainer.gradient_clip_val) == (plain.limit_train_batches, None)
 
