@@ -17,6 +17,7 @@ SUITE_VERBS = {
     "targets": "how wide each strategy's heads are at numbers of fusion parameters, and which number to choose",
     "cite": "BibTeX of fusionbench and of every dataset, strategy, encoder and measure the suite uses",
 }
+INSPECT = "what a table of your own holds: types, missing cells, classes, equal rows, broken files; writes a suite"
 VERIFY = "train the run of one record again and compare; the record stays as it is"
 
 
@@ -48,6 +49,8 @@ def parser() -> argparse.ArgumentParser:
 
     _add_verify(verbs.add_parser("verify", help=VERIFY, description=VERIFY))
 
+    _add_inspect(verbs.add_parser("inspect", help=INSPECT, description=INSPECT))
+
     text = "the JSON Schema of suite files, by which editors complete and check them"
     entry = verbs.add_parser("schema", help=text, description=text)
     entry.set_defaults(verb="schema", debug=False)
@@ -56,6 +59,24 @@ def parser() -> argparse.ArgumentParser:
     entry.add_argument("results", nargs="?", default="results", help="results folder (default: results)")
     entry.set_defaults(verb="check", debug=False)
     return made
+
+
+def _add_inspect(entry: argparse.ArgumentParser) -> None:
+    entry.add_argument("file", metavar="FILE", help="a table: .csv, .tsv, .jsonl or .parquet")
+    entry.add_argument("--write", metavar="SUITE", help="write a suite to start from")
+    entry.add_argument(
+        "--label", metavar="A,B,...", default="", help="the column of labels, or several (* stands for any)"
+    )
+    entry.add_argument("--kind", choices=["multiclass", "multilabel", "regression"], help="of the task")
+    entry.add_argument("--separator", metavar="C", default="", help="between several labels in one cell")
+    entry.add_argument("--split", metavar="COLUMN", default="", help="which says train, validation or test")
+    entry.add_argument("--group", metavar="COLUMN", default="", help="the same where rows belong together")
+    entry.add_argument("--folder", metavar="DIR", default="", help="that files lie in (default: the table's own)")
+    entry.add_argument("--encoding", metavar="NAME", default="utf-8", help="of a text file (default: utf-8)")
+    entry.add_argument("--delimiter", metavar="C", default="", help="between cells of CSV (default: a comma)")
+    entry.add_argument("--no-files", action="store_true", help="leave the files closed that cells name")
+    entry.add_argument("--data", metavar="DIR", help="data folder, where FILE is looked for too")
+    entry.set_defaults(verb="inspect", debug=False)
 
 
 def _add_verify(entry: argparse.ArgumentParser) -> None:

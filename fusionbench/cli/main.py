@@ -206,6 +206,14 @@ def verify(options: argparse.Namespace) -> int:
     return DONE if report_verified(options) else SOME_FAILED
 
 
+def inspect(options: argparse.Namespace) -> int:
+    """What a table of the user's own holds."""
+    from fusionbench.cli.inspecting import inspect_table
+
+    inspect_table(options)
+    return DONE
+
+
 def schema(_: argparse.Namespace) -> int:
     """The JSON Schema of suite files."""
     from fusionbench.plan.json_schema import schema_text
@@ -216,15 +224,9 @@ def schema(_: argparse.Namespace) -> int:
 
 def check(options: argparse.Namespace) -> int:
     """Every record below a results folder valid and in its place."""
-    from fusionbench.records.lint import lint
-    from fusionbench.records.store import Store
+    from fusionbench.cli.checking import report_checked
 
-    root = Path(options.results)
-    problems = [line for folder in sorted(root.glob("*/")) for line in lint(Store(root, folder.name))]
-    for line in problems:
-        print(line)
-    print(f"{root}: {len(problems)} problems" if problems else f"{root}: all records valid and in their place")
-    return SOME_FAILED if problems else DONE
+    return DONE if report_checked(Path(options.results)) else SOME_FAILED
 
 
 VERBS = {
@@ -242,6 +244,7 @@ VERBS = {
     "cite": cite,
     "selftest": selftest,
     "verify": verify,
+    "inspect": inspect,
     "schema": schema,
     "check": check,
 }

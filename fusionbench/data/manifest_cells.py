@@ -26,7 +26,16 @@ def is_missing(cell: Any) -> bool:
 
 
 def present_in(cells: Sequence[Any]) -> NDArray[np.bool_]:
-    """Where something stands, (k,)."""
+    """Where something stands, (k,).
+
+    >>> present_in(["a", " ", None]).tolist(), present_in([0, None, [1]]).tolist()
+    ([True, False, False], [True, False, True])
+    """
+    try:
+        if not any(map(str.isspace, filter(None, cells))):  # Words alone: several times as fast.
+            return np.fromiter(map(bool, cells), dtype=bool, count=len(cells))
+    except TypeError:
+        pass
     return np.fromiter((not is_missing(cell) for cell in cells), dtype=bool, count=len(cells))
 
 
@@ -41,6 +50,14 @@ def word(cell: Any) -> str:
     if is_missing(cell):
         return ""
     return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
+
+
+def words_in(cells: Sequence[Any]) -> list[str]:
+    """The `word` of each cell."""
+    try:
+        return list(map(str.strip, cells))
+    except TypeError:
+        return list(map(word, cells))
 
 
 def numbers_in(cells: Sequence[Any]) -> tuple[NDArray[np.float64], dict[int, str]]:

@@ -78,7 +78,7 @@ def write_files(
         grown = {one.name: opened.enter_context(_Grown(one, work, state)) for one in columns}
         pool = opened.enter_context(ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1)))
         readers = {one.name: reader_of(one, paths) for one in columns}
-        opened.enter_context(_quiet())
+        opened.enter_context(quiet())
         show = opened.enter_context(_told(total))
         done = 0
         for chunk in table.chunks(list({one.column: None for one in columns}), size=AT_ONCE):
@@ -193,7 +193,7 @@ def _note(work: Path, state: _State, grown: Any) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Files are told of by their row: a library's warnings name none."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import json
 from collections.abc import Callable, Iterator
@@ -70,11 +71,26 @@ def _lines(path: Path, encoding: str, told: Fault) -> Iterator[str]:
     # Bytes that are no text come as halves of pairs, so that their line is known, and reading can go on.
     try:
         with path.open(encoding=encoding, errors="surrogateescape", newline="") as file:
-            yield from map(partial(_checked, path, encoding, told), count(1), file)
+            # What is text as a whole need not be looked at line by line, which takes as long as all the rest.
+            yield from (
+                file if _is_clean(path, encoding) else map(partial(_checked, path, encoding, told), count(1), file)
+            )
     except UnicodeError as error:
         raise UserError(f"{path}: not {encoding} ({error}){_better(path)}") from error
     except OSError as error:
         raise UserError(f"{path}: {error.strerror or error}; name a file that can be read") from error
+
+
+def _is_clean(path: Path, encoding: str) -> bool:
+    decoder = codecs.getincrementaldecoder(encoding)()
+    try:
+        with path.open("rb") as file:
+            while part := file.read(2**20):
+                decoder.decode(part)
+        decoder.decode(b"", final=True)
+    except UnicodeError:
+        return False
+    return True
 
 
 def _checked(path: Path, encoding: str, told: Fault, number: int, line: str) -> str:

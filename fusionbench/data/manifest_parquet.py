@@ -40,13 +40,9 @@ def rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, Sequence[Any
     first = 0
     with _told(path), pq.ParquetFile(path) as file:
         for batch in file.iter_batches(AT_ONCE, columns=list(columns), use_threads=False):
-            cells = [_cells(batch.column(name)) for name in columns]
+            cells = [batch.column(name).to_pylist() for name in columns]
             yield from enumerate(zip(*cells, strict=True), first)
             first += batch.num_rows
-
-
-def _cells(column: pa.Array) -> list[Any]:
-    return [None if cell == "" else cell for cell in column.to_pylist()]
 
 
 @contextmanager

@@ -18,7 +18,7 @@ def found_table(name: str, root: Path) -> Path | None:
     for place in (Path(name).expanduser(), root / name):
         try:
             if place.is_file():
-                return place.resolve()
+                return place
         except (OSError, ValueError):  # A name that is too long, or with a null byte.
             continue
     return None

@@ -11,6 +11,7 @@ import codecs
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -118,17 +119,18 @@ class Rows:
         Raises:
             UserError: the file, or a row of it, cannot be read.
         """
-        told = fault or self.refuse
-        places: list[int] = []
-        rows: list[Cells] = []
-        for place, row in _rows(self, columns, told):
-            places.append(place)
-            rows.append(row)
-            if len(rows) == size:
-                yield _chunk(columns, places, rows)
-                places, rows = [], []
-        if rows:
-            yield _chunk(columns, places, rows)
+        records = _records(self, columns, fault or self.refuse)
+        while some := list(islice(records, size)):
+            places, rows = zip(*some, strict=True)
+            yield Chunk(places, dict(zip(columns, self._picked(columns, rows), strict=True)))
+
+    def _picked(self, columns: Sequence[str], rows: Sequence[Cells]) -> Iterator[Cells]:
+        """Column by column the cells of some rows, which CSV has whole."""
+        found = list(zip(*rows, strict=True)) if columns else []
+        wanted = map(self.header.index, columns) if self.form == "csv" else range(len(columns))
+        for place in wanted:
+            cells = found[place]
+            yield [None if cell == "" else cell for cell in cells] if "" in cells else cells
 
     def refuse(self, number: int, what: str) -> None:
         """Raises the error of a place."""
@@ -145,10 +147,6 @@ class Rows:
         return self.delimiter or ("\t" if self.path.suffix.lower() == ".tsv" else ",")
 
 
-def _chunk(columns: Sequence[str], places: list[int], rows: list[Cells]) -> Chunk:
-    return Chunk(places, dict(zip(columns, zip(*rows, strict=True), strict=True)))
-
-
 def _header(table: Rows) -> list[str]:
     if table.form == "parquet":
         from fusionbench.data.manifest_parquet import names
@@ -163,26 +161,26 @@ def _header(table: Rows) -> list[str]:
     return list(found)
 
 
-def _rows(table: Rows, columns: Sequence[str], told: Fault) -> Iterator[tuple[int, Cells]]:
+def _records(table: Rows, columns: Sequence[str], told: Fault) -> Iterator[tuple[int, Cells]]:
     if table.form == "parquet":
         from fusionbench.data.manifest_parquet import rows
 
         return rows(table.path, columns)
-    return _csv_rows(table, columns, told) if table.form == "csv" else _json_rows(table, columns, told)
+    return _csv_rows(table, told) if table.form == "csv" else _json_rows(table, columns, told)
 
 
-def _csv_rows(table: Rows, columns: Sequence[str], told: Fault) -> Iterator[tuple[int, Cells]]:
+def _csv_rows(table: Rows, told: Fault) -> Iterator[tuple[int, Cells]]:
     records, header = csv_records(table.path, table.codec, table.mark, told), table.header
     next(records, None)
-    wanted = [header.index(name) for name in columns]
-    for place, row in records:
-        if len(row) == len(header):
-            yield place, [row[column] or None for column in wanted]
+    count = len(header)
+    for record in records:
+        if len(record[1]) == count:
+            yield record
         else:
-            what = f"{len(row)} cells, the header has {len(header)}"
-            told(place, f"{what}; a cell that holds {shown(table.mark)} has to stand in quotation marks")
+            what = f"{len(record[1])} cells, the header has {count}"
+            told(record[0], f"{what}; a cell that holds {shown(table.mark)} has to stand in quotation marks")
 
 
 def _json_rows(table: Rows, columns: Sequence[str], told: Fault) -> Iterator[tuple[int, Cells]]:
     for place, row in json_records(table.path, table.codec, told):
-        yield place, [None if (cell := row.get(name)) == "" else cell for name in columns]
+        yield place, [row.get(name) for name in columns]
