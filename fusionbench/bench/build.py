@@ -118,8 +118,7 @@ def setting_for(run: RunSpec, task: TaskSpec) -> Setting:
 def _setting(run: RunSpec, task: TaskSpec) -> Setting:
     widths = [choice.options["width"] for choice in run.encoders.values()]
     width = widths[0] if widths else 1
-    optimiser = Optimiser(run.budget.learning_rate, run.budget.weight_decay)
-    budget = run.budget
+    budget, optimiser = run.budget, Optimiser.of(run.budget)
     fixed = task, run.encoders, width, width, budget.dropout, optimiser, run.seed, budget.head_norm, budget.epochs
     return Setting(*fixed, solved=run.track.options.get("own", {}))  # Of a trial that tries options of its own.
 

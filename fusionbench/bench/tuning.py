@@ -30,9 +30,8 @@ class Chosen:
 
     def applied(self, setting: Setting) -> Setting:
         """The setting with what was chosen."""
-        optimiser = Optimiser(self.budget.learning_rate, self.budget.weight_decay)
         solved = {**setting.solved, **self.own}
-        return replace(setting, optimiser=optimiser, dropout=self.budget.dropout, solved=solved)
+        return replace(setting, optimiser=Optimiser.of(self.budget), dropout=self.budget.dropout, solved=solved)
 
 
 def chosen_by_trials(run: RunSpec, store: Store) -> Chosen:

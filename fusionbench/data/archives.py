@@ -17,20 +17,20 @@ DAMAGED = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, ValueError)
 """What reading an archive that is cut short, damaged, too large or none may raise."""
 
 
-def official(archive: Path, url: str, md5: str, size: int, way_out: str) -> None:
+def official(archive: Path, url: str, md5: str | None, size: int, way_out: str) -> None:
     """Downloads an archive unless it lies there already, whole and right.
 
     Args:
         archive: where it lies.
         url: where it comes from.
-        md5: 32 hex digits.
+        md5: 32 hex digits; None: whoever unpacks it finds out whether its contents are right.
         size: bytes that it has, for the progress shown.
         way_out: ends an error: what else the user can do.
 
     Raises:
         UserError: no network, a wrong checksum, or no room.
     """
-    if archive.is_file() and md5_of(archive) == md5:
+    if archive.is_file() and (md5 is None or md5_of(archive) == md5):
         return
     steps = size // 2**20
     with progress(f"{archive.name}: downloading", steps, lines=10) as show:

@@ -103,3 +103,22 @@ def paired(
         np.concatenate([rows for _, rows, _ in parts]),
         np.concatenate([np.full(len(rows), label, dtype=np.int64) for rows, _, label in parts]),
     )
+
+
+def paired_by_class(first: Ints, second: Ints, of_first: Ints, of_second: Ints, rng: np.random.Generator) -> Pairs:
+    """Every first sample with a second one of its class, each of which comes as often as any other, give or take one.
+
+    Args:
+        first: rows of the one dataset, each used once, in this order.
+        second: rows of the other; of every class that `first` has there must be one.
+        of_first: the class of every row of the one dataset.
+        of_second: the class of every row of the other.
+        rng: which of them.
+    """
+    chosen = np.zeros(len(first), dtype=np.int64)
+    for label in np.unique(of_first[first]):
+        places = np.flatnonzero(of_first[first] == label)
+        pool = second[of_second[second] == label]
+        turns = [rng.permutation(pool) for _ in range(-(-len(places) // len(pool)))]
+        chosen[places] = np.concatenate(turns)[: len(places)]
+    return Pairs(np.asarray(first, dtype=np.int64), chosen, of_first[first].astype(np.int64))

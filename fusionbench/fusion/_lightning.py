@@ -135,15 +135,14 @@ class TrainableModule(LightningModule):
     # --- optimiser ---------------------------------------------------------------------------------------------------
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """AdamW over all that is trained, warmed up and then decayed along a cosine; see `learning_rate_factor`."""
+        """The budget's, over all that is trained, warmed up and then decayed as `learning_rate_factor` says."""
         trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        chosen = self.setting.optimiser
         # Lightning clips no gradients of a fused optimiser in mixed precision.
         fused = not self.trainer.gradient_clip_val
-        adam = torch.optim.AdamW(trained, lr=chosen.learning_rate, weight_decay=chosen.weight_decay, fused=fused)
+        optimiser = self.setting.optimiser.over(trained, fused)
         steps = max(1.0, self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.LambdaLR(adam, lambda step: learning_rate_factor(step, steps))
-        return {"optimizer": adam, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: learning_rate_factor(step, steps))
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     # --- checkpoints -------------------------------------------------------------------------------------------------
 

@@ -2,20 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+import torch
+from torch import nn
+
 from fusionbench.core.task import Colours, ModalitySpec, TaskSpec
+from fusionbench.plan.budget import Budget, OptimiserName
 from fusionbench.plan.suite import Choice
 
 
 @dataclass(frozen=True)
 class Optimiser:
-    """AdamW with a linear warm-up and a cosine decay: the same for all strategies."""
+    """Which steps training takes, with a linear warm-up and a cosine decay: the same for all strategies."""
 
     learning_rate: float = 1e-3
     weight_decay: float = 1e-2
+    name: OptimiserName = "adamw"
+    momentum: float = 0.0
+    """SGD's."""
+
+    @classmethod
+    def of(cls, budget: Budget) -> Optimiser:
+        """That of a budget."""
+        return cls(budget.learning_rate, budget.weight_decay, budget.optimiser, budget.momentum)
+
+    def over(self, parameters: Iterable[nn.Parameter], fused: bool) -> torch.optim.Optimizer:
+        """Torch's, over these parameters, at the peak learning rate."""
+        rate, decay = self.learning_rate, self.weight_decay
+        if self.name == "sgd":
+            # Torch's fused one fails where a weight has its first gradient later than others, as in `alternating`.
+            return torch.optim.SGD(parameters, lr=rate, weight_decay=decay, momentum=self.momentum, fused=False)
+        return torch.optim.AdamW(parameters, lr=rate, weight_decay=decay, fused=fused)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 Precision = Literal["32-true", "bf16-mixed"]
+OptimiserName = Literal["adamw", "sgd"]
 TrainedOn = Literal["half", "all"]
 
 
@@ -19,9 +20,9 @@ class Budget:
     batch_size: int = 128
     """Samples in a step, over all devices together."""
     learning_rate: float = 1e-3
-    """Peak learning rate of AdamW."""
+    """Peak learning rate of the optimiser."""
     weight_decay: float = 1e-2
-    """AdamW's decoupled weight decay."""
+    """AdamW's decoupled weight decay; under SGD the same share of a weight is added to its gradient."""
     dropout: float = 0.0
     """In every head and encoder, a fraction."""
     precision: Precision = "32-true"
@@ -31,7 +32,23 @@ class Budget:
     head_norm: bool = True
     """Whether what enters an MLP head is normalised without weights, modality by modality."""
 
-    LATER: ClassVar[dict[str, Any]] = {"head_norm": True}
+    optimiser: OptimiserName = "adamw"
+    """Which steps training takes."""
+    momentum: float = 0.0
+    """SGD's, a fraction; AdamW has its own."""
+
+    LATER: ClassVar[dict[str, Any]] = {"head_norm": True, "optimiser": "adamw", "momentum": 0.0}
+
+    @property
+    def method(self) -> str:
+        """The optimiser in words.
+
+        >>> Budget(optimiser="sgd", momentum=0.9).method, Budget().method
+        ('SGD with momentum 0.9', 'AdamW')
+        """
+        if self.optimiser == "adamw":
+            return "AdamW"
+        return f"SGD with momentum {self.momentum:g}" if self.momentum else "SGD without momentum"
 
     def to_json(self) -> dict[str, Any]:
         """All fields, but for later ones at the value that means "as before"."""

@@ -44,7 +44,7 @@ def suite_of(source: Source) -> Suite:
     datasets = resolve.choices("dataset", file.datasets, ("datasets",))
     encoders = {name: resolve.encoder(given, ("encoders", name)) for name, given in file.encoders.items()}
     resolve.check_encoder_keys(encoders, datasets)
-    budget = _budget(file.budget)
+    budget = resolve.budget(file.budget, ("budget",))
     tracks = resolve.tracks(file.tracks, budget, file.seeds)
     rows = tuple(
         row
@@ -103,7 +103,16 @@ class _Resolver:
         if given.pretrain and choice.is_frozen:
             place = self.source.place((*at, "pretrain"))
             raise UserError(f"{place}: encoder '{choice.name}' has nothing to train; leave pretrain out")
-        return replace(choice, pretrain=Pretraining(**vars(_budget(given.pretrain))) if given.pretrain else None)
+        if given.pretrain is None:
+            return replace(choice, pretrain=None)
+        return replace(choice, pretrain=Pretraining(**vars(self.budget(given.pretrain, (*at, "pretrain")))))
+
+    def budget(self, given: FileBudget, at: TreePath) -> Budget:
+        """The budget; one whose momentum nobody would use is refused."""
+        if given.momentum and given.optimiser != "sgd":
+            place = self.source.place((*at, "momentum"))
+            raise UserError(f"{place}: {given.optimiser} has none; say optimiser: sgd too, or leave momentum out")
+        return Budget(**{name: getattr(given, name) for name in vars(Budget())})
 
     def plugin(self, kind: PluginKind, name: str, at: TreePath) -> Plugin:
         """The plug-in of that name."""
@@ -198,10 +207,6 @@ class _Resolver:
             return choice
         rows = stated.rows or ("all" if own else "half")
         return replace(choice, pretrain=replace(choice.pretrain, rows=rows))
-
-
-def _budget(given: FileBudget) -> Budget:
-    return Budget(**{name: getattr(given, name) for name in vars(Budget())})
 
 
 def _used(plugin: Plugin, strategy: Choice, encoders: dict[str, Choice], place: str) -> dict[str, Choice]:

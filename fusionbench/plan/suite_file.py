@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, GetJsonSchemaHandler
 from pydantic.dataclasses import dataclass
 
-from fusionbench.plan.budget import Budget, Precision, TrainedOn
+from fusionbench.plan.budget import Budget, OptimiserName, Precision, TrainedOn
 from fusionbench.plan.suite import SAME_ENCODERS
 
 STRICT = ConfigDict(extra="forbid", strict=True)
@@ -89,6 +89,8 @@ class FileBudget:
     precision: Precision = Budget.precision
     patience: int = Field(default=Budget.patience, ge=0)
     head_norm: bool = Budget.head_norm
+    optimiser: OptimiserName = Budget.optimiser
+    momentum: float = Field(default=Budget.momentum, ge=0, lt=1)
 
 
 @dataclass(config=STRICT, kw_only=True)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from fusionbench.core.catalogue import describe
 from fusionbench.core.errors import UserError
 from fusionbench.core.scores import lower_is_better
+from fusionbench.plan.budget import Budget
 from fusionbench.plan.names import track_label
 from fusionbench.plan.suite import MATCHED_PARAMETERS
 from fusionbench.plan.tracks import FACTOR, solves_own
@@ -127,6 +128,9 @@ def _training(table: Table) -> Iterator[str]:
     yield f"Track {track_label(table.track)}{trained}{version}."
     if any(not o.run.budget.head_norm for row in table.rows for o in row.outcomes):
         yield "What enters the MLP heads is not normalised here: sizes of first signals are part of what is compared."
+    methods = {o.run.budget.method: None for row in table.rows for o in row.outcomes}
+    if any(method != Budget().method for method in methods):
+        yield f"Trained by {' or '.join(methods)}."
     yield from _matching(table)
     yield from tuning(table)
     yield from pretrained(table)

@@ -89,9 +89,9 @@ def _settings(suite: Suite, tables: Sequence[Table]) -> Iterator[str]:
     shown = [track for track in suite.tracks if track in begun]
     tracks = " and ".join(map(track_title, shown))
     yield (
-        f"All strategies share data splits, encoders and the budget of AdamW: {budget.epochs} epochs, batches of "
-        f"{budget.batch_size}, peak learning rate {budget.learning_rate:g}, weight decay {budget.weight_decay:g}, "
-        f"dropout {budget.dropout:g}, precision {budget.precision} (tracks: {tracks})."
+        f"All strategies share data splits, encoders and the budget of {budget.method}: {budget.epochs} epochs, "
+        f"batches of {budget.batch_size}, peak learning rate {budget.learning_rate:g}, weight decay "
+        f"{budget.weight_decay:g}, dropout {budget.dropout:g}, precision {budget.precision} (tracks: {tracks})."
     )
     if any(track.name != SAME_ENCODERS for track in shown):
         yield "What a track matches or tunes is chosen by trials on validation rows, as the methods paragraphs say."

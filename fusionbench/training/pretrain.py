@@ -103,7 +103,7 @@ def with_head(choice: Choice, data: OneModality, seed: int) -> FusionModule:
     assert choice.pretrain is not None
     budget = choice.pretrain
     width = int(choice.options["width"])
-    optimiser = Optimiser(budget.learning_rate, budget.weight_decay)
+    optimiser = Optimiser.of(budget)
     encoders = {data.modality: replace(choice, pretrain=None)}  # Here it is not frozen.
     setting = Setting(data.task, encoders, width, width, budget.dropout, optimiser, seed, budget.head_norm)
     module: FusionModule = load("strategy", "unimodal")(setting, modality=data.modality)

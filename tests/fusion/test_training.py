@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import torch
 from lightning import Trainer
 from scipy.special import expit, log_softmax
 
+from fusionbench.core.catalogue import describe, load, names
 from fusionbench.core.scores import OF_KIND
 from fusionbench.core.task import TaskSpec
 from fusionbench.data.digits import Digits
@@ -84,6 +86,49 @@ def test_the_loss_is_a_mean_over_samples() -> None:
     found = task_loss(torch.from_numpy(logits), torch.from_numpy(hits), task)
     each = -(hits * np.log(expit(logits)) + (1 - hits) * np.log(expit(-logits)))
     assert found.item() == pytest.approx(each.sum(1).mean(), rel=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers:UserWarning")
+def test_sgd_steps_are_those_of_its_formula(digits: Digits, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    rate, decay, momentum = 0.05, 0.01, 0.9
+    module = GatedFusion(replace(setting_for(digits.task), optimiser=Optimiser(rate, decay, "sgd", momentum)), hidden=8)
+    weights = dict(module.named_parameters())
+    expected = {name: weight.detach().clone() for name, weight in weights.items()}
+    pace: dict[str, torch.Tensor] = {}
+
+    def after(optimiser: torch.optim.Optimizer, *_: object) -> None:
+        for name, weight in weights.items():
+            gradient = weight.grad + decay * expected[name] if weight.grad is not None else torch.zeros_like(weight)
+            pace[name] = momentum * pace.get(name, torch.zeros_like(weight)) + gradient
+            expected[name] = expected[name] - optimiser.param_groups[0]["lr"] * pace[name]
+
+    made = Optimiser.over
+
+    def watched(*given: Any) -> torch.optim.Optimizer:
+        optimiser = made(*given)
+        optimiser.register_step_post_hook(after)
+        return optimiser
+
+    monkeypatch.setattr(Optimiser, "over", watched)
+    quiet_trainer(epochs=1, limit_val_batches=0).fit(module, digits)
+    assert len(pace) == len(weights)
+    for name, weight in weights.items():
+        torch.testing.assert_close(weight.detach(), expected[name], rtol=1e-4, atol=1e-5)
+
+
+TRAINING = [name for name in names("strategy") if describe("strategy", name).facts.get("family") == "training"]
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers:UserWarning")
+@pytest.mark.parametrize("strategy", TRAINING)
+def test_the_training_family_learns_by_sgd(digits: Digits, strategy: str) -> None:
+    torch.manual_seed(0)
+    setting = replace(setting_for(digits.task), optimiser=Optimiser(0.05, 0.0, "sgd", 0.9), epochs=3)
+    module = load("strategy", strategy)(setting)
+    trainer = quiet_trainer(epochs=3)
+    trainer.fit(module, digits)
+    assert trainer.callback_metrics["validation/accuracy"] > 0.6
 
 
 @pytest.mark.parametrize("steps", [1, 2, 7, 100, 1000])

@@ -59,6 +59,8 @@ BUDGETS = st.builds(
     precision=st.sampled_from(["32-true", "bf16-mixed"]),
     patience=st.integers(0, 100),
     head_norm=st.booleans(),
+    optimiser=st.sampled_from(["adamw", "sgd"]),
+    momentum=st.sampled_from([0.0, 0.9]),
 )
 FIRSTS = BUDGETS.flatmap(
     lambda b: st.builds(lambda rows: Pretraining(**vars(b), rows=rows), st.sampled_from(["half", "all"]))
@@ -109,6 +111,9 @@ def test_a_later_field_is_in_the_key_only_where_it_says_something_new() -> None:
     assert other.to_json()["budget"]["head_norm"] is False
     assert other.key != SPEC.key
     assert RunSpec.from_json(other.to_json()) == other
+    assert not {"optimiser", "momentum"} & SPEC.to_json()["budget"].keys()
+    sgd = replace(SPEC, budget=replace(SPEC.budget, optimiser="sgd", momentum=0.9))
+    assert sgd.to_json()["budget"].items() >= {"optimiser": "sgd", "momentum": 0.9}.items()
 
 
 def test_a_plug_ins_own_version_is_in_the_key_of_its_runs_from_two_on() -> None:
@@ -163,6 +168,8 @@ CHANGES: list[Callable[[RunSpec], RunSpec]] = [
     lambda spec: replace(spec, budget=replace(spec.budget, dropout=0.1)),
     lambda spec: replace(spec, budget=replace(spec.budget, precision="bf16-mixed")),
     lambda spec: replace(spec, budget=replace(spec.budget, patience=1)),
+    lambda spec: replace(spec, budget=replace(spec.budget, optimiser="sgd")),
+    lambda spec: replace(spec, budget=replace(spec.budget, optimiser="sgd", momentum=0.9)),
 ]
 
 

@@ -75,6 +75,14 @@ MISTAKES = [
     (BASE + "budget: {learning_rate: 0}", r"budget.learning_rate: should be greater than 0"),
     (BASE + "budget: {weight_decay: -1e-9}", r"budget.weight_decay: should be greater than or equal to 0"),
     (BASE + "budget: {dropout: 1}", r"budget.dropout: should be less than 1"),
+    (BASE + "budget: {optimiser: adam}", r"give 'adamw' or 'sgd', got 'adam'; did you mean 'adamw'"),
+    (BASE + "budget: {optimiser: sgd, momentum: 1}", r"budget.momentum: should be less than 1"),
+    (BASE + "budget: {momentum: 0.9}", r"line 4: budget.momentum: adamw has none; say optimiser: sgd too"),
+    (
+        BASE
+        + "budget: {optimiser: sgd, momentum: 0.9}\nencoders: {image: {name: small_cnn, pretrain: {optimiser: adamw}}}",
+        r"encoders.image.pretrain.momentum: adamw has none",
+    ),
     (BASE + "budget: {patience: -1}", r"budget.patience: should be greater than or equal to 0"),
     (BASE + "budget: {learning_rate: .nan}", r"budget.learning_rate: give a finite number"),
     (BASE + "budget: {precision: bf16}", r"give '32-true' or 'bf16-mixed', got 'bf16'; did you mean 'bf16-mixed'"),

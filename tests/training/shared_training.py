@@ -122,7 +122,7 @@ def digits_scores(ranks: Ranks, folder: Path, batch_size: int = 128, only: tuple
         module = build(run, setting_for(replace(run, budget=replace(run.budget, epochs=2)), data.task))
         if can_be_shared(module) and (not only or run.strategy.name in only):
             budget = GENTLE if run.strategy.name in STEEP else run.budget
-            module.setting = replace(module.setting, optimiser=Optimiser(budget.learning_rate, budget.weight_decay))
+            module.setting = replace(module.setting, optimiser=Optimiser.of(budget))
             found[slug("strategy", run.strategy)] = _scores(module, data, ranks, budget)
     return found
 
