@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fusionbench.api.callables import Strategy, named
 from fusionbench.api.limits import of_call
 from fusionbench.api.own_data import understood
 from fusionbench.api.results import Results
@@ -24,7 +25,7 @@ def compare(
     inputs: Mapping[str, Any],
     targets: Any,
     *,
-    strategies: str | Sequence[str | Mapping[str, Any]] = STRATEGIES,
+    strategies: Strategy | Sequence[Strategy] = STRATEGIES,
     seeds: int | Sequence[int] = 3,
     groups: Any = None,
     test: Any = None,
@@ -62,7 +63,10 @@ def compare(
             (n, T, F), or a list of (T_i, F), a sequence; (n, C, H, W) or (n, H, W, C) a picture; words a text.
         targets: (n,) whole numbers or words, a class each; (n, C) zeros and ones, each class true or not; other numbers
             are to be predicted, (n,) or (n, C).
-        strategies: names, or mappings with name and options; "all" for every one.
+        strategies: names, mappings with name and options, or your own network: a class or function (widths: dict,
+            classes: int) -> torch.nn.Module, whose forward takes a dict of tensors, or a tensor for each modality,
+            (B, widths[name]) each, and returns logits (B, classes). By name it is "mine.nets:Net" or "nets.py:Net". Its
+            row says that the contract was not run. "all" stands for every one that is shipped.
         seeds: how many, or which. A seed draws validation rows, initial weights and order; from 6 on, a table is more
             than exploratory.
         groups: (n,): rows that share one are not independent (pictures of one person) and stay in one part.
@@ -95,9 +99,12 @@ def compare(
     """
     refuse_torchrun("fusionbench.compare")
     found = understood(inputs, targets, kind, masks or {}, kinds or {}, groups, test)
-    parts = {"strategies": strategies, "seeds": seeds, "encoders": encoders, "tracks": tracks, "measures": measures}
+    folder = Path(results or "results")
+    own = named(strategies, folder / name)
+    parts: dict[str, Any] = {"strategies": own if isinstance(own, list | str) else [own], "seeds": seeds}
+    parts |= {"encoders": encoders, "tracks": tracks, "measures": measures}
     made, runs = planned(found.suite(name, metric, text_length, budget or {}, parts))
-    folders = Path(results or "results"), None if data is None else Path(data)
+    folders = folder, None if data is None else Path(data)
     work = Work(made, runs, *folders, workers, devices, threads, debug=debug)
     found.write(work.data)
     return finish(work, statuses(listed(again)), shown(progress), of_call(time_limit), found.about)

@@ -7,11 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fusionbench.api.beside import done, planned_beside, told
+from fusionbench.api.callables import Strategy, name_of, named, named_in
 from fusionbench.api.limits import TimeLimit, of_call, warned, whole_seeds
 from fusionbench.api.results import Results
 from fusionbench.api.work import Work, listed, planned, statuses
 from fusionbench.core.errors import UserError
 from fusionbench.core.ranks import ranks_under_torchrun
+from fusionbench.plan.suite import RunSpec
 from fusionbench.records.trials import all_trials
 
 if TYPE_CHECKING:
@@ -24,6 +27,7 @@ Show = Callable[[int, int], "Shown"]
 def run(
     suite: str | os.PathLike[str] | Mapping[str, Any],
     *,
+    strategies: Strategy | Sequence[Strategy] = (),
     settings: str | Sequence[str] = (),
     only: str | Sequence[str] = (),
     shard: str = "1/1",
@@ -47,7 +51,11 @@ def run(
     >>> print(result.table())  # doctest: +SKIP
 
     Args:
-        suite: a suite file, the name of a shipped suite, or what such a file holds as a dict.
+        suite: a suite file, the name of a shipped suite, or what such a file holds as a dict; there a strategy may be
+            what builds a network, too.
+        strategies: beside the suite's own: names, or what builds a network, as `fusionbench.compare` takes them. They
+            alone are trained then, and stand in the tables with the records that are in `results`, if these were made
+            from the same data under the same protocol.
         settings: laid over it, such as `budget.epochs=2`.
         only: which of its runs, such as `strategy=gated,late`.
         shard: `k/n`, share k of n of them, for n machines on one results folder.
@@ -68,20 +76,17 @@ def run(
         KeyboardInterrupt: stopped; what is done is recorded, and no process or claim is left.
     """
     refuse_torchrun("fusionbench.run")
-    made, runs = planned(suite, listed(settings), listed(only), shard)
+    found, root = named_in(suite, Path(results)), Path(results)
+    choice = listed(settings), listed(only), shard
+    beside: tuple[RunSpec, ...] = ()
+    if strategies:
+        own = named(strategies, root / name_of(found))
+        added = own if isinstance(own, list) else [own]
+        made, runs, beside = planned_beside(found, added, "strategies:", *choice)
+    else:
+        made, runs = planned(found, *choice)
     folder = None if data is None else Path(data)
-    work = Work(
-        made,
-        runs,
-        Path(results),
-        folder,
-        workers,
-        devices,
-        threads,
-        stored_encodings,
-        keep_encodings,
-        debug,
-    )
+    work = Work(made, runs, root, folder, workers, devices, threads, stored_encodings, keep_encodings, debug, beside)
     return finish(work, statuses(listed(again)), shown(progress), of_call(time_limit))
 
 
@@ -108,6 +113,7 @@ def finish(work: Work, again: frozenset[str], show: Show, limit: TimeLimit | Non
     from fusionbench.engines.deadline import Deadline
 
     runs, store = work.runs, work.store
+    about = " ".join(filter(None, (about, told(store, runs, work.beside) if work.beside else "")))
     pending = [run for run in runs if store.is_wanted(run, again)]
     trials = [trial for trial in all_trials(pending, store) if store.is_wanted(trial, again)]
     with show(len(runs) + len(trials), len(runs) - len(pending)) as watcher:
@@ -121,7 +127,9 @@ def finish(work: Work, again: frozenset[str], show: Show, limit: TimeLimit | Non
         counts = runner.run(runs, again, deadline)
         latency = work.suite.measure("latency")
         if latency is not None and counts["done"]:
-            runner.latency(runs, latency.options, anew=False, deadline=deadline)
+            # Times compare within one session alone, so that what is beside is timed with it.
+            timed = [*done(store, work.beside), *runs]
+            runner.latency(timed, latency.options, anew=False, deadline=deadline)
     suite, left_out = whole_seeds(work.suite, runs, store, limit, foresight)
     return Results(suite, store, counts, left_out, about)
 

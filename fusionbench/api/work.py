@@ -47,6 +47,8 @@ class Work:
     keep_encodings: bool = False
     """Whether that stays when the runs that read it are done."""
     debug: bool = False
+    beside: tuple[RunSpec, ...] = ()
+    """Runs that are not to be done, of which records may be there: what added strategies stand beside."""
 
     @cached_property
     def store(self) -> Store:
@@ -130,13 +132,18 @@ def planned(
     Raises:
         UserError: a mistake in one of these.
     """
+    made = suite_of(source_of(suite, settings))
+    return made, tuple(shard(only(made.runs(), filters), share))
+
+
+def source_of(suite: str | os.PathLike[str] | Mapping[str, Any], settings: Iterable[str]) -> Source:
+    """A suite as it is written, with settings laid over it."""
     forget()  # In a notebook a plug-in's file may have been edited since the last call.
     if isinstance(suite, Mapping):
         source = Source(str(suite.get("name", "suite")), dict(suite), {})
     else:
         source = read_source(os.fspath(suite))
-    made = suite_of(with_settings(source, list(settings)))
-    return made, tuple(shard(only(made.runs(), filters), share))
+    return with_settings(source, list(settings))
 
 
 def statuses(words: Iterable[str], where: str = "again") -> frozenset[str]:

@@ -139,6 +139,8 @@ def _add_suite_arguments(entry: argparse.ArgumentParser) -> None:
     entry.add_argument("--results", metavar="DIR", default="results", help="results folder (default: results)")
     entry.add_argument("--set", metavar="PATH=VALUE", action="append", default=[], help="e.g. budget.epochs=2")
     entry.add_argument("--only", metavar="FIELD=VALUES", action="append", default=[], help="e.g. strategy=gated,late")
+    about = "another strategy, such as mine.nets:Net or nets.py:Net, that alone runs, beside the records there are"
+    entry.add_argument("--strategy", metavar="NAME", action="append", default=[], help=about)
     entry.add_argument(
         "--shard", metavar="K/N", default="1/1", help="share K of N, for N machines on one results folder"
     )

@@ -16,16 +16,22 @@ if TYPE_CHECKING:
     from fusionbench.api.limits import TimeLimit
     from fusionbench.api.progress import Shown
     from fusionbench.api.work import Work
-    from fusionbench.plan.suite import Suite
+    from fusionbench.plan.suite import RunSpec, Suite
     from fusionbench.records.store import Store
     from fusionbench.report.making import Report
 
 
 def work_of(options: argparse.Namespace) -> Work:
     """The suite, the runs that the command line leaves of it, and where they happen."""
+    from fusionbench.api.beside import planned_beside
     from fusionbench.api.work import Work, planned
 
-    suite, runs = planned(options.suite, options.set, options.only, options.shard)
+    chosen = options.set, options.only, options.shard
+    beside: tuple[RunSpec, ...] = ()
+    if options.strategy:
+        suite, runs, beside = planned_beside(options.suite, options.strategy, "--strategy", *chosen)
+    else:
+        suite, runs = planned(options.suite, *chosen)
     return Work(
         suite,
         runs,
@@ -37,6 +43,7 @@ def work_of(options: argparse.Namespace) -> Work:
         stored_encodings=not options.no_stored_encodings,
         keep_encodings=options.keep_encodings,
         debug=options.debug,
+        beside=beside,
     )
 
 

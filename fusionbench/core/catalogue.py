@@ -9,31 +9,29 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import ValidationError
 
 from fusionbench.core.errors import UserError, unknown
-from fusionbench.core.options import Option, complaint, options_of
-from fusionbench.core.plugin_source import entry_of, literals
-from fusionbench.core.sources import file_of, source_of
+from fusionbench.core.options import Option, complaint, network_options, options_of
+from fusionbench.core.own_files import imported
+from fusionbench.core.plugin_names import is_file, is_shipped, parts_of
+from fusionbench.core.plugin_places import BASES, Place, PluginKind, names, parsed, place_of
+from fusionbench.core.plugin_source import derives, entry_of, literals, made_known, named
+from fusionbench.core.sources import source_of
 
-PluginKind = Literal["strategy", "dataset", "encoder", "measure"]
+__all__ = [
+    "Plugin", "PluginKind", "changed_options", "checked_options", "describe", "forget", "load", "names", "with_later",
+]  # fmt: skip
 
-PACKAGE = Path(__file__).parent.parent
-FOLDERS: Mapping[PluginKind, str] = {
-    "strategy": "fusion",
-    "dataset": "data",
-    "encoder": "encoders",
-    "measure": "measure",
-}
-BASES: Mapping[PluginKind, str] = {"strategy": "FusionModule", "dataset": "MultimodalData", "encoder": "Encoder"}
-"""The base class that makes a file a plug-in; a measure is a file with a function `measure`."""
+NETWORK = "fusionbench.fusion._network"
+"""What makes a strategy of a network of the user's own."""
 
 
 @dataclass(frozen=True)
@@ -43,14 +41,17 @@ class Plugin:
     kind: PluginKind
     name: str
     module: str
+    path: Path
     attribute: str
-    """The class (or, for a measure, the function) in the module."""
+    """The class (or, for a measure, the function) in the module; of a network of the user's own, what builds it."""
     doc: str
     facts: Mapping[str, Any]
     """The literal class attributes, e.g. `paper`, `views`; of a measure, those of its file."""
     options: Mapping[str, Option]
     source: str
     """SHA-256 of the file; of a user's own plug-in also of what it imports (see sources.py), and part of the key."""
+    is_network: bool = False
+    """Of a strategy: whether it is any callable (widths, classes) -> nn.Module; see fusion/_network.py."""
 
     @property
     def summary(self) -> str:
@@ -77,15 +78,7 @@ class Plugin:
     @property
     def shipped(self) -> bool:
         """Whether it is part of fusionbench, not a user's own module."""
-        return "." not in self.name
-
-
-def names(kind: PluginKind) -> tuple[str, ...]:
-    """The shipped plug-ins of a kind, sorted.
-
-    A file that Python cannot read counts as one: naming it, not looking at its neighbours, shows what is wrong with it.
-    """
-    return tuple(sorted(path.stem for path in _files(kind) if _is_plugin(kind, path)))
+        return is_shipped(self.name)
 
 
 @cache
@@ -95,28 +88,31 @@ def describe(kind: PluginKind, name: str) -> Plugin:
     Raises:
         UserError: there is none of that name, or its file does not hold exactly one.
     """
-    module, path = _locate(kind, name)
+    place = place_of(kind, name)
+    owner, where = f"{kind} '{name}'", place.path.name
     try:
-        tree = _parsed(path)
+        tree = parsed(place.path)
     except SyntaxError as error:
-        raise UserError(f"{kind} '{name}': {path.name}, line {error.lineno}: {error.msg}") from error
-    entry = entry_of(tree, BASES.get(kind))
-    if entry is None:
-        needed = f"public class derived from {BASES[kind]}" if kind in BASES else "function `measure`"
-        raise UserError(f"{kind} '{name}': {path.name} must hold exactly one {needed}")
-    body = entry.body if isinstance(entry, ast.ClassDef) else tree.body  # A measure states facts beside its function.
+        raise UserError(f"{owner}: {where}, line {error.lineno}: {error.msg}") from error
+    entry, is_network = _entry(kind, name, place, tree)
     own = entry.body if isinstance(entry, ast.ClassDef) else []
+    body = tree.body if kind == "measure" else own  # A measure states facts beside its function.
     signature = next((f for f in own if isinstance(f, ast.FunctionDef) and f.name == "__init__"), None)
     signature = entry if isinstance(entry, ast.FunctionDef) else signature
+    attribute = place.attribute or getattr(entry, "name", "")
+    found = network_options(signature, owner) if is_network else options_of(signature, owner)
+    facts = dict(literals(body))
     return Plugin(
         kind=kind,
-        name=name,
-        module=module,
-        attribute=entry.name,
-        doc=ast.get_docstring(tree) or ast.get_docstring(entry) or "",
-        facts=MappingProxyType(dict(literals(body))),
-        options=MappingProxyType({option.name: option for option in options_of(signature, f"{kind} '{name}'")}),
-        source=source_of(module, path) if "." in name else hashlib.sha256(path.read_bytes()).hexdigest(),
+        name=f"{parts_of(name)[0]}:{attribute}" if is_file(name) else name,
+        module=place.module,
+        path=place.path,
+        attribute=attribute,
+        doc=ast.get_docstring(tree) or _doc(entry),
+        facts=MappingProxyType(_of_network(facts) if is_network else facts),
+        options=MappingProxyType({option.name: option for option in found}),
+        source=_source(name, place),
+        is_network=is_network,
     )
 
 
@@ -124,21 +120,65 @@ def forget() -> None:
     """What was read so far is read anew: files of the user's own may have been written or edited since."""
     importlib.invalidate_caches()
     describe.cache_clear()
-    _parsed.cache_clear()
+    parsed.cache_clear()
 
 
 def load(kind: PluginKind, name: str) -> Any:
-    """The plug-in itself: imports its one module.
+    """The plug-in itself: imports its one module. A network of the user's own comes as a strategy.
 
     Raises:
         UserError: there is none of that name, or importing it fails.
     """
     plugin = describe(kind, name)
     try:
-        return getattr(importlib.import_module(plugin.module), plugin.attribute)
+        module = imported(plugin.path) if is_file(name) else importlib.import_module(plugin.module)
+        found = getattr(module, plugin.attribute)
     except Exception as error:  # Whatever the file's own code raises.
-        what = str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
-        raise UserError(f"{kind} '{name}': {plugin.module} cannot be imported: {' '.join(what.split())}") from error
+        what = str(error) if isinstance(error, ImportError | AttributeError) else f"{type(error).__name__}: {error}"
+        way = "; name it by its package, package.module:Name" if "relative import" in what and is_file(name) else ""
+        shown = plugin.path if is_file(name) else plugin.module
+        raise UserError(f"{kind} '{name}': {shown} cannot be imported: {' '.join(what.split())}{way}") from error
+    # By its name, since nothing here may know of torch.
+    return importlib.import_module(NETWORK).strategy_of(plugin, found) if plugin.is_network else found
+
+
+def _entry(kind: PluginKind, name: str, place: Place, tree: ast.Module) -> tuple[ast.stmt, bool]:
+    """What makes the file a plug-in, or what it calls by the name that is given; and whether that is a network.
+
+    Raises:
+        UserError: there is none, or another number of them.
+    """
+    owner, base = f"{kind} '{name}'", BASES.get(kind, "")
+    if place.attribute:
+        found = named(tree, place.attribute) or named(tree, "*")  # A star that it imports may give any name.
+        if found is None:
+            raise unknown(f"name in {place.path.name} called", place.attribute, made_known(tree), owner)
+        if kind != "strategy" and not derives(found, base):
+            needed = f"a class that names {base} as its base" if base else "named by its module alone"
+            raise UserError(f"{owner}: {place.attribute} is no {kind}; that is {needed}")
+        return found, not derives(found, base)
+    entry = entry_of(tree, base or None)
+    if entry is None:
+        needed = f"public class derived from {base}" if base else "function `measure`"
+        more = f"; a network of it is named {name}:Name" if kind == "strategy" else ""
+        raise UserError(f"{owner}: {place.path.name} must hold exactly one {needed}{more}")
+    return entry, False
+
+
+def _doc(entry: ast.stmt) -> str:
+    return (ast.get_docstring(entry) if isinstance(entry, ast.ClassDef | ast.FunctionDef) else None) or ""
+
+
+def _of_network(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What may be said of a network of the user's own: nobody has looked what it can tell apart."""
+    display = facts.get("display")
+    return {"interaction": "", "fidelity": ""} | ({"display": display} if isinstance(display, str) else {})
+
+
+def _source(name: str, place: Place) -> str:
+    if is_shipped(name):
+        return hashlib.sha256(place.path.read_bytes()).hexdigest()
+    return source_of(place.module, place.path)
 
 
 def checked_options(plugin: Plugin, given: Mapping[str, Any], place: Callable[..., str]) -> dict[str, Any]:
@@ -184,47 +224,3 @@ def changed_options(plugin: Plugin, options: Mapping[str, Any]) -> dict[str, Any
         for name, value in full.items()
         if name not in plugin.options or plugin.options[name].required or plugin.options[name].default != value
     }
-
-
-def _files(kind: PluginKind) -> Iterator[Path]:
-    for path in (PACKAGE / FOLDERS[kind]).glob("*.py"):
-        if not path.stem.startswith("_") and path.stem != "base":
-            yield path
-
-
-def _is_plugin(kind: PluginKind, path: Path) -> bool:
-    try:
-        return entry_of(_parsed(path), BASES.get(kind)) is not None
-    except SyntaxError:
-        return True
-
-
-def _locate(kind: PluginKind, name: str) -> tuple[str, Path]:
-    if "." not in name:
-        path = PACKAGE / FOLDERS[kind] / f"{name}.py"
-        # Its own file alone is parsed: every worker comes here, and a whole folder would cost it a tenth of a second.
-        if path not in _files(kind) or not _is_plugin(kind, path):
-            raise unknown(kind, name, names(kind))
-        return f"fusionbench.{FOLDERS[kind]}.{name}", path
-    found = file_of(name)
-    if found is None:
-        raise UserError(f"{kind} '{name}': {_why_absent(name)}")
-    return name, found
-
-
-def _why_absent(name: str) -> str:
-    """Own modules are found last, so that they hide nothing; another of the name may hide them."""
-    package, folder = name.partition(".")[0], name.rpartition(".")[0].replace(".", "/")
-    other = file_of(package)
-    if other is not None and other.parent != Path.cwd() / package and (Path.cwd() / package).is_dir():
-        return f"Python finds another '{package}' first, {other}; give your folder {package}/ another name"
-    return f"no such Python module; start in the folder that holds {folder}/"
-
-
-@cache
-def _parsed(path: Path) -> ast.Module:
-    """The file's syntax tree; SyntaxError if it is no Python, also where its bytes are no text."""
-    try:
-        return ast.parse(path.read_bytes())
-    except ValueError as error:  # Null bytes, before Python 3.12.
-        raise SyntaxError(str(error), (path.name, 1, None, None)) from error

@@ -71,6 +71,42 @@ def options_of(function: ast.FunctionDef | None, owner: str) -> Iterator[Option]
         yield Option(argument.arg, annotation, value)
 
 
+def network_options(function: ast.FunctionDef | None, owner: str) -> Iterator[Option]:
+    """What a network of the user's own takes after widths and classes, as far as a suite can set it.
+
+    An argument without an annotation is of the type of its default; one that has no plain type keeps its default.
+
+    Raises:
+        UserError: it cannot be called with widths and classes, or needs another argument that has no plain type.
+    """
+    if function is None:
+        return
+    given = function.args
+    positional = [*given.posonlyargs, *given.args]
+    before: list[ast.expr | None] = [None] * (len(positional) - len(given.defaults))
+    pairs = list(zip(positional, [*before, *given.defaults], strict=True))
+    pairs = pairs[1:] if function.name == "__init__" else pairs
+    if len(pairs) < 2 and not given.vararg:
+        taken = ", ".join(argument.arg for argument, _ in pairs)
+        raise UserError(f"{owner}: it takes ({taken}); it is called with (widths, classes)")
+    for argument, default in [*pairs[2:], *zip(given.kwonlyargs, given.kw_defaults, strict=True)]:
+        option = _of_network(argument, default)
+        if option is None and default is None:
+            raise UserError(f"{owner}: its argument '{argument.arg}' needs a default, or an annotation of a plain type")
+        if option is not None:
+            yield option
+
+
+def _of_network(argument: ast.arg, default: ast.expr | None) -> Option | None:
+    """The argument as an option; None if it has no plain type."""
+    try:
+        value = REQUIRED if default is None else ast.literal_eval(default)
+        annotation = annotation_of(argument.annotation) if argument.annotation else PLAIN[type(value).__name__]
+        return Option(argument.arg, annotation, value if default is None else _as_json(annotation, value))
+    except (KeyError, ValueError, TypeError):
+        return None
+
+
 def annotation_of(node: ast.expr | None) -> Any:
     """The type that an annotation's source stands for; ValueError if it is made of anything but plain types."""
     match node:

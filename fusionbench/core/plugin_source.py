@@ -20,9 +20,52 @@ def entry_of(tree: ast.Module, base: str | None) -> ast.ClassDef | ast.FunctionD
         if base is None and isinstance(node, ast.FunctionDef) and node.name == "measure":
             found.append(node)
         if base is not None and isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-            bases = {one.attr if isinstance(one, ast.Attribute) else getattr(one, "id", "") for one in node.bases}
-            found.extend([node] if base in bases else [])
+            found.extend([node] if derives(node, base) else [])
     return found[0] if len(found) == 1 else None
+
+
+def named(tree: ast.Module, name: str) -> ast.stmt | None:
+    """What makes a name known in a module, the last of several: a class, function, assignment or import, or None.
+
+    Also where it stands in an `if`, a `try` or a `with`. A star that is imported may give any name.
+    """
+    found = [node for node in _statements(tree.body) if name in _made_known(node)]
+    return found[-1] if found else None
+
+
+def made_known(tree: ast.Module) -> list[str]:
+    """The public classes and functions of a module."""
+    found = (node.name for node in _statements(tree.body) if isinstance(node, ast.ClassDef | ast.FunctionDef))
+    return sorted({name for name in found if not name.startswith("_")})
+
+
+def derives(node: ast.stmt | None, base: str) -> bool:
+    """Whether it is a class that names the base among those that it derives from."""
+    return isinstance(node, ast.ClassDef) and base in _bases(node)
+
+
+def _bases(node: ast.ClassDef) -> set[str]:
+    return {one.attr if isinstance(one, ast.Attribute) else getattr(one, "id", "") for one in node.bases}
+
+
+def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    for node in body:
+        yield node
+        if not isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield from _statements([one for one in ast.iter_child_nodes(node) if isinstance(one, ast.stmt)])
+
+
+def _made_known(node: ast.stmt) -> set[str]:
+    match node:
+        case ast.ClassDef(name=name) | ast.FunctionDef(name=name):
+            return {name}
+        case ast.Assign(targets=targets):
+            return {one.id for target in targets for one in ast.walk(target) if isinstance(one, ast.Name)}
+        case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr()):
+            return {name}
+        case ast.Import(names=aliases) | ast.ImportFrom(names=aliases):
+            return {alias.asname or alias.name.partition(".")[0] for alias in aliases}
+    return set()
 
 
 def literals(body: list[ast.stmt]) -> Iterator[tuple[str, Any]]:

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 
 from fusionbench.core.batch import MultimodalBatch
 from fusionbench.core.errors import UserError
+from fusionbench.core.own_files import MARK
 from fusionbench.core.ranks import ALONE, Ranks
 from fusionbench.core.sources import own_source
 from fusionbench.core.task import MetricName, TaskKind, TaskSpec
@@ -67,7 +68,7 @@ class MultimodalData(LightningDataModule):
     @property
     def name(self) -> str:  # type: ignore[override]  # A plain attribute in Lightning.
         """The file's name."""
-        return type(self).__module__.removeprefix("fusionbench.data.")
+        return type(self).__module__.removeprefix("fusionbench.data.").partition(MARK)[0]
 
     @property
     def task(self) -> TaskSpec:

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from fusionbench.core.batch import Encoded
 from fusionbench.core.canonical import canonical_json
 from fusionbench.core.errors import UserError
+from fusionbench.core.own_files import MARK
 from fusionbench.core.task import ModalitySpec
 
 
@@ -86,7 +87,7 @@ class Encoder(nn.Module):
     def __init__(self, spec: ModalitySpec, width: int) -> None:
         super().__init__()
         if spec.kind not in self.kinds:
-            name = type(self).__module__.rpartition(".")[2]
+            name = type(self).__module__.rpartition(".")[2].partition(MARK)[0]
             raise UserError(f"encoder '{name}' reads {' or '.join(self.kinds)}; '{spec.name}' is of kind {spec.kind}")
         self.spec, self.width = spec, width
         self.stage_widths: tuple[int, ...] = (width,)

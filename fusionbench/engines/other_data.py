@@ -18,7 +18,7 @@ def refuse_other_data(suite: Suite, store: Store, job: PrepareJob, message: Mess
         message: what it said.
 
     Raises:
-        UserError: some record's data had another fingerprint.
+        UserError: some record's data had another fingerprint, or its parts other rows at the same seed.
     """
     sample, fingerprint = job.runs[0], str(message.facts["fingerprint"])
     of_dataset = [run for run in suite.runs() if run.dataset == sample.dataset]
@@ -29,4 +29,12 @@ def refuse_other_data(suite: Suite, store: Store, job: PrepareJob, message: Mess
             f"{sample.dataset.name}: the data have changed since {len(others)} of these runs were recorded "
             f"(fingerprint {others[0][:12]} then, {fingerprint[:12]} now).\n"
             f"Bring the old data back (--data), or give the new results their own folder (--results)."
+        )
+    split, seed = str(message.facts["split_sha256"]), sample.seed
+    of_seed = [record.data for record in records if record.status == "done" and record.run.seed == seed]
+    moved = sum(data is not None and data.split_sha256 != split for data in of_seed)
+    if moved:
+        raise UserError(
+            f"{sample.dataset.name}: at seed {seed} each part has other rows than when {moved} of these runs "
+            "were recorded;\ngive the new results their own folder (--results)"
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,11 +10,12 @@ from fusionbench.core.catalogue import Plugin, PluginKind, checked_options, desc
 from fusionbench.core.contents import named_content
 from fusionbench.core.errors import UserError, shown, unknown
 from fusionbench.core.modalities import kinds_of
+from fusionbench.core.plugin_names import FORMS, is_name, is_shipped
 from fusionbench.core.task import ModalityKind
 from fusionbench.plan.budget import Budget, Pretraining
 from fusionbench.plan.families import checked_families
 from fusionbench.plan.measures import check_measures
-from fusionbench.plan.names import track_label
+from fusionbench.plan.names import slug, track_label
 from fusionbench.plan.ranking import metric_of
 from fusionbench.plan.schema import validated
 from fusionbench.plan.source import Source, TreePath, named_suites, read_source, with_settings
@@ -24,8 +24,6 @@ from fusionbench.plan.suite_file import FileBudget, FileChoice, FileDataset, Fil
 from fusionbench.plan.titles import checked_titles
 from fusionbench.plan.tracks import filled_track
 from fusionbench.plan.tuned import own_space
-
-NAME = r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*"
 
 
 def load_suite(suite: str, settings: Sequence[str] = ()) -> Suite:
@@ -117,8 +115,8 @@ class _Resolver:
     def plugin(self, kind: PluginKind, name: str, at: TreePath) -> Plugin:
         """The plug-in of that name."""
         place = self.source.place(at)
-        if not re.fullmatch(NAME, name):
-            raise UserError(f"{place}: {shown(name)} is no name: use a shipped one or package.module, no path")
+        if not is_name(name):
+            raise UserError(f"{place}: {shown(name)} is no name; give {FORMS}")
         try:
             return describe(kind, name)
         except UserError as error:
@@ -172,8 +170,9 @@ class _Resolver:
                 if strategy in seen:
                     place = self.source.place(at)
                     raise UserError(f"{place}: '{strategy.name}' is named twice with the same options")
-                seen.append(strategy)
                 place = self.source.place(at)
+                _refuse_shared_row(place, strategy, seen)
+                seen.append(strategy)
                 used = _used(plugin, strategy, encoders, place)
                 space = own_space(plugin, choice.options, place) if track.name == TUNED else {}
                 yield Row(dataset, strategy, used, track, on_half(encoders) and not on_half(used), space)
@@ -207,6 +206,14 @@ class _Resolver:
             return choice
         rows = stated.rows or ("all" if own else "half")
         return replace(choice, pretrain=replace(choice.pretrain, rows=rows))
+
+
+def _refuse_shared_row(place: str, strategy: Choice, seen: Sequence[Choice]) -> None:
+    """Files of the user's own that lie in two folders may be called alike; a table names a row once."""
+    row = slug("strategy", strategy)
+    for other in seen:
+        if not is_shipped(strategy.name) and slug("strategy", other) == row:
+            raise UserError(f"{place}: '{strategy.name}' and '{other.name}' would both be the row '{row}'; rename one")
 
 
 def _used(plugin: Plugin, strategy: Choice, encoders: dict[str, Choice], place: str) -> dict[str, Choice]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from fusionbench.core.canonical import short_key
 from fusionbench.core.catalogue import PluginKind, changed_options, describe
+from fusionbench.core.plugin_names import folder_name
 from fusionbench.plan.suite import TUNED, Choice, RunSpec
 
 
@@ -17,11 +18,12 @@ def slug(kind: PluginKind, choice: Choice) -> str:
     changed = changed_options(describe(kind, choice.name), {**choice.options, **content})
     changed |= {"metric": choice.metric} if choice.metric else {}
     plain = "".join(f"+{name}={value}" for name, value in sorted(changed.items()))
+    name = folder_name(choice.name)
     if not plain:
-        return choice.name
+        return name
     if len(plain) <= 60 and re.fullmatch(r"[A-Za-z0-9_+=.-]*", plain):
-        return choice.name + plain
-    return f"{choice.name}+{short_key(changed, 6)}"
+        return name + plain
+    return f"{name}+{short_key(changed, 6)}"
 
 
 def track_label(track: Choice) -> str:

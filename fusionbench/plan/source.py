@@ -12,8 +12,8 @@ from typing import Any
 
 import yaml
 
-from fusionbench.core.catalogue import PACKAGE
 from fusionbench.core.errors import UserError, shown, unknown
+from fusionbench.core.plugin_places import PACKAGE, names
 
 SHIPPED = (PACKAGE / "experiments", PACKAGE.parent / "experiments")
 """Where shipped suites lie: in an installed wheel, and in a checkout."""
@@ -31,7 +31,7 @@ class Source:
     tree: dict[str, Any]
     lines: dict[TreePath, int]
     settings: dict[TreePath, str] = field(default_factory=dict)
-    """What `--set` put in a place of the tree."""
+    """By place of the tree, the option that put something there: `--set budget.epochs=2`."""
 
     def place(self, path: TreePath) -> str:
         """`file, line 7: budget.epochs` for a path into the tree; the nearest enclosing line if it has none."""
@@ -39,7 +39,7 @@ class Source:
         prefixes = [path[:n] for n in range(len(path), -1, -1)]
         near = next((prefix for prefix in prefixes if prefix in self.lines or prefix in self.settings), ())
         if near in self.settings:
-            return f"--set {self.settings[near]}: {dotted}"
+            return f"{self.settings[near]}: {dotted}"
         if not self.lines:  # No file: a suite that was given as a dict.
             return f"{self.name}: {dotted}".removesuffix(": ")
         return f"{self.name}, line {self.lines.get(near, 1)}: {dotted}".removesuffix(": ")
@@ -166,8 +166,28 @@ def with_settings(source: Source, settings: list[str]) -> Source:
             raise UserError(f"--set {setting}: '{'.'.join(path[:-1])}' is no mapping in {source.name}")
         at[path[-1]] = parse_source(f"value: {value}", f"--set {setting}").tree["value"]
         lines = {known: line for known, line in lines.items() if known[: len(path)] != path}
-        places[path] = setting
+        places[path] = f"--set {setting}"
     return Source(source.name, tree, lines, places)
+
+
+def with_strategies(source: Source, added: Sequence[Any], option: str) -> Source:
+    """A copy of the source with more strategies behind its own; one that it has already stands there once.
+
+    Args:
+        source: of the suite.
+        added: names, or mappings with name and options.
+        option: by which they came, for errors.
+    """
+    tree, places = deepcopy(source.tree), dict(source.settings)
+    own = tree.get("strategies")
+    found = list(names("strategy")) if own == "all" else own
+    if not isinstance(found, list):  # What is wrong with it is said where the suite is read.
+        return source
+    for one in added:
+        if one not in found:
+            places["strategies", len(found)] = f"{option} {one if isinstance(one, str) else one.get('name', one)}"
+            found.append(one)
+    return Source(source.name, {**tree, "strategies": found}, source.lines, places)
 
 
 def _is_path(suite: str) -> bool:

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Literal
 
 from fusionbench.core.canonical import short_key
 from fusionbench.core.catalogue import describe
+from fusionbench.core.plugin_names import portable
 from fusionbench.plan.budget import Budget, Precision, Pretraining, TrainedOn, without
 from fusionbench.plan.family import Family
 
@@ -62,7 +63,7 @@ class Choice:
 
     def decisive(self) -> dict[str, Any]:
         """The JSON without what decides no result: where a file lies."""
-        plain = self.to_json()
+        plain = {**self.to_json(), "name": portable(self.name)}
         if not self.files:
             return plain
         return plain | {"options": {name: value for name, value in self.options.items() if name not in self.files}}

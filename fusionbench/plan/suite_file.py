@@ -51,7 +51,7 @@ class FileChoice:
     """A name and its options."""
 
     name: str
-    """A shipped one (`fusionbench list`), or one of your own, such as package.module."""
+    """A shipped one (`fusionbench list`), or your own: package.module, package.module:Net, path/to/file.py:Net."""
     options: dict[str, Any] = Field(default_factory=dict)
     """By name; those that are left out are as by default."""
 

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from fusionbench.core.catalogue import PACKAGE
+from fusionbench.core.plugin_places import PACKAGE
 from fusionbench.core.surroundings import noted
 
 DISTRIBUTIONS = {"fusionbench": "multimodal-fusionbench"} | {

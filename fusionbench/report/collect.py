@@ -11,6 +11,7 @@ from typing import Any, Literal
 from fusionbench.core.canonical import short_key
 from fusionbench.core.catalogue import PluginKind, describe
 from fusionbench.core.errors import UserError
+from fusionbench.core.plugin_names import folder_name
 from fusionbench.core.scores import lower_is_better
 from fusionbench.plan.names import slug, track_label
 from fusionbench.plan.suite import Choice, Row, RunSpec, Suite
@@ -66,7 +67,8 @@ def name_of(kind: PluginKind, choice: Choice) -> str:
     try:
         return slug(kind, choice)
     except UserError:
-        return f"{choice.name}+{short_key(choice.options, 6)}" if choice.options else choice.name
+        name = folder_name(choice.name)
+        return f"{name}+{short_key(choice.options, 6)}" if choice.options else name
 
 
 def facts_of(choice: Choice) -> Mapping[str, Any]:
@@ -75,6 +77,14 @@ def facts_of(choice: Choice) -> Mapping[str, Any]:
         return describe("strategy", choice.name).facts
     except UserError:
         return {}
+
+
+def is_own_network(choice: Choice) -> bool:
+    """Whether a strategy is any network of the user's own; a FusionModule says by its facts what it is."""
+    try:
+        return describe("strategy", choice.name).is_network
+    except UserError:  # It is gone: only a network has a name of this form in nearly all cases.
+        return ":" in choice.name
 
 
 def outcomes(suite: Suite, row: Row, store: Store) -> tuple[Outcome, ...]:

@@ -15,7 +15,7 @@ from fusionbench.plan.tracks import head_times
 from fusionbench.report.captions import caption, short_caption
 from fusionbench.report.ceiling import Ceiling
 from fusionbench.report.latency import Scope
-from fusionbench.report.notes import note, own_width, problems
+from fusionbench.report.notes import note, own_width, short_note
 from fusionbench.report.numbers import count, difference, milliseconds, score
 from fusionbench.report.opening import opening
 from fusionbench.report.rows import TableRow
@@ -131,14 +131,14 @@ def narrow(table: Table) -> Group:
     for words in ("parameters", *(["ms"] if table.latency else [])):
         shown.add_column(words, justify="right", no_wrap=True)
     shown.add_column("front", justify="center", no_wrap=True)
-    notes = any(problems(row) for row in table.rows)
+    notes = any(short_note(row) for row in table.rows)
     if notes:
         shown.add_column("notes", overflow="fold")
     for row in table.rows:
         cells = [row.strategy, score(row.scores.get(table.metric)), *([row.mark] if marks else [])]
         cells += [count(row.size.get("fusion_parameters"))]
         cells += [milliseconds(table.latency.median_ms(row.strategy, "end_to_end", 1))] if table.latency else []
-        cells += [MARK if row.front else "", *([_short(problems(row))] if notes else [])]
+        cells += [MARK if row.front else "", *([_short(short_note(row))] if notes else [])]
         # Text, not str: a reason may hold what rich takes for markup.
         shown.add_row(*map(Text, cells), style="bold" if row.best else "")
     return Group(shown, Text(" ".join(short_caption(table)), style="dim"))

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 from fusionbench.core.output import printable
 from fusionbench.plan.tracks import head_times, is_at_limit
-from fusionbench.report.collect import Outcome, State, facts_of
+from fusionbench.report.collect import Outcome, State, facts_of, is_own_network
 from fusionbench.report.rows import TableRow
 
+UNCHECKED = "own, contract not run"
 BAD: tuple[State, ...] = ("diverged", "failed", "skipped", "missing")
 """Ends of runs that have no scores, the worst first."""
 
 
 def note(row: TableRow) -> str:
     """What a reader has to know of a row: what went wrong, what its models say of themselves, a rate at the limit."""
-    return "; ".join(filter(None, (problems(row), *of_models(row), narrow_head(row), limit(row))))
+    return "; ".join(filter(None, (problems(row), own(row), *of_models(row), narrow_head(row), limit(row))))
+
+
+def short_note(row: TableRow) -> str:
+    """What stands beside a row on a terminal: what went wrong, and that it is somebody's own network."""
+    return "; ".join(filter(None, (problems(row), own(row))))
+
+
+def own(row: TableRow) -> str:
+    """That a row is a network of the user's own, which nobody has held to the contract; else empty."""
+    return UNCHECKED if is_own_network(row.outcomes[0].run.strategy) else ""
 
 
 def has_nothing_to_train(row: TableRow) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 from fusionbench.core.catalogue import Plugin, PluginKind, changed_options, describe
 from fusionbench.core.errors import UserError
+from fusionbench.core.plugin_names import in_words
 from fusionbench.core.scores import SCORES, bare, lower_is_better, score_of
 from fusionbench.plan.suite import Choice, Suite
 from fusionbench.report.numbers import count
@@ -60,12 +61,12 @@ def track_title(track: Choice) -> str:
 
 def display_name(plugin: Plugin) -> str:
     """A plug-in as papers write it, whatever its options: its fact `display`, else its name in words."""
-    return str(plugin.facts.get("display") or "") or _capital(plain(plugin.name))
+    return str(plugin.facts.get("display") or "") or _capital(in_words(plugin.name))
 
 
 def plain(name: str) -> str:
-    """The last part of a name in words: `softmax attention` for `mine.softmax_attention`."""
-    return name.rpartition(".")[2].replace("_", " ").strip()
+    """The name of an option or a track in words: `head width`."""
+    return name.replace("_", " ").strip()
 
 
 def told_apart(titles: Sequence[str]) -> list[str]:
@@ -78,7 +79,7 @@ def _titled(kind: PluginKind, choice: Choice) -> str:
         plugin = describe(kind, choice.name)
     except UserError:  # A user's own module that is gone: its options are all that is known.
         return _with(
-            _capital(plain(choice.name)), [f"{name} {_value(value)}" for name, value in choice.options.items()]
+            _capital(in_words(choice.name)), [f"{name} {_value(value)}" for name, value in choice.options.items()]
         )
     ranked = [f"by {title(choice.metric)}"] if choice.metric else []
     return _with(display_name(plugin), [*_words(plugin, choice), *ranked])

@@ -11,7 +11,7 @@ from typing import get_args
 
 import pytest
 
-from fusionbench.core import catalogue, plugin_source
+from fusionbench.core import plugin_places, plugin_source
 from fusionbench.core.catalogue import PluginKind, changed_options, checked_options, describe, load, names
 from fusionbench.core.errors import UserError
 
@@ -79,13 +79,13 @@ def test_what_the_source_says_is_what_the_import_has(kind: PluginKind, name: str
 
 
 def test_a_broken_file_hides_no_other_and_names_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shutil.copytree(catalogue.PACKAGE / "fusion", tmp_path / "fusion")
+    shutil.copytree(plugin_places.PACKAGE / "fusion", tmp_path / "fusion")
     (tmp_path / "fusion" / "broken.py").write_text('"""Broken."""\n\nclass Broken(FusionModule:\n')
     (tmp_path / "fusion" / "bytes.py").write_bytes(b"x = '\xff'\n")
     (tmp_path / "fusion" / "null.py").write_bytes(b"x = 1\0\n")
     (tmp_path / "fusion" / "notes.txt").write_text("no Python")
     whole = names("strategy")
-    monkeypatch.setattr(catalogue, "PACKAGE", tmp_path)
+    monkeypatch.setattr(plugin_places, "PACKAGE", tmp_path)
     assert set(names("strategy")) == {*whole, "broken", "bytes", "null"}
     assert describe("strategy", "concat").attribute == "ConcatFusion"
     with pytest.raises(UserError, match=r"strategy 'broken': broken.py, line 3: "):

@@ -11,7 +11,7 @@ import pytest
 from small_suites import Bench
 
 from fusionbench.bench.build import refuse_changed
-from fusionbench.core import catalogue
+from fusionbench.core import catalogue, plugin_places
 from fusionbench.core.errors import UserError
 from fusionbench.plan.load import load_suite
 from fusionbench.plan.suite import Choice
@@ -55,7 +55,7 @@ def measure(module, batch):
 def read_anew() -> None:
     """As a new call of the command line does."""
     catalogue.describe.cache_clear()
-    catalogue._parsed.cache_clear()
+    plugin_places.parsed.cache_clear()
 
 
 def edit(path: Path, old: str, new: str) -> None:
@@ -63,7 +63,7 @@ def edit(path: Path, old: str, new: str) -> None:
     assert old in text
     path.write_text(text.replace(old, new))
     catalogue.describe.cache_clear()
-    catalogue._parsed.cache_clear()
+    plugin_places.parsed.cache_clear()
 
 
 def own_points(bench: Bench) -> Path:

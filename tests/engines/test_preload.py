@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from small_suites import Bench
 
-from fusionbench.core import catalogue
+from fusionbench.core import catalogue, plugin_places
 from fusionbench.engines.forkserver import PRELOAD
 
 
@@ -30,13 +30,14 @@ def test_the_server_freezes_what_it_has_imported(monkeypatch: pytest.MonkeyPatch
 
 def test_naming_a_plug_in_reads_its_own_file_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
-    parsed = catalogue._parsed
+    parsed = plugin_places.parsed
 
     def noted(path: Path):  # type: ignore[no-untyped-def]
         read.append(path.name)
         return parsed(path)
 
-    monkeypatch.setattr(catalogue, "_parsed", noted)
+    for module in (catalogue, plugin_places):
+        monkeypatch.setattr(module, "parsed", noted)
     catalogue.describe.cache_clear()
     assert catalogue.describe("strategy", "gated").name == "gated"
     assert set(read) == {"gated.py"}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fusionbench.core import catalogue
+from fusionbench.core import catalogue, plugin_places
 from fusionbench.core.catalogue import describe, with_later
 from fusionbench.core.errors import UserError
 from fusionbench.plan.load import suite_of
@@ -35,13 +35,13 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
     yield tmp_path
     describe.cache_clear()
-    catalogue._parsed.cache_clear()
+    plugin_places.parsed.cache_clear()
 
 
 def run_of(here: Path, options: str, *, facts: str = FILES["facts"], more: str = FILES["more"]) -> RunSpec:
     (here / "own_files" / "mine.py").write_text(ENCODER.format(facts=facts, more=more))
     describe.cache_clear()
-    catalogue._parsed.cache_clear()
+    plugin_places.parsed.cache_clear()
     text = "name: x\nseeds: 1\ndatasets: [digits]\nstrategies: [concat]\n"
     text += f"encoders: {{image: {{name: own_files.mine, {options}}}}}"
     return next(iter(suite_of(parse_source(text, "x.yaml")).runs()))

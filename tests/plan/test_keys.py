@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusionbench.core import catalogue
+from fusionbench.core import catalogue, plugin_places
 from fusionbench.core.canonical import short_key
 from fusionbench.core.catalogue import describe, with_later
 from fusionbench.plan.budget import Budget, Pretraining
@@ -235,7 +235,7 @@ def test_a_change_to_ones_own_strategy_moves_its_key_and_no_other(own: Path) -> 
     before = keys_of(text)
     own.write_text('"""Mine."""\nclass Mine(FusionModule):\n    x = 1\n')
     describe.cache_clear()
-    catalogue._parsed.cache_clear()
+    plugin_places.parsed.cache_clear()
     after = keys_of(text)
     assert before["concat"] == after["concat"]
     assert before["own_keys.mine"] != after["own_keys.mine"]
@@ -252,7 +252,7 @@ def rewritten(own: Path, facts: str, more: str = "", options: str = "") -> tuple
     """Key and run of the user's own strategy after a change to it, as if its source were not in the key."""
     own.write_text(LATER.format(facts=facts, more=more))
     describe.cache_clear()
-    catalogue._parsed.cache_clear()
+    plugin_places.parsed.cache_clear()
     text = f"name: x\nseeds: 1\ndatasets: [digits]\nstrategies: [{{name: own_keys.mine, options: {{{options}}}}}]"
     run = next(iter(suite_of(parse_source(text, "x.yaml")).runs()))
     return replace(run, strategy=replace(run.strategy, source="")).key, run

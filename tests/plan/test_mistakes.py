@@ -88,7 +88,7 @@ MISTAKES = [
     (BASE + "budget: {precision: bf16}", r"give '32-true' or 'bf16-mixed', got 'bf16'; did you mean 'bf16-mixed'"),
     (
         "name: x\ndatasets: [digits]\nstrategies: [../../concat]",
-        r"line 3: strategies.0: '../../concat' is no name: use a shipped one or package.module, no path",
+        r"line 3: strategies.0: '../../concat' is no name; give a shipped one, package.module, ",
     ),
     ("name: x\ndatasets: [/etc/passwd]\nstrategies: [concat]", r"datasets.0: '/etc/passwd' is no name"),
     ('name: x\ndatasets: [digits]\nstrategies: ["concat\\n"]', r"strategies.0: 'concat\\n' is no name"),

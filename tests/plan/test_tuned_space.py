@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy.stats import qmc
 
-from fusionbench.core import catalogue
+from fusionbench.core import plugin_places
 from fusionbench.core.catalogue import describe, names
 from fusionbench.core.errors import UserError
 from fusionbench.plan.load import load_suite, suite_of
@@ -173,7 +173,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.syspath_prepend(str(tmp_path))
     yield tmp_path / "own_tuned" / "mine.py"
     describe.cache_clear()
-    catalogue._parsed.cache_clear()
+    plugin_places.parsed.cache_clear()
 
 
 @pytest.mark.parametrize(

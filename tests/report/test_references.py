@@ -8,7 +8,8 @@ from typing import cast
 import pytest
 from bibtexparser.entrypoint import parse_string
 
-from fusionbench.core.catalogue import PACKAGE, PluginKind, describe, names
+from fusionbench.core.catalogue import PluginKind, describe, names
+from fusionbench.core.plugin_places import PACKAGE
 from fusionbench.plan.tuned import PAPERS
 from fusionbench.report.cite import papers_of
 
