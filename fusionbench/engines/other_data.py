@@ -30,11 +30,11 @@ def refuse_other_data(suite: Suite, store: Store, job: PrepareJob, message: Mess
             f"(fingerprint {others[0][:12]} then, {fingerprint[:12]} now).\n"
             f"Bring the old data back (--data), or give the new results their own folder (--results)."
         )
-    split, seed = str(message.facts["split_sha256"]), sample.seed
-    of_seed = [record.data for record in records if record.status == "done" and record.run.seed == seed]
-    moved = sum(data is not None and data.split_sha256 != split for data in of_seed)
+    split = str(message.facts["split_sha256"])
+    of_seed = (store.read(run) for run in of_dataset if run.seed == sample.seed)
+    moved = sum(bool(one and one.status == "done" and one.data and one.data.split_sha256 != split) for one in of_seed)
     if moved:
         raise UserError(
-            f"{sample.dataset.name}: at seed {seed} each part has other rows than when {moved} of these runs "
-            "were recorded;\ngive the new results their own folder (--results)"
+            f"{sample.dataset.name}: at seed {sample.seed} each part has other rows than when {moved} of these "
+            "runs were recorded;\ngive the new results their own folder (--results)"
         )
