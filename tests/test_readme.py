@@ -96,13 +96,17 @@ def test_the_example_of_a_family_plans() -> None:
     assert [family.name for family in suite.families] == ["attention"]
 
 
+def test_the_example_of_an_optimiser_plans() -> None:
+    assert suite_with("docs/suites.md", 3, "digits").budget.method == "SGD with momentum 0.9"
+
+
 def test_the_example_of_a_score_that_ranks_plans() -> None:
-    suite = suite_of(parse_source(f"name: x\nstrategies: [concat]\n{blocks('docs/suites.md', 'yaml')[3]}", "x"))
+    suite = suite_of(parse_source(f"name: x\nstrategies: [concat]\n{blocks('docs/suites.md', 'yaml')[4]}", "x"))
     assert [dataset.metric for dataset in suite.datasets][:2] == ["", "nll"]
 
 
 def test_the_example_of_a_comparison_plans() -> None:
-    suite = suite_with("docs/suites.md", 4, "digits")
+    suite = suite_with("docs/suites.md", 5, "digits")
     assert suite.compare_with == ("cifar10_frozen_4x", "cifar10_frozen_unnormalised")
 
 

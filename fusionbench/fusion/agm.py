@@ -10,10 +10,10 @@
     kappa_m = exp(alpha clip(tau_m - r_m, -10, 10))
     dL      = sum_m kappa_m (dL/dy) dphi_m            all parameters' gradient, the MLP's too
 
-In the code the optimiser is SGD by default. The one here is AdamW, which divides by the gradients' own size: a factor
-that stays the same over many steps would be evened out. So encoder m's gradient is divided by kappa_m again, and what
-its step changes is multiplied by kappa_m: under SGD without momentum that is the same step, and under AdamW the
-modality that takes the lead is slowed by its coefficient.
+In the code the optimiser is SGD by default. Here it is AdamW by default, which divides by a gradient's own size: a
+factor that stays the same over many steps would be evened out. So encoder m's gradient is divided by kappa_m again,
+and what its step changes is multiplied by kappa_m: under SGD without momentum that is the same step, and under AdamW
+the modality that takes the lead is slowed by its coefficient.
 
 For M = 2 and 3 this is the authors' code, but for the bounds: copies of it have none, 7 or 10 above. For more of them,
 the Shapley value and the same ratios are our reading. With alpha 0 training is plain. Subsets are answered without

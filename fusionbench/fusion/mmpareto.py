@@ -9,9 +9,9 @@
     p.grad = h_p max(1, |g_p + u_p| / |h_p|)    and the encoder's step is gamma times as long
 
 The least norm is short, so its length is brought back to that of the plain sum. In the paper gamma is a factor of the
-gradient, and the optimiser is SGD; the one here is AdamW, which evens steady factors of a gradient out. So gamma is the
-step's: under SGD without momentum the same, and under AdamW as effective. A head gets the gradient of its own loss
-alone. Each encoder has its own two gradients, so nothing changes for M > 2.
+gradient, and the optimiser is SGD; here it is AdamW by default, which evens steady factors of a gradient out. So gamma
+is the step's: under SGD without momentum the same, and under AdamW as effective. A head gets the gradient of its own
+loss alone. Each encoder has its own two gradients, so nothing changes for M > 2.
 
 Gradients are combined after they were averaged over all devices, since the combination is not linear.
 

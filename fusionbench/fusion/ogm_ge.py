@@ -17,7 +17,7 @@ enhancement (GE): without it and with alpha 0, training is plain. The authors' c
 all of an encoder, and so do we. A true gradient of 0 has no variance and is given none, so that e.g. the embeddings of
 words that are not in the batch stay where they are.
 
-In the paper k_m and e are the gradient's, and the optimiser is SGD. The one here is AdamW, which divides by the
+In the paper k_m and e are the gradient's, and the optimiser is SGD. Here it is AdamW by default, which divides by
 gradients' own size: a factor that stays the same over many steps would be evened out. So both are the step's, a
 learning rate of the modality's own. Under SGD without momentum that is the paper's step exactly, and under AdamW the
 modality that is ahead is slowed by the same factor.

@@ -195,6 +195,20 @@ def test_a_row_says_what_its_models_say_of_themselves_once(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
+    ("budget", "told"),
+    [
+        ("{epochs: 3}", ""),
+        ("{optimiser: sgd, momentum: 0.9}", "Trained by SGD with momentum 0.9."),
+        ("{optimiser: sgd}", "Trained by SGD without momentum."),
+    ],
+)
+def test_a_caption_names_the_optimiser_where_it_is_another_one(tmp_path: Path, budget: str, told: str) -> None:
+    bench = make(tmp_path, "concat", "late", more=f"budget: {budget}")
+    bench.fill({"concat": 0.9, "late": 0.8})
+    assert [line for line in caption(one(bench)) if "Trained by" in line] == [told] * bool(told)
+
+
+@pytest.mark.parametrize(
     ("rates", "chosen", "at_limit"),
     [
         ((3e-4, 1e-3, 3e-3), 1e-3, False),
