@@ -10,7 +10,8 @@ A block stands between `<!-- begin NAME -->` and `<!-- end NAME -->`: `list stra
 table.md and the sentences that it begins with. One word more, a track's name, takes the files of that track.
 `wandb panels SUITE` is what a workspace of the suite's first table shows, `wandb run SUITE` what the run of its first
 strategy's mean says. `prints PAGE` is what the first Python of that page prints, with the records in docs/results (run
-there as a script, it makes them anew).
+there as a script, it makes them anew). `inspects PAGE` is what the page's first command prints of the table that its
+Python makes, and the suite that it writes.
 `simulated COLUMN ...` is what `make slow` found, from docs/statistics.csv.
 """
 
@@ -45,6 +46,7 @@ STRATEGIES = ROOT / "docs" / "strategies.md"
 SCHEMA = ROOT / "experiments" / FILE
 BLOCK = re.compile(r"(?P<begin><!-- begin (?P<name>[^\n]+?) -->\n).*?(?P<end><!-- end (?P=name) -->)", re.DOTALL)
 PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
+SHELL = re.compile(r"```sh\n(.*?)```", re.DOTALL)
 RECORDS = ROOT / "docs" / "results"
 LINK = re.compile(r"\[([^\]]+)\]\(([^)/]+)\)")
 COLUMNS = 96
@@ -82,9 +84,12 @@ def _other_block(name: str) -> str:
             return _wandb(what, suite)
         case ["simulated", *names]:
             return _simulated(names)
+        case ["inspects", page]:
+            return _inspected(ROOT / "docs" / page)
     raise ValueError(
         f"a page asks for '{name}'; known: list WHAT, demo, table SUITE DATASET, order SUITE "
-        "DATASET, top N SUITE DATASET, overview SUITE, wandb panels|run SUITE, prints PAGE, simulated COLUMN ..."
+        "DATASET, top N SUITE DATASET, overview SUITE, wandb panels|run SUITE, prints PAGE, inspects PAGE, "
+        "simulated COLUMN ..."
     )
 
 
@@ -122,6 +127,22 @@ def _printed(page: Path) -> str:
         variables = {**os.environ, "FUSIONBENCH_DATA": f"{folder}/data", "PYTHONPATH": os.pathsep.join(search)}
         command = [sys.executable, "-c", code]
         return subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder, env=variables).stdout
+
+
+def _inspected(page: Path) -> str:
+    """What the first command of a page prints, of a table that Python of the page has made, and the file it writes."""
+    text = page.read_text(encoding="utf-8")
+    code = next(code for code in PYTHON.findall(text) if "to_csv" in code)
+    words = SHELL.findall(text)[0].splitlines()[0].split()[1:]
+    variables = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([sys.executable, "-c", code], check=True, cwd=folder, env=variables)
+        command = [sys.executable, "-m", "fusionbench.cli", *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder, env=variables)
+        return f"```\n{done.stdout}```\n\n```yaml\n{(Path(folder) / words[-1]).read_text(encoding='utf-8')}```\n"
 
 
 def _simulated(names: list[str]) -> str:
