@@ -31,6 +31,7 @@ def dataset_of(run: RunSpec, root: Path | None) -> MultimodalData:
     name, options = run.dataset.name, with_later("dataset", run.dataset.name, run.dataset.options)
     made: MultimodalData = load("dataset", name)(root, run.seed, run.budget.batch_size, **options)
     made.ranked_by = cast(MetricName, run.dataset.metric) or None
+    made.train_missing = dict(run.dataset.train_missing)
     return made
 
 

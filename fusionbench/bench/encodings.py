@@ -174,7 +174,7 @@ def _stored(
         else:
             write_encoding(folder, BehindTrunk(encoder), modality, EncodedData(data, {modality: trunk}), rows, tell)
 
-    name = f"{slug('dataset', run.dataset.unranked)}-{modality}"
+    name = f"{slug('dataset', run.dataset.bare)}-{modality}"
     return prepared(data.root, name, facts, None, convert, FOLDER), bool(made)
 
 
@@ -182,7 +182,7 @@ def _facts(run: RunSpec, modality: str, encoder: nn.Module, data: MultimodalData
     assert data.parts is not None
     choice = replace(run.encoders[modality], pretrain=None)  # What came of it is in the weights.
     return {
-        "dataset": run.dataset.unranked.decisive(),
+        "dataset": run.dataset.bare.decisive(),
         "data": data.fingerprint,
         "split": (data.whole or data.parts).sha256,  # What is fitted on training rows before a model sees a row.
         "rows": hashlib.sha256(np.ascontiguousarray(rows, dtype="<i8").tobytes()).hexdigest(),

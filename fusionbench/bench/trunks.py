@@ -57,7 +57,7 @@ class Trunks:
         trunk = encoder.frozen_trunk()
         if trunk is None:
             return None
-        rows, name = all_rows(data), f"{slug('dataset', run.dataset.unranked)}-{modality}-trunk"
+        rows, name = all_rows(data), f"{slug('dataset', run.dataset.bare)}-{modality}-trunk"
         facts = _facts(run, modality, trunk, data, rows)
 
         def write(folder: Path) -> None:
@@ -132,7 +132,7 @@ def _facts(run: RunSpec, modality: str, trunk: Trunk, data: MultimodalData, rows
     # A seed decides what a trunk reads only where it draws samples, or where what was fitted to its rows is not undone.
     is_of_a_seed = parts.drawn is not None or not trunk.reads_data_alone
     return {
-        "dataset": run.dataset.unranked.decisive(),
+        "dataset": run.dataset.bare.decisive(),
         "data": data.fingerprint,
         "split": parts.sha256 if is_of_a_seed else "",
         "rows": hashlib.sha256(np.ascontiguousarray(rows, dtype="<i8").tobytes()).hexdigest(),

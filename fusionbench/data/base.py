@@ -22,6 +22,7 @@ from fusionbench.core.ranks import ALONE, Ranks
 from fusionbench.core.sources import own_source
 from fusionbench.core.task import MetricName, TaskKind, TaskSpec
 from fusionbench.data.checks import refuse_arrays, refuse_batches, refuse_names, refuse_rows, refuse_task, stated_kinds
+from fusionbench.data.missing import TrainMissing, missing_of
 from fusionbench.data.orders import Batches, EpochOrder, InOrder
 from fusionbench.data.splits import Rows, Split
 from fusionbench.data.store import Array, data_root, not_finite, open_arrays, prepared, read_manifest
@@ -60,8 +61,8 @@ class MultimodalData(LightningDataModule):
         self.fingerprint = ""
         self.ranks = ALONE
         self.ranked_by: MetricName | None = None  # What a suite names in the place of the task's own metric.
-        self.augments = True
-        """False where every encoder is frozen: training rows are then seen as validation rows, alike in every epoch."""
+        self.train_missing: dict[str, float] = {}  # By modality, the share of training rows that lack it.
+        self.augments = True  # False where every encoder is frozen: training rows are seen as validation rows then.
 
     # --- a dataset says ------------------------------------------------------------------------------------------
 
@@ -214,9 +215,9 @@ class MultimodalData(LightningDataModule):
     def train_dataloader(self) -> DataLoader[MultimodalBatch]:
         """Shuffled anew every epoch from (seed, epoch)."""
         self._take_ranks()
-        order = self.train_order()
+        order, lacking = self.train_order(), missing_of(self)
         # batch_size=None: the sampler gives whole batches of rows, so no worker processes and no collating.
-        return DataLoader(Batches(order, partial(self._training_batch, order)), batch_size=None, sampler=order)
+        return DataLoader(Batches(order, partial(self._training_batch, order, lacking)), batch_size=None, sampler=order)
 
     def val_dataloader(self) -> DataLoader[MultimodalBatch]:
         """In order, every row once, over all devices together."""
@@ -237,8 +238,9 @@ class MultimodalData(LightningDataModule):
         order = InOrder(rows[self.ranks.span(len(rows))])
         return DataLoader(Batches(order, self.batch), batch_size=None, sampler=order)
 
-    def _training_batch(self, order: EpochOrder, rows: Rows) -> MultimodalBatch:
+    def _training_batch(self, order: EpochOrder, lacking: TrainMissing | None, rows: Rows) -> MultimodalBatch:
         batch = self.train_batch(rows, order.epoch) if self.augments else self.batch(rows)
+        batch = lacking.applied(batch) if lacking else batch
         # Made whole, then cut: padding and augmentation are those of one process.
         return batch if self.ranks.world_size == 1 else batch.part(self.ranks.span(len(batch)))
 

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from fusionbench.core.batch import MultimodalBatch
-from fusionbench.core.canonical import sha256_of
+from fusionbench.core.row_numbers import row_numbers
 from fusionbench.core.task import ModalitySpec
 from fusionbench.data.splits import Rows
 from fusionbench.measure.bank import Bank, Places, spans
@@ -148,7 +148,8 @@ class _Passes:
         """A modality absent in a share of the rows: those whose own number is below it."""
 
         def change(batch: MultimodalBatch) -> MultimodalBatch:
-            stays = torch.from_numpy(numbers_of(self.trained.seed, name, batch.ids.numpy()) >= rate)
+            numbers = row_numbers(["missing", self.trained.seed, name], batch.ids.numpy())
+            stays = torch.from_numpy(numbers >= rate)
             return replace(batch, present={**batch.present, name: batch.present[name] & stays})
 
         return change
@@ -167,13 +168,6 @@ def _curve(found: list[dict[str, float]]) -> Curve:
     """By score, what it was at each step; None where it was not defined."""
     names = dict.fromkeys(name for one in found for name in one)
     return {name: [one.get(name) for one in found] for name in names}
-
-
-def numbers_of(seed: int, name: str, rows: Rows) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """(n,) in [0, 1): of each row, for a modality; from the data, the row and the modality alone."""
-    key = int(sha256_of(["missing", seed, name]), 16) % 2**64
-    draws = (np.random.Philox(key=np.array([key, row], dtype=np.uint64)).random_raw() for row in rows.tolist())
-    return np.array([draw / 2**64 for draw in draws])
 
 
 def _proper(names: tuple[str, ...]) -> list[tuple[str, ...]]:

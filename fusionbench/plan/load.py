@@ -92,8 +92,20 @@ class _Resolver:
     def choice(self, kind: PluginKind, given: FileChoice, at: TreePath) -> Choice:
         """One name with its options, all defaults filled in; of a dataset what ranks, if it is not its own."""
         found = self.filled(self.plugin(kind, given.name, at), given.options, at)
-        named = given.metric if isinstance(given, FileDataset) else None
-        return replace(found, metric=metric_of(found, named, self.source.place((*at, "metric")))) if named else found
+        if not isinstance(given, FileDataset):
+            return found
+        if given.metric:
+            found = replace(found, metric=metric_of(found, given.metric, self.source.place((*at, "metric"))))
+        return replace(found, train_missing=self.missing(found, given.train_missing, (*at, "train_missing")))
+
+    def missing(self, dataset: Choice, given: Mapping[str, float], at: TreePath) -> dict[str, float]:
+        """Shares above 0 of modalities that the dataset has, by name in the order of the names."""
+        if given:
+            known = modality_kinds(dataset)
+            for name in given:
+                if name not in known:
+                    raise unknown(f"modality of '{dataset.name}' called", name, known, self.source.place((*at, name)))
+        return {name: float(rate) for name, rate in sorted(given.items()) if rate}
 
     def encoder(self, given: FileEncoder, at: TreePath) -> Choice:
         """The same, with the budget of pretraining where there is one; which rows, `pretrained` says."""

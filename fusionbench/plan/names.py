@@ -17,6 +17,7 @@ def slug(kind: PluginKind, choice: Choice) -> str:
     content = {option: sha256[:12] for option, sha256 in choice.files.items()}
     changed = changed_options(describe(kind, choice.name), {**choice.options, **content})
     changed |= {"metric": choice.metric} if choice.metric else {}
+    changed |= {"missing": missing_label(choice)} if choice.train_missing else {}
     plain = "".join(f"+{name}={value}" for name, value in sorted(changed.items()))
     name = folder_name(choice.name)
     if not plain:
@@ -24,6 +25,11 @@ def slug(kind: PluginKind, choice: Choice) -> str:
     if len(plain) <= 60 and re.fullmatch(r"[A-Za-z0-9_+=.-]*", plain):
         return name + plain
     return f"{name}+{short_key(changed, 6)}"
+
+
+def missing_label(dataset: Choice) -> str:
+    """What is missing in training: `left-0.3` or `left-0.3-right-0.6`."""
+    return "-".join(f"{name}-{rate:g}" for name, rate in dataset.train_missing.items())
 
 
 def track_label(track: Choice) -> str:

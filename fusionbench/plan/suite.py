@@ -48,9 +48,11 @@ class Choice:
     """By option that names a file: the SHA-256 of its content."""
     metric: str = ""
     """Of a dataset: the score that ranks, picks epochs and trials, in the place of its own; empty: its own."""
+    train_missing: dict[str, float] = field(default_factory=dict)
+    """Of a dataset: by modality, the share of training rows that lack it; fixed by seed and row."""
 
     def to_json(self) -> dict[str, Any]:
-        """Name and options; source, budget of pretraining, version, files and metric only where they say something."""
+        """Name and options; all else only where it says something."""
         return {"name": self.name, "options": self.options, **self._own}
 
     @cached_property
@@ -58,8 +60,9 @@ class Choice:
         """Made once: all runs of a row share their choices."""
         first = self.pretrain.to_json() if self.pretrain else None
         own = {"source": self.source, "pretrain": first, "version": self.version, "files": self.files}
+        own |= {"metric": self.metric, "train_missing": self.train_missing}
         usual: dict[str, Any] = {"source": "", "pretrain": None, "version": 1, "files": {}, "metric": ""}
-        return {"name": self.name, "options": self.options, **without({**own, "metric": self.metric}, usual)}
+        return {"name": self.name, "options": self.options, **without(own, {**usual, "train_missing": {}})}
 
     def decisive(self) -> dict[str, Any]:
         """The JSON without what decides no result: where a file lies."""
@@ -78,6 +81,11 @@ class Choice:
     def unranked(self) -> Choice:
         """Of a dataset: the data alone, whatever score ranks on them."""
         return replace(self, metric="")
+
+    @property
+    def bare(self) -> Choice:
+        """Of a dataset: the data alone, whatever is missing in training: what frozen encoders give is the same."""
+        return replace(self, metric="", train_missing={})
 
     @property
     def is_frozen(self) -> bool:

@@ -64,6 +64,8 @@ class FileDataset(FileChoice):
     """For tables and pictures; where it is left out, made of name and options. No part of a key."""
     metric: str | None = None
     """The score that ranks tables, picks epochs and trials, and is tested; where it is left out, the data set's own."""
+    train_missing: dict[str, Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]] = Field(default_factory=dict)
+    """By modality, the share of training rows that lack it, from 0 to below 1; which rows, the seed decides."""
 
 
 @dataclass(config=STRICT, kw_only=True)

@@ -82,7 +82,8 @@ def _titled(kind: PluginKind, choice: Choice) -> str:
             _capital(in_words(choice.name)), [f"{name} {_value(value)}" for name, value in choice.options.items()]
         )
     ranked = [f"by {title(choice.metric)}"] if choice.metric else []
-    return _with(display_name(plugin), [*_words(plugin, choice), *ranked])
+    lacking = [f"{rate:.0%} of {name} missing in training" for name, rate in choice.train_missing.items()]
+    return _with(display_name(plugin), [*_words(plugin, choice), *lacking, *ranked])
 
 
 def _words(plugin: Plugin, choice: Choice) -> Iterator[str]:

@@ -200,6 +200,7 @@ class EncodedData(MultimodalData):
         self.data, self.stored = data, stored
         # Set up already, so that `setup` has nothing to do.
         self.parts, self.fingerprint, self.ranks, self.augments = data.parts, data.fingerprint, data.ranks, False
+        self.train_missing = data.train_missing
 
     @property
     def task(self) -> TaskSpec:

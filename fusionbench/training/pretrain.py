@@ -136,6 +136,7 @@ class OneModality(MultimodalData):
         super().__init__(data.root, data.seed, data.batch_size)
         self.data, self.modality = data, modality
         self.parts, self.fingerprint = data.parts, data.fingerprint  # Set up already: `setup` has nothing to do.
+        self.train_missing = data.train_missing
 
     @property
     def has_own_labels(self) -> bool:

@@ -10,7 +10,6 @@ from torch import Tensor
 from fusionbench.core.batch import MultimodalBatch
 from fusionbench.core.task import ModalitySpec
 from fusionbench.measure.corruptions import BY_KIND, corrupted, spread_of
-from fusionbench.measure.robustness import numbers_of
 from fusionbench.measure.typing_errors import mistyped
 
 ROWS = 40
@@ -162,12 +161,3 @@ def test_a_mistyped_text_is_text_of_about_as_many_right_characters() -> None:
     empty, real = mistyped(np.zeros(5, dtype=np.uint8), 1.0, np.random.default_rng(0))
     assert not empty.any()
     assert not real.any()
-
-
-def test_a_row_that_is_missing_at_a_rate_is_missing_at_all_higher_ones() -> None:
-    numbers = numbers_of(3, "a", np.arange(5000))
-    assert numbers.min() >= 0
-    assert numbers.max() < 1
-    assert (numbers < 0.3).mean() == pytest.approx(0.3, abs=0.02)
-    assert np.array_equal(numbers_of(3, "a", np.array([17, 4])), numbers[[17, 4]])
-    assert not np.array_equal(numbers_of(3, "b", np.arange(5000)), numbers)
