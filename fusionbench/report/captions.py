@@ -15,6 +15,7 @@ from fusionbench.plan.suite import MATCHED_PARAMETERS
 from fusionbench.plan.tracks import FACTOR, solves_own
 from fusionbench.report.claims import intervals, marks, tests
 from fusionbench.report.latency import ENOUGH_CALLS, ENOUGH_SECONDS
+from fusionbench.report.measured import sentences
 from fusionbench.report.notes import BAD, has_nothing_frozen, has_nothing_to_train, limit
 from fusionbench.report.pretrained import pretrained
 from fusionbench.report.rows import TableRow
@@ -36,7 +37,7 @@ def caption(table: Table) -> tuple[str, ...]:
     """The sentences below a table, each on one subject."""
     return tuple(
         sentence
-        for part in (_intervals, _seeds, tests, _counts, _cost, _latency, _training, _data)
+        for part in (_intervals, _seeds, tests, _counts, sentences, _cost, _latency, _training, _data)
         for sentence in part(table)
     )
 

@@ -21,6 +21,8 @@ from fusionbench.records.store import Store
 from fusionbench.stats.estimate import Estimate, Scored, estimate
 from fusionbench.stats.refusals import refuse_mixture
 
+TRAINED = ("calibration", "contribution", "robustness")
+"""Shipped measures of trained models: a test holds the list to the catalogue."""
 State = Literal["done", "diverged", "failed", "skipped", "missing"]
 
 
@@ -112,6 +114,16 @@ def size_of(found: Sequence[Outcome], store: Store) -> Mapping[str, Any]:
             if values is not None:
                 return values
     return {}
+
+
+def measured(found: Sequence[Outcome], store: Store) -> dict[str, dict[int, dict[str, Any]]]:
+    """By measure of a trained model and seed, what the files of done runs hold."""
+    read: dict[str, dict[int, dict[str, Any]]] = {}
+    for name in TRAINED:
+        files = {o.run.seed: file for o in found if o.state == "done" and (file := store.read_measure(o.run, name))}
+        if files:
+            read[name] = files
+    return read
 
 
 def refuse_mixtures(where: str, records: Iterable[Record]) -> None:

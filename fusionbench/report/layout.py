@@ -15,6 +15,8 @@ from fusionbench.plan.tracks import head_times
 from fusionbench.report.captions import caption, short_caption
 from fusionbench.report.ceiling import Ceiling
 from fusionbench.report.latency import Scope
+from fusionbench.report.measured import Shown as MeasuredColumn
+from fusionbench.report.measured import columns as measured_columns
 from fusionbench.report.notes import note, own_width, short_note
 from fusionbench.report.numbers import count, difference, milliseconds, score
 from fusionbench.report.opening import opening
@@ -55,6 +57,7 @@ def columns(table: Table) -> list[Column]:
     if (ceiling := table.ceiling) is not None:
         found += [Column("of the ceiling", lambda row: _of_ceiling(row, table.metric, ceiling))]
     found += [_score(name) for name in table.beside]
+    found += [_measured(one) for one in measured_columns(table)]
     if any(row.size for row in table.rows):
         found += [
             Column("fusion parameters", lambda row: count(row.size.get("fusion_parameters"))),
@@ -189,6 +192,14 @@ def _of_ceiling(row: TableRow, metric: str, ceiling: Ceiling) -> str:
 
 def _score(name: str) -> Column:
     return Column(title(name), lambda row: score(row.scores.get(name)))
+
+
+def _measured(one: MeasuredColumn) -> Column:
+    def cell(row: TableRow) -> str:
+        found = one.by_row.get(row.strategy)
+        return "-" if found is None else difference(found) if one.signed else score(found)
+
+    return Column(one.heading, cell)
 
 
 def _time(table: Table, scope: Scope, batch_size: int) -> Column:

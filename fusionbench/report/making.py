@@ -18,6 +18,7 @@ from fusionbench.report.csvs import admission_csv, seeds_csv, strategy_rows, tex
 from fusionbench.report.latex import latex
 from fusionbench.report.layout import markdown
 from fusionbench.report.macros import macros
+from fusionbench.report.measured_csvs import measured_csvs, missing_lines
 from fusionbench.report.methods import methods
 from fusionbench.report.order import order_csv, order_page
 from fusionbench.report.overview import overview, overview_csv, wins_csv
@@ -45,6 +46,8 @@ class Report:
     """Without records: what they show is in their rows."""
     took: list[Took] = field(default_factory=list)
     """One for each record."""
+    missing: list[Mapping[str, Any]] = field(default_factory=list)
+    """What is missing in training by what is missing in the test."""
 
 
 def made_report(suite: Suite, store: Store, told: Told = lambda _: None, *, draw: bool = True) -> Report:
@@ -76,11 +79,14 @@ def made_report(suite: Suite, store: Store, told: Told = lambda _: None, *, draw
             report.pages.append(markdown(table))
             report.lines += lines
             report.took += took(table)
+            report.missing += missing_lines(table)
             report.tables.append(_light(table))
     for track in suite.tracks:
         found = [table for table in report.tables if table.track == track]
         report.files += _across(found, store.root, by_track, heard) if len(found) > 1 else ()
     report.files += tuned_files(suite, store, heard)
+    if any(dataset.train_missing for dataset in suite.datasets) and report.missing:
+        report.files.append((store.root / "missing.csv", text_of(report.missing).encode()))
     report.files.append((store.root / "checklist.tex", checklist(suite, report.tables, report.took).encode()))
     for line in _not_begun(suite, waiting) if report.tables else ():
         told(line)
@@ -143,6 +149,8 @@ def _files(
     yield folder / f"numbers{suffix}.tex", macros(table).encode()
     for name, (_, forms) in drawn.items():
         yield from ((folder / f"{name}{suffix}.{form}", content) for form, content in forms.items())
+    for name, text in measured_csvs(table).items():
+        yield folder / f"{name}{suffix}.csv", text.encode()
     if table.admission:
         yield folder / f"admission{suffix}.csv", admission_csv(table).encode()
     if pairs := pairs_csv(table):
@@ -182,7 +190,7 @@ def _library(what: str, told: Told) -> Iterator[None]:
 def _light(table: Table) -> Table:
     """Without records and resamples, which are most of what it holds."""
     rows = [
-        replace(row, outcomes=tuple(replace(one, record=None, resamples=None) for one in row.outcomes))
+        replace(row, outcomes=tuple(replace(one, record=None, resamples=None) for one in row.outcomes), measured={})
         for row in table.rows
     ]
     return replace(table, rows=tuple(rows))

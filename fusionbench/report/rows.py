@@ -12,7 +12,7 @@ from typing import Any
 from fusionbench.core.collecting import paused_collector
 from fusionbench.plan.suite import Choice, Row, Suite
 from fusionbench.records.store import Store
-from fusionbench.report.collect import Outcome, estimates, facts_of, name_of, outcomes, size_of
+from fusionbench.report.collect import Outcome, estimates, facts_of, measured, name_of, outcomes, size_of
 from fusionbench.report.titles import strategy_title
 from fusionbench.stats.estimate import Estimate
 
@@ -45,6 +45,8 @@ class TableRow:
     """The sign of its family where it is tested and not told apart from the best of it; empty where it is bold."""
     front: bool = False
     """On the Pareto front over the ranking score and the table's cost."""
+    measured: Mapping[str, Mapping[int, Mapping[str, Any]]] = field(default_factory=dict)
+    """By measure of a trained model and seed, what its file holds; those that some seed has."""
 
     @property
     def done(self) -> int:
@@ -74,5 +76,6 @@ def _row(suite: Suite, row: Row, store: Store) -> TableRow:
         outcomes=found,
         scores=estimates(found),
         size=size_of(found, store),
+        measured=measured(found, store),
         fixed=next((outcome.record.options for outcome in found if outcome.record and outcome.state == "done"), {}),
     )

@@ -22,7 +22,7 @@ from fusionbench.report.making import Report, Told, made_report
 Form = Literal["md", "latex", "csv"]
 OURS = re.compile(
     r"(table|table_wide|methods|numbers|seeds|admission|order|overview|wins|checklist|front|differences"
-    r"|pairs|curves|ranks|tuned|trials|search|accuracy_[A-Za-z]+)"
+    r"|pairs|curves|ranks|tuned|trials|search|accuracy_[A-Za-z]+|calibration|contribution|robustness|missing)"
     r"(-(same_encoders|matched_parameters|tuned)[\w+=.]*)?\.(md|csv|tex|png|pdf)"
 )
 """Files that a report makes, or made once: those that it makes no longer are removed."""
