@@ -118,8 +118,11 @@ def _repeats(table: Table) -> Iterator[str]:
     for row in table.rows:
         for measure, files in row.measured.items():
             for seed, file in sorted(files.items()):
-                for score in names(file, "of_repeat"):
-                    then, here = (number(file, "of_repeat", score, what) for what in ("record", "here"))
-                    if then is not None and here is not None:
-                        what = f"{row.strategy}, seed {seed}, {measure}: of a repeat"
-                        yield f"{what}, {bare(score)} {here:.4f} against {then:.4f}."
+                yield from (f"{row.strategy}, seed {seed}, {measure}: {said}." for said in _apart(file))
+
+
+def _apart(file: Mapping[str, Any]) -> Iterator[str]:
+    for score in names(file, "of_repeat"):
+        then, here = (number(file, "of_repeat", score, what) for what in ("record", "here"))
+        if then is not None and here is not None:
+            yield f"of a repeat, {bare(score)} {here:.4f} against {then:.4f}"

@@ -118,25 +118,29 @@ def _imbalance(table: Table) -> Iterator[Line]:
 
 
 def _robustness(table: Table) -> Iterator[Line]:
-    score = bare(table.metric)
     late: Files = next((row.measured.get("robustness", {}) for row in table.rows if row.strategy == LATE), {})
     for row, files in _with(table, "robustness"):
         for name in places(files, "clean"):
             yield _at_severity(table, row, ("", "clean"), 0.0, name, at(files, "clean", name))
         found = dict.fromkeys(place for _, file in sorted(files.items()) for place in robust.places_of(file))
         for place in found:
-            modality, how = place
-            path = ("missing", modality) if how == "missing" else ("noise", modality, how)
-            for name in places(files, *path):
-                for number_, severity in enumerate(_severities(files)):
-                    yield _at_severity(table, row, place, severity, name, at(files, *path, name, number_))
-            kept = over_seeds(files, lambda file, place=place: robust.relative(file, place, score))  # type: ignore[misc]
-            yield _at_severity(table, row, place, None, f"relative {score}", kept)
-            if row.strategy != LATE:
-                yield _at_severity(table, row, place, None, f"effective {score}", effective(row, late, score, place))
+            yield from _curve(table, row, place, late)
         for some in places(files, "present"):
             for name in places(files, "present", some):
                 yield _at_severity(table, row, (some, "present alone"), None, name, at(files, "present", some, name))
+
+
+def _curve(table: Table, row: TableRow, place: robust.Place, late: Files) -> Iterator[Line]:
+    """The scores at every severity, then what they come to."""
+    files, score, (modality, how) = row.measured["robustness"], bare(table.metric), place
+    path = ("missing", modality) if how == "missing" else ("noise", modality, how)
+    for name in places(files, *path):
+        for step, severity in enumerate(_severities(files)):
+            yield _at_severity(table, row, place, severity, name, at(files, *path, name, step))
+    kept = over_seeds(files, lambda file: robust.relative(file, place, score))
+    yield _at_severity(table, row, place, None, f"relative {score}", kept)
+    if row.strategy != LATE:
+        yield _at_severity(table, row, place, None, f"effective {score}", effective(row, late, score, place))
 
 
 def _at_severity(
