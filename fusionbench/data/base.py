@@ -22,7 +22,7 @@ from fusionbench.core.ranks import ALONE, Ranks
 from fusionbench.core.sources import own_source
 from fusionbench.core.task import MetricName, TaskKind, TaskSpec
 from fusionbench.data.checks import refuse_arrays, refuse_batches, refuse_names, refuse_rows, refuse_task, stated_kinds
-from fusionbench.data.missing import TrainMissing, missing_of
+from fusionbench.data.missing import Left, left_of
 from fusionbench.data.orders import Batches, EpochOrder, InOrder
 from fusionbench.data.splits import Rows, Split
 from fusionbench.data.store import Array, data_root, not_finite, open_arrays, prepared, read_manifest
@@ -215,9 +215,9 @@ class MultimodalData(LightningDataModule):
     def train_dataloader(self) -> DataLoader[MultimodalBatch]:
         """Shuffled anew every epoch from (seed, epoch)."""
         self._take_ranks()
-        order, lacking = self.train_order(), missing_of(self)
+        order, left = self.train_order(), left_of(self)
         # batch_size=None: the sampler gives whole batches of rows, so no worker processes and no collating.
-        return DataLoader(Batches(order, partial(self._training_batch, order, lacking)), batch_size=None, sampler=order)
+        return DataLoader(Batches(order, partial(self._training_batch, order, left)), batch_size=None, sampler=order)
 
     def val_dataloader(self) -> DataLoader[MultimodalBatch]:
         """In order, every row once, over all devices together."""
@@ -238,9 +238,8 @@ class MultimodalData(LightningDataModule):
         order = InOrder(rows[self.ranks.span(len(rows))])
         return DataLoader(Batches(order, self.batch), batch_size=None, sampler=order)
 
-    def _training_batch(self, order: EpochOrder, lacking: TrainMissing | None, rows: Rows) -> MultimodalBatch:
-        batch = self.train_batch(rows, order.epoch) if self.augments else self.batch(rows)
-        batch = lacking.applied(batch) if lacking else batch
+    def _training_batch(self, order: EpochOrder, left: Left, rows: Rows) -> MultimodalBatch:
+        batch = left(self.train_batch(rows, order.epoch) if self.augments else self.batch(rows))
         # Made whole, then cut: padding and augmentation are those of one process.
         return batch if self.ranks.world_size == 1 else batch.part(self.ranks.span(len(batch)))
 

@@ -6,7 +6,7 @@ lacks it at all higher ones. A row that would lack all that it has keeps the one
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Protocol
 
@@ -18,6 +18,9 @@ from fusionbench.core.batch import MultimodalBatch
 from fusionbench.core.row_numbers import row_numbers
 from fusionbench.core.task import TaskSpec
 from fusionbench.data.splits import Split
+
+Left = Callable[[MultimodalBatch], MultimodalBatch]
+"""What is left of a training batch."""
 
 
 class HasRows(Protocol):
@@ -33,11 +36,11 @@ class HasRows(Protocol):
         """Its modalities."""
 
 
-def missing_of(data: HasRows) -> TrainMissing | None:
-    """What is missing from its training batches; None: nothing."""
+def left_of(data: HasRows) -> Left:
+    """Takes from training batches what is missing; of a dataset that misses nothing, nothing."""
     assert data.parts is not None
     rates = {name: rate for name, rate in data.train_missing.items() if name in data.task.names}
-    return TrainMissing(rates, data.fingerprint, data.seed, data.parts.train) if rates else None
+    return TrainMissing(rates, data.fingerprint, data.seed, data.parts.train).applied if rates else lambda batch: batch
 
 
 class TrainMissing:

@@ -9,14 +9,12 @@ from typing import Any
 from fusionbench.core.catalogue import Plugin, PluginKind, checked_options, describe
 from fusionbench.core.contents import named_content
 from fusionbench.core.errors import UserError, shown, unknown
-from fusionbench.core.modalities import kinds_of
 from fusionbench.core.plugin_names import FORMS, is_name, is_shipped
-from fusionbench.core.task import ModalityKind
 from fusionbench.plan.budget import Budget, Pretraining
+from fusionbench.plan.dataset_choice import asked_of, modality_kinds
 from fusionbench.plan.families import checked_families
 from fusionbench.plan.measures import check_measures
 from fusionbench.plan.names import slug, track_label
-from fusionbench.plan.ranking import metric_of
 from fusionbench.plan.schema import validated
 from fusionbench.plan.source import Source, TreePath, named_suites, read_source, with_settings
 from fusionbench.plan.suite import TUNED, Choice, Row, Suite, on_half
@@ -62,15 +60,6 @@ def suite_of(source: Source) -> Suite:
     return Suite(file.name, datasets, rows, seeds, tracks, budget, measures, fewer, others, families, titles, keep)
 
 
-def modality_kinds(dataset: Choice) -> dict[str, ModalityKind]:
-    """A dataset's modalities and their kinds, as its class or an option of the suite says.
-
-    Raises:
-        UserError: neither does, or not for the view that the options name.
-    """
-    return kinds_of(dataset.name, describe("dataset", dataset.name).facts, dataset.options)
-
-
 def has_own_labels(dataset: Choice, modality: str) -> bool:
     """Whether a modality has labels that are not the task's, as the dataset's literal `auxiliary_classes` says."""
     return modality in describe("dataset", dataset.name).facts.get("auxiliary_classes", {})
@@ -92,20 +81,9 @@ class _Resolver:
     def choice(self, kind: PluginKind, given: FileChoice, at: TreePath) -> Choice:
         """One name with its options, all defaults filled in; of a dataset what ranks, if it is not its own."""
         found = self.filled(self.plugin(kind, given.name, at), given.options, at)
-        if not isinstance(given, FileDataset):
-            return found
-        if given.metric:
-            found = replace(found, metric=metric_of(found, given.metric, self.source.place((*at, "metric"))))
-        return replace(found, train_missing=self.missing(found, given.train_missing, (*at, "train_missing")))
-
-    def missing(self, dataset: Choice, given: Mapping[str, float], at: TreePath) -> dict[str, float]:
-        """Shares above 0 of modalities that the dataset has, by name in the order of the names."""
-        if given:
-            known = modality_kinds(dataset)
-            for name in given:
-                if name not in known:
-                    raise unknown(f"modality of '{dataset.name}' called", name, known, self.source.place((*at, name)))
-        return {name: float(rate) for name, rate in sorted(given.items()) if rate}
+        if isinstance(given, FileDataset):
+            return asked_of(found, given, lambda *part: self.source.place((*at, *part)))
+        return found
 
     def encoder(self, given: FileEncoder, at: TreePath) -> Choice:
         """The same, with the budget of pretraining where there is one; which rows, `pretrained` says."""

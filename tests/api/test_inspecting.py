@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from fusionbench.cli.main import main
-from fusionbench.plan.load import load_suite, modality_kinds
+from fusionbench.plan.dataset_choice import modality_kinds
+from fusionbench.plan.load import load_suite
 
 
 def table(path: Path, changes: dict[str, Any] | None = None, rows: int = 60) -> Path:

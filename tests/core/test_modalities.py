@@ -6,7 +6,8 @@ import pytest
 
 from fusionbench.core.errors import UserError
 from fusionbench.core.modalities import kinds_of, kinds_of_columns
-from fusionbench.plan.load import modality_kinds, suite_of
+from fusionbench.plan.dataset_choice import modality_kinds
+from fusionbench.plan.load import suite_of
 from fusionbench.plan.source import Source
 from fusionbench.plan.suite import Choice
 

@@ -15,7 +15,8 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from fusionbench.core.errors import UserError
 from fusionbench.data.manifest import Manifest
 from fusionbench.data.manifest_parts import PARTS
-from fusionbench.plan.load import modality_kinds, suite_of
+from fusionbench.plan.dataset_choice import modality_kinds
+from fusionbench.plan.load import suite_of
 from fusionbench.plan.source import Source
 
 OTHER_NUMBERS = {"numbers": "vector"}

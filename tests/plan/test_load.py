@@ -11,7 +11,8 @@ import pytest
 from fusionbench.core.catalogue import describe, names
 from fusionbench.core.errors import UserError
 from fusionbench.plan.budget import Budget
-from fusionbench.plan.load import load_suite, modality_kinds, suite_of
+from fusionbench.plan.dataset_choice import modality_kinds
+from fusionbench.plan.load import load_suite, suite_of
 from fusionbench.plan.names import slug
 from fusionbench.plan.source import parse_source, shipped_suites, with_settings
 from fusionbench.plan.suite import Choice, Suite
