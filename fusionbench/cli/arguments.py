@@ -17,6 +17,7 @@ SUITE_VERBS = {
     "targets": "how wide each strategy's heads are at numbers of fusion parameters, and which number to choose",
     "cite": "BibTeX of fusionbench and of every dataset, strategy, encoder and measure the suite uses",
 }
+RECIPE = "the layout of a known data set, as its authors arranged it, becomes a table for the data set manifest"
 INSPECT = "what a table of your own holds: types, missing cells, classes, equal rows, broken files; writes a suite"
 VERIFY = "train the run of one record again and compare; the record stays as it is"
 
@@ -50,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
     _add_verify(verbs.add_parser("verify", help=VERIFY, description=VERIFY))
 
     _add_inspect(verbs.add_parser("inspect", help=INSPECT, description=INSPECT))
+    _add_recipe(verbs.add_parser("recipe", help=RECIPE, description=RECIPE))
 
     text = "the JSON Schema of suite files, by which editors complete and check them"
     entry = verbs.add_parser("schema", help=text, description=text)
@@ -59,6 +61,13 @@ def parser() -> argparse.ArgumentParser:
     entry.add_argument("results", nargs="?", default="results", help="results folder (default: results)")
     entry.set_defaults(verb="check", debug=False)
     return made
+
+
+def _add_recipe(entry: argparse.ArgumentParser) -> None:
+    entry.add_argument("name", metavar="NAME", help="cmu_mosei, cmu_mosi, cremad, food101, hateful_memes or mmimdb")
+    entry.add_argument("folder", metavar="FOLDER", help="the data set's")
+    entry.add_argument("--out", metavar="DIR", help="where the table goes (default: into FOLDER)")
+    entry.set_defaults(verb="recipe", debug=False)
 
 
 def _add_inspect(entry: argparse.ArgumentParser) -> None:

@@ -132,23 +132,9 @@ def measure(options: argparse.Namespace) -> int:
 
 def report(options: argparse.Namespace) -> int:
     """Tables and pictures from the records that are there."""
-    from fusionbench.core.errors import UserError
-    from fusionbench.records.strays import strays
-    from fusionbench.report.write import printed
+    from fusionbench.cli.reporting import report_suite
 
-    if options.format != "latex" and (options.columns or options.wide):
-        raise UserError("--columns and --wide shape the table for a paper: --format latex")
-    work = work_of(options)
-    if options.format:
-        found = made(work.suite, work.store, draw=not options.no_pictures)
-        columns = [name.strip() for name in options.columns.split(",")] if options.columns else []
-        text = printed(found, options.format, columns, wide=options.wide)
-        written(work.suite, work.store, found)
-        print(text, end="")  # This alone: it goes into a file or a paper.
-    else:
-        show_report(work.suite, work.store, draw=not options.no_pictures)
-    work.store.set_aside += strays(work.store, work.suite.runs())
-    tell(work.store)
+    report_suite(options)
     return DONE
 
 
@@ -214,6 +200,14 @@ def inspect(options: argparse.Namespace) -> int:
     return DONE
 
 
+def recipe(options: argparse.Namespace) -> int:
+    """A known data set's layout becomes a table and a suite."""
+    from fusionbench.cli.recipes import show_recipe
+
+    show_recipe(options)
+    return DONE
+
+
 def schema(_: argparse.Namespace) -> int:
     """The JSON Schema of suite files."""
     from fusionbench.plan.json_schema import schema_text
@@ -245,6 +239,7 @@ VERBS = {
     "selftest": selftest,
     "verify": verify,
     "inspect": inspect,
+    "recipe": recipe,
     "schema": schema,
     "check": check,
 }

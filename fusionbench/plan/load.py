@@ -210,22 +210,22 @@ def _used(plugin: Plugin, strategy: Choice, encoders: dict[str, Choice], place: 
     """The encoders that a strategy builds: those of all modalities, of the one it names, or none."""
     uses = plugin.facts.get("uses", "all")
     if uses == "one":
-        modality = strategy.options["modality"]
-        if modality not in encoders:
+        if (modality := strategy.options["modality"]) not in encoders:
             raise unknown("modality", modality, encoders, place)
         return {modality: encoders[modality]}
     return {} if uses == "none" else encoders
 
 
 def _default_encoder(dataset: Choice, modality: str, kind: str, place: str) -> Choice:
-    defaults = describe("dataset", dataset.name).facts.get("default_encoders", {})
-    default = defaults.get(modality, defaults.get(kind))
+    facts = describe("dataset", dataset.name).facts
+    known = (kind,) if facts.get("modalities_from") else (modality, kind)  # A user's column `audio` may hold features.
+    default = next((facts["default_encoders"][key] for key in known if key in facts.get("default_encoders", {})), None)
     if default is None:
         has = f"dataset '{dataset.name}' has no encoder for its modality '{modality}'"
         raise UserError(f"{place}: {has}; name one under encoders")
     name, options = (default, {}) if isinstance(default, str) else (default["name"], default.get("options", {}))
-    where = f"{place}: default encoder of {dataset.name}"
-    return _choice(describe("encoder", name), options, lambda *part: ".".join(map(str, (where, *part))))
+    where = (f"{place}: default encoder of {dataset.name}",)
+    return _choice(describe("encoder", name), options, lambda *part: ".".join(map(str, where + part)))
 
 
 def _choice(plugin: Plugin, options: Mapping[str, Any], place: Any) -> Choice:

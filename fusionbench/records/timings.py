@@ -63,7 +63,7 @@ def row_key(run: RunSpec, what: str = "run", modality: str = "") -> str:
         modality: that encoder's.
     """
     track = {name: value for name, value in run.track.options.items() if name in ("target", "solve")}
-    shared = {"what": what, "dataset": run.dataset.unranked.decisive()}
+    shared: dict[str, Any] = {"what": what, "dataset": run.dataset.unranked.decisive()}
     if what != "run":
         return short_key({**shared, "modality": modality, "encoder": _encoder(run.encoders[modality])})
     shared["other_half"] = run.trains_on_other_half

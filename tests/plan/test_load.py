@@ -171,3 +171,10 @@ def test_planning_imports_no_torch() -> None:
     )
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
+
+
+def test_a_column_of_ones_own_that_is_called_as_another_kind_is_has_the_encoder_of_its_own_kind() -> None:
+    options = "{file: t.csv, label: y, columns: {audio: sequence, text: tokens, image: {kind: vector, numbers: [a]}}}"
+    loaded = suite(f"name: x\ndatasets: [{{name: manifest, options: {options}}}]\nstrategies: [concat]\n")
+    encoders = {name: choice.name for name, choice in loaded.rows[0].encoders.items()}
+    assert encoders == {"audio": "lstm", "image": "table", "text": "lstm"}
