@@ -53,13 +53,13 @@ def stratified(labels: NDArray[Any], fraction: float, rng: np.random.Generator) 
         fraction: of each class, in [0, 1].
         rng: which rows they are.
     """
-    second = []
-    for label in np.unique(labels):
-        rows = rng.permutation(np.flatnonzero(labels == label))
-        second.append(rows[: round(fraction * len(rows))])
-    chosen = np.sort(np.concatenate(second)) if second else np.zeros(0, dtype=np.int64)
-    rest = np.setdiff1d(np.arange(len(labels)), chosen)
-    return rest.astype(np.int64), chosen.astype(np.int64)
+    kinds, counts = np.unique(labels, return_inverse=True, return_counts=True)[1:]
+    # Sorted once, not looked for class by class: there may be many thousands of them.
+    members = np.split(np.argsort(kinds, kind="stable"), np.cumsum(counts)[:-1])
+    in_second = np.zeros(len(labels), dtype=bool)
+    for rows in map(rng.permutation, members):
+        in_second[rows[: round(fraction * len(rows))]] = True
+    return np.flatnonzero(~in_second).astype(np.int64), np.flatnonzero(in_second).astype(np.int64)
 
 
 def held_out(

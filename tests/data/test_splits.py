@@ -28,6 +28,16 @@ def test_every_class_gives_its_fraction_rounded(labels: np.ndarray, fraction: fl
         assert abs((labels[second] == label).sum() - fraction * (labels == label).sum()) <= 0.5
 
 
+@given(labels_of_any_kind, st.floats(0, 1), st.integers(0, 1000))
+def test_classes_are_drawn_one_after_the_other(labels: np.ndarray, fraction: float, seed: int) -> None:
+    rng, drawn = np.random.default_rng(seed), [np.zeros(0, dtype=np.int64)]
+    for label in sorted(set(labels.tolist())):
+        rows = rng.permutation(np.flatnonzero(labels == label))
+        drawn.append(rows[: round(fraction * len(rows))])
+    _, second = stratified(labels, fraction, np.random.default_rng(seed))
+    assert second.tolist() == sorted(np.concatenate(drawn))
+
+
 def test_the_generator_alone_decides_which_rows() -> None:
     labels = np.repeat(np.arange(5), 40)
     chosen = [stratified(labels, 0.25, np.random.default_rng(seed))[1].tolist() for seed in (3, 3, 4)]
