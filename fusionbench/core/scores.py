@@ -51,6 +51,7 @@ OF_KIND: Mapping[TaskKind, tuple[MetricName, ...]] = {
 """All that a record of such a task has, as far as they are known there; each of them may rank."""
 TIES: Mapping[TaskKind, MetricName] = {"multiclass": "nll", "multilabel": "nll", "regression": "rmse"}
 """What decides between two that rank alike."""
+_BY_NAME: Mapping[str, Score] = {str(name): score for name, score in SCORES.items()}
 _UNKNOWN = Score("score", least=-math.inf, most=math.inf)
 
 
@@ -61,7 +62,7 @@ def bare(name: str) -> str:
 
 def score_of(name: str) -> Score:
     """What is known of a score, `rmse` or `test/rmse`; of one that is not ours, that higher is better."""
-    return {str(known): score for known, score in SCORES.items()}.get(bare(name), _UNKNOWN)
+    return _BY_NAME.get(bare(name), _UNKNOWN)
 
 
 def lower_is_better(name: str) -> bool:

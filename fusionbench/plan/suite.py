@@ -222,9 +222,18 @@ class Suite:
                 yield self.run_of(row, seed)
 
     def run_of(self, row: Row, seed: int) -> RunSpec:
-        """The run of a row at a seed."""
-        parts = row.dataset, row.strategy, row.encoders, seed, row.track, self.budget
-        return RunSpec(*parts, other_half=row.other_half, space=row.space)
+        """The run of a row at a seed: the same one each time, so that its key is hashed once."""
+        known = self._made.get((id(row), seed))
+        if known is None or known[0] is not row:
+            parts = row.dataset, row.strategy, row.encoders, seed, row.track, self.budget
+            known = row, RunSpec(*parts, other_half=row.other_half, space=row.space)
+            self._made[id(row), seed] = known
+        return known[1]
+
+    @cached_property
+    def _made(self) -> dict[tuple[int, int], tuple[Row, RunSpec]]:
+        """By a row's identity; the row too, since another one may have its identity once it is gone."""
+        return {}
 
     def measure(self, name: str) -> Choice | None:
         """The measure of that name, if the suite asks for it."""

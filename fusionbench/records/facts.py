@@ -27,7 +27,7 @@ class Pretrained(BaseModel):
 
 
 class Options(BaseModel):
-    """What the runner fixed for a model: see `Record.options`."""
+    """What the runner fixed for a model: see `Record.options`. Factories: pydantic copies other defaults deeply."""
 
     model_config = OPEN
 

@@ -62,10 +62,11 @@ class Store:
 
     def path(self, run: RunSpec, suffix: str = ".json") -> Path:
         """Where a run's record, or a file beside it, lies."""
-        return self._folder_of(run) / f"{run.key}{suffix}"
+        return self.folder_of(run) / f"{run.key}{suffix}"
 
-    def _folder_of(self, run: RunSpec) -> Path:
-        """Kept for the very choices that it was asked of: the runs of a row share them, and a slug takes long."""
+    def folder_of(self, run: RunSpec) -> Path:
+        """Where a run's record and the files beside it lie."""
+        # Kept for the very choices that it was asked of: the runs of a row share them, and a slug takes long.
         place = (id(run.dataset), id(run.strategy))
         if place not in self._folders:
             folder = self.folder(run.dataset) / slug("strategy", run.strategy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -26,11 +27,12 @@ def strays(store: Store, runs: Iterable[RunSpec]) -> Iterator[str]:
     """
     places: dict[str, set[Path]] = {}
     for run in runs:
-        places.setdefault(run.key, set()).add(store.path(run).parent)
-    for dataset in sorted({folder.parent for found in places.values() for folder in found}):
-        for path in (folder / name for folder in _folders(dataset) for name in sorted(_names(folder))):
-            if said := _stray(path.name, path.parent, places):
-                yield f"{path}: {said}; not counted"
+        places.setdefault(run.key, set()).add(store.folder_of(run))
+    for dataset in sorted({folder.parent for folder in set().union(*places.values())}):
+        for folder in _folders(dataset):
+            for name in sorted(_names(folder)):
+                if said := _stray(name, folder, places):
+                    yield f"{folder / name}: {said}; not counted"
 
 
 def _stray(name: str, folder: Path, places: dict[str, set[Path]]) -> str:
@@ -52,6 +54,7 @@ def _folders(dataset: Path) -> list[Path]:
 
 def _names(folder: Path) -> list[str]:
     try:
-        return [path.name for path in folder.iterdir()]
+        with os.scandir(folder) as found:
+            return [entry.name for entry in found]
     except OSError:
         return []

@@ -102,7 +102,7 @@ def estimates(found: Sequence[Outcome]) -> dict[str, Estimate]:
     Of what one of these records lacks, being older than the score, there is none.
     """
     done = [outcome for outcome in found if outcome.scores]
-    names = sorted({name for o in done for name in o.scores if all(name in other.scores for other in done)})
+    names = sorted(set.intersection(*(set(outcome.scores) for outcome in done))) if done else []
     return {name: estimate({o.run.seed: o.scored(name) for o in done}) for name in names}
 
 

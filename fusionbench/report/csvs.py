@@ -149,8 +149,8 @@ def text_of(rows: Iterable[Mapping[str, Any]]) -> str:
     found = list(rows)
     buffer = io.StringIO()
     # Floats are written by repr: the shortest text that reads back as the same number.
-    names = dict.fromkeys(name for row in found for name in row)
-    writer = csv.DictWriter(buffer, list(names), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(found)
+    names = list(dict.fromkeys(name for row in found for name in row))
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows([row.get(name, "") for name in names] for row in found)
     return buffer.getvalue()

@@ -87,30 +87,47 @@ def columns(table: Table) -> list[Column]:
     return found
 
 
-def markdown(table: Table, pictures: Mapping[str, str] = NONE, order: str = "") -> str:
-    """The table for GitHub: what its data are evidence of, the rows, the caption, and the pictures.
+@dataclass(frozen=True)
+class Page:
+    """A table for GitHub: what its data are evidence of, the rows and the caption."""
 
-    Args:
-        table: what to show.
-        pictures: by their file names, beside the table, what they show.
-        order: file name of the page on its order, beside the table; empty for none.
-    """
-    shown, first = columns(table), opening(table)
-    more = [f"More on the order: [{order}]({order})."] if order else []
-    lines = [
-        f"## {about(table)}",
-        "",
-        *([*first, *more, ""] if first else []),
+    heading: str
+    first: tuple[str, ...]
+    """The sentences that it begins with."""
+    rest: tuple[str, ...]
+    """Lines."""
+
+    def text(self, pictures: Mapping[str, str] = NONE, order: str = "") -> str:
+        """The page as Markdown.
+
+        Args:
+            pictures: by their file names, beside the page, what they show.
+            order: file name of the page on its order, beside the page; empty for none.
+        """
+        more = [f"More on the order: [{order}]({order})."] if order else []
+        lines = [self.heading, "", *([*self.first, *more, ""] if self.first else []), *self.rest]
+        for picture, words in pictures.items():
+            lines += ["", f"![{words}]({picture})"]
+        return "\n".join(lines) + "\n"
+
+
+def page(table: Table) -> Page:
+    """What the page of a table says, with files beside it or without."""
+    shown = columns(table)
+    rest = (
         _line([column.heading for column in shown]),
         _line([":--" if column.left else "--:" for column in shown]),
         *(_line([_cell(column, row) for column in shown]) for row in table.rows),
         "",
         *caption(table),
         *(f"\n`{row.strategy}`: {note(row).translate(ESCAPED)}." for row in table.rows if _is_cut(row)),
-    ]
-    for picture, words in pictures.items():
-        lines += ["", f"![{words}]({picture})"]
-    return "\n".join(lines) + "\n"
+    )
+    return Page(f"## {about(table)}", opening(table), rest)
+
+
+def markdown(table: Table, pictures: Mapping[str, str] = NONE, order: str = "") -> str:
+    """The page of a table as Markdown: see `Page.text`."""
+    return page(table).text(pictures, order)
 
 
 def about(table: Table) -> str:

@@ -14,9 +14,10 @@ from fusionbench.plan.names import track_label
 from fusionbench.plan.suite import Suite
 from fusionbench.records.store import Store
 from fusionbench.report.checklist import Took, checklist, took
+from fusionbench.report.collect import Outcome
 from fusionbench.report.csvs import admission_csv, seeds_csv, strategy_rows, text_of
 from fusionbench.report.latex import latex
-from fusionbench.report.layout import markdown
+from fusionbench.report.layout import Page, page
 from fusionbench.report.macros import macros
 from fusionbench.report.measured_csvs import measured_csvs, missing_lines
 from fusionbench.report.methods import methods
@@ -74,9 +75,9 @@ def made_report(suite: Suite, store: Store, told: Told = lambda _: None, *, draw
             if not table.is_begun:
                 waiting.append(table)
                 continue
-            lines = strategy_rows(table)
-            report.files += _files(table, lines, store.folder(table.dataset), by_track, heard)
-            report.pages.append(markdown(table))
+            lines, said = strategy_rows(table), page(table)
+            report.files += _files(table, said, lines, store.folder(table.dataset), by_track, heard)
+            report.pages.append(said.text())
             report.lines += lines
             report.took += took(table)
             report.missing += missing_lines(table)
@@ -133,14 +134,14 @@ def _across(found: Sequence[Table], folder: Path, by_track: bool, told: Told | N
 
 
 def _files(
-    table: Table, lines: Sequence[Mapping[str, Any]], folder: Path, by_track: bool, told: Told | None
+    table: Table, said: Page, lines: Sequence[Mapping[str, Any]], folder: Path, by_track: bool, told: Told | None
 ) -> Iterator[tuple[Path, bytes]]:
     """The files of one table; without pictures where nobody is told of them."""
     suffix = f"-{track_label(table.track)}" if by_track else ""
     drawn = _drawn(table, told) if told else {}
     shown = {f"{name}{suffix}.png": what for name, (what, _) in drawn.items()}
     asked = f"order{suffix}.md" if table.holds is not None else ""
-    yield folder / f"table{suffix}.md", markdown(table, shown, asked).encode()
+    yield folder / f"table{suffix}.md", said.text(shown, asked).encode()
     yield folder / f"table{suffix}.csv", text_of(lines).encode()
     yield folder / f"seeds{suffix}.csv", seeds_csv(table).encode()
     yield folder / f"table{suffix}.tex", latex(table).encode()
@@ -190,7 +191,7 @@ def _library(what: str, told: Told) -> Iterator[None]:
 def _light(table: Table) -> Table:
     """Without records and resamples, which are most of what it holds."""
     rows = [
-        replace(row, outcomes=tuple(replace(one, record=None, resamples=None) for one in row.outcomes), measured={})
+        replace(row, outcomes=tuple(Outcome(one.run, one.state, one.reason) for one in row.outcomes), measured={})
         for row in table.rows
     ]
     return replace(table, rows=tuple(rows))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from fusionbench.core.collecting import paused_collector
@@ -48,12 +49,12 @@ class TableRow:
     measured: Mapping[str, Mapping[int, Mapping[str, Any]]] = field(default_factory=dict)
     """By measure of a trained model and seed, what its file holds; those that some seed has."""
 
-    @property
+    @cached_property
     def done(self) -> int:
         """How many seeds have scores."""
         return sum(outcome.state == "done" for outcome in self.outcomes)
 
-    @property
+    @cached_property
     def comparable(self) -> bool:
         """Done without a run that diverged, failed or was skipped: the mean of survivors is not the strategy's."""
         return self.done > 0 and all(outcome.state in ("done", "missing") for outcome in self.outcomes)

@@ -169,7 +169,8 @@ def _combined(scores: Floats, rows: Floats | None, units: int) -> Estimate:
     seed = _variance(scores) / n
     if rows is None:  # The formula without its other parts, since most scores of a report have none.
         return Estimate(mean, _critical(n - 1) * math.sqrt(seed), n, math.sqrt(seed))
-    both = max(0.0, float(np.mean([_variance(row) for row in rows])) - test) / (n - 1)
+    equal = rows.min(1) == rows.max(1)
+    both = max(0.0, float(np.where(equal, 0.0, rows.var(1, ddof=1)).mean()) - test) / (n - 1)
     variances = Variances(np.array(seed), np.array(test), np.array(both))
     wide = float(half_width(variances, n, row_degrees(rows.shape[1], units)))
     return Estimate(mean, wide, n, math.sqrt(seed), known)

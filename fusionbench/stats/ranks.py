@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from numpy.typing import NDArray
 
 from fusionbench.stats.estimate import Floats
 from fusionbench.stats.refusals import NotTestable
@@ -40,17 +40,22 @@ class CriticalDifference:
 
 def ranks(means: Sequence[Sequence[float]]) -> Floats:
     """(K, D) means, higher is better, to ranks within each data set."""
-    return np.asarray(stats.rankdata(-np.asarray(means, dtype=np.float64), axis=0))
+    x = np.asarray(means, dtype=np.float64)
+    above, equal = _above(x)
+    return np.asarray(above.sum(0) + (equal.sum(0) + 1) / 2)
 
 
 def win_matrix(means: Sequence[Sequence[float]]) -> Floats:
     """(K, D) means to (K, K): on how many data sets the first is higher than the second, a tie half."""
-    x = np.asarray(means, dtype=np.float64)
-    above = (x[:, None] > x[None, :]).sum(-1)
-    equal = (x[:, None] == x[None, :]).sum(-1)
-    found = above + equal / 2
+    above, equal = _above(np.asarray(means, dtype=np.float64))
+    found = above.sum(-1) + equal.sum(-1) / 2
     np.fill_diagonal(found, 0)
     return np.asarray(found)
+
+
+def _above(x: Floats) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """(K, D) to (K, K, D): whether the first is higher than the second, and whether they are equal."""
+    return x[:, None] > x[None, :], x[:, None] == x[None, :]
 
 
 def critical_difference(means: Sequence[Sequence[float]], sources: int) -> CriticalDifference:
@@ -70,6 +75,8 @@ def critical_difference(means: Sequence[Sequence[float]], sources: int) -> Criti
         raise NotTestable(f"a critical difference needs {FEWEST_DATASETS} data sets, there are {sources}{alike}")
     if strategies < 3:
         raise NotTestable(f"a critical difference needs 3 strategies, there are {strategies}")
+    from scipy import stats  # Half a second: only where there are five data sets.
+
     factor = math.sqrt(strategies * (strategies + 1) / (6 * datasets))
     difference = float(critical(strategies, MANY_DEGREES)) / math.sqrt(2) * factor
     return CriticalDifference(difference, float(stats.friedmanchisquare(*x).pvalue))

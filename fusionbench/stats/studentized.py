@@ -12,13 +12,16 @@ Source: Tukey 1953, "The problem of multiple comparisons"; the integral as in sc
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.interpolate import CubicSpline
 from scipy.special import chdtri, ndtr
 
 from fusionbench.stats.estimate import CONFIDENCE, Floats
+
+if TYPE_CHECKING:
+    from scipy.interpolate import CubicSpline
 
 FARTHEST = 9.0
 """Standard deviations: beyond, a normal number has 1e-19."""
@@ -56,6 +59,8 @@ def _beyond(q: Floats, count: int, scales: Floats) -> Floats:
 @lru_cache(maxsize=64)
 def _range(count: int) -> CubicSpline:
     """R, from 0 to WIDEST."""
+    from scipy.interpolate import CubicSpline  # A third of a second: only where a family is tested.
+
     w = np.linspace(0, WIDEST, 801)
     nodes, weights = _normal_nodes()
     inside = np.maximum(ndtr(nodes) - ndtr(nodes - w[:, None]), 0)
@@ -65,6 +70,8 @@ def _range(count: int) -> CubicSpline:
 @lru_cache(maxsize=64)
 def _critical(count: int, level: float) -> CubicSpline:
     """The logarithm of the quantile over 1 / degrees, from 0 to 1 in steps that grow."""
+    from scipy.interpolate import CubicSpline
+
     inverse = np.linspace(0, 1, 65) ** 2 / FEWEST_DEGREES
     scales = _scales(1 / np.maximum(inverse, 1e-6))
     low, high = np.zeros_like(inverse), np.full_like(inverse, 7.0)  # Of log q; one degree and many means reach 1,000.

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 from scipy.special import betaincinv
 
 from fusionbench.stats.estimate import CONFIDENCE, Floats
@@ -65,6 +64,8 @@ def wins(scores: Floats, rng: np.random.Generator) -> Wins:
 
 def signed_rank_p(apart: Floats, rng: np.random.Generator) -> Floats:
     """Two-sided p of (..., n) paired differences; 1 where all are 0."""
+    from scipy import stats  # Half a second: only from six seeds on.
+
     n = apart.shape[-1]
     zeros = apart == 0
     # Zeros have the lowest ranks: without them, all others move down.
