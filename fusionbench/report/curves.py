@@ -46,6 +46,8 @@ LOOKS = (
     (YELLOW, (0, (5, 1.5)), "P"),
     (SKY, "-", "X"),
 )
+FEWEST = 3
+"""Seeds of a band."""
 MARKS = 6
 """On each line, about."""
 OTHERS = "#BBBBBB"
@@ -80,7 +82,7 @@ def curves_picture(table: Table) -> dict[str, bytes]:
         _limit(axes, named)
         if lower_is_better(table.metric):
             axes.invert_yaxis()  # The better end is up.
-        entitle(figure, table, *([f"grey: {others} other strategies"] if others else []))
+        entitle(figure, table, *_said(found, others))
         figure.legend(loc="outside lower center", ncols=2, frameon=False, columnspacing=1.2)
         for text in figure.legends[0].get_texts():
             text.set_parse_math(False)
@@ -88,9 +90,17 @@ def curves_picture(table: Table) -> dict[str, bytes]:
     return drawn(COLUMN, HEIGHT + 0.14 * ((len(named) + 1) // 2), draw)
 
 
+def _said(found: Sequence[Curve], others: int) -> Iterator[str]:
+    if any(_has_band(curve) for curve in found):
+        yield "bands: 95 % intervals over seeds"
+    if others:
+        yield f"grey: {others} other strateg{'ies' if others > 1 else 'y'}"
+
+
 def _curves(table: Table) -> Iterator[Curve]:
+    """Of all that look at something: what chance does not learn is no curve."""
     name = table.metric.replace("test/", "validation/", 1)
-    for row in table.rows:
+    for row in (row for row in table.rows if row.uses != "none"):
         curves = [curve for outcome in row.outcomes if len(curve := _curve(outcome, name)) > 1]
         if curves:
             # Runs that stopped early end at different epochs: as far as all of them go.
@@ -107,9 +117,8 @@ def _curve(outcome: Outcome, name: str) -> Sequence[float]:
 
 def _named(found: Sequence[Curve]) -> list[Curve]:
     """All of a few; of many the best single modality, `late`, and the best means; in the table's order."""
-    able = [curve for curve in found if curve.row.uses != "none"]
-    references = [next((curve for curve in able if _name(curve) == name), None) for name in ("unimodal", "late")]
-    wanted = [curve for curve in references if curve] + [curve for curve in able if curve not in references]
+    references = [next((curve for curve in found if _name(curve) == name), None) for name in ("unimodal", "late")]
+    wanted = [curve for curve in references if curve] + [curve for curve in found if curve not in references]
     chosen = wanted[:NAMED]
     return [curve for curve in found if curve in chosen]
 
@@ -133,9 +142,14 @@ def _draw(axes: Axes, curve: Curve, look: tuple[str, object, str]) -> None:
         label=short_label(curve.row.title),
         zorder=3,
     )
-    if any(point.half_width for point in curve.points):
+    if _has_band(curve):
         low, high = ([p.mean + sign * (p.half_width or 0.0) for p in curve.points] for sign in (-1, 1))
         axes.fill_between(epochs, low, high, color=colour, alpha=0.15, linewidth=0, zorder=2)
+
+
+def _has_band(curve: Curve) -> bool:
+    """Of two seeds the interval is nine times as wide as they lie apart: it would cover the picture and say nothing."""
+    return curve.points[0].n >= FEWEST and any(point.half_width for point in curve.points)
 
 
 def _line(curve: Curve) -> tuple[list[int], list[float]]:

@@ -72,9 +72,11 @@ def _row(axes: Axes, place: int, one: Compared, low: float, high: float) -> None
     colour, mark, filling = _look(one)
     mean, half = one.estimate.mean, one.estimate.half_width or 0.0
     if low <= mean <= high:
-        axes.plot(
-            [max(low, mean - half), min(high, mean + half)], [place, place], color=colour, linewidth=1.0, zorder=2
-        )
+        ends = max(low, mean - half), min(high, mean + half)
+        axes.plot(ends, [place, place], color=colour, linewidth=1.0, zorder=2)
+        for edge, end, arrow in ((low, ends[0], "<"), (high, ends[1], ">")):
+            if edge == end:  # It goes on beyond the axis.
+                axes.plot(end, place, arrow, color=colour, markersize=2.5, clip_on=False, zorder=3)
         axes.plot(mean, place, mark, color=colour, markerfacecolor=filling, markersize=4, markeredgewidth=0.9, zorder=3)
         return
     # Far outside: said in a number at the edge, so that it does not flatten all the others.
@@ -88,11 +90,14 @@ def _look(one: Compared) -> tuple[str, str, str]:
 
 
 def _limits(found: Against, rows: Sequence[TableRow]) -> tuple[float, float]:
-    """All intervals, but of rows that lie more than three times as far out as the middle half of them."""
+    """All intervals, but of rows that lie more than three times as far out as three in four of them.
+
+    An interval that is twice as wide as that would flatten all others, so it is cut there.
+    """
     known = [one.estimate for row in rows if (one := found.of(row.strategy))]
     far = sorted(abs(one.mean) + (one.half_width or 0.0) for one in known)
-    most = 3 * far[(3 * len(far)) // 4 if len(far) > 3 else -1]
-    ends = [end for one in known if abs(one.mean) <= most for end in _ends(one.mean, one.half_width or 0.0, most)]
+    most = 3 * far[(3 * len(far) - 1) // 4 if len(far) > 3 else -1]
+    ends = [end for one in known if abs(one.mean) <= most for end in _ends(one.mean, one.half_width or 0.0, 2 * most)]
     low, high = min([0.0, *ends]), max([0.0, *ends])
     room = 0.06 * (high - low) or 0.01
     return low - room, high + room

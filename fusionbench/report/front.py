@@ -219,7 +219,10 @@ def _bars(axes: Axes, table: Table, marks: Sequence[Mark]) -> Iterator[Box]:
 
 
 def _write(axes: Axes, group: Sequence[Mark], spot: Spot, box: Box) -> None:
-    leader = {"arrowstyle": "-", "color": GREY, "linewidth": 0.5, "shrinkA": 0, "shrinkB": 3}
+    # To where the box is nearest, as it was placed: to its middle, a leader would run through neighbours.
+    x, y = box.nearest(spot.x, spot.y)
+    end = (x - box.left) / (box.right - box.left), (y - box.bottom) / (box.top - box.bottom)
+    leader = {"arrowstyle": "-", "color": GREY, "linewidth": 0.5, "shrinkA": 0, "shrinkB": 3, "relpos": end}
     label = axes.annotate(
         _words(group),
         (group[0].cost, group[0].score.mean),

@@ -97,7 +97,8 @@ def place(
     for _ in range(ROUNDS):
         before = list(chosen)
         for index, options in enumerate(candidates):
-            others = chosen[:index] + chosen[index + 1 :]
+            pairs = list(zip(chosen, spots, strict=True))
+            others = pairs[:index] + pairs[index + 1 :]
             spot = spots[index]
             chosen[index] = min(options, key=lambda option: option[1] + _shared_cost(option[0], spot, others))[0]
         if chosen == before:
@@ -128,9 +129,15 @@ def _own_cost(box: Box, spot: Spot, others: Sequence[Box], lines: Sequence[Box],
     return cost
 
 
-def _shared_cost(box: Box, spot: Spot, labels: Sequence[Box]) -> float:
+def _shared_cost(box: Box, spot: Spot, labels: Sequence[tuple[Box, Spot]]) -> float:
+    """Of lying over another label, or either's leader over the other."""
     end = box.nearest(spot.x, spot.y)
-    return sum(COVERS * box.overlap(label) + LEADER_OVER * _over(label, (spot.x, spot.y), end) for label in labels)
+    cost = 0.0
+    for label, other in labels:
+        cost += COVERS * box.overlap(label)
+        cost += LEADER_OVER * _over(label, (spot.x, spot.y), end)
+        cost += LEADER_OVER * _over(box, (other.x, other.y), label.nearest(other.x, other.y))
+    return cost
 
 
 def _over(box: Box, start: tuple[float, float], end: tuple[float, float]) -> bool:

@@ -62,7 +62,7 @@ def test_of_many_strategies_the_references_and_the_best_are_named(
     names = [text.get_text() for text in figure.legends[0].get_texts()]
     assert names == ["Concat", "GMU", "LMF", "Sum", "Max", "Late fusion", "Unimodal (left)"]
     assert len(names) == NAMED
-    assert len(figure.axes[0].lines) == len(one(bench).rows)
+    assert len(figure.axes[0].lines) == len(one(bench).rows) - 1  # Chance learns nothing.
 
 
 def test_a_band_is_the_interval_over_seeds_and_runs_that_stopped_early_end_it(
@@ -104,3 +104,17 @@ def test_the_same_table_gives_the_same_bytes_and_a_formula_in_a_name_is_no_formu
     rows = tuple(replace(row, title=f"$\\frac{{{row.title}") for row in table.rows)
     first, second = (curves_picture(replace(table, rows=rows, title="a $ b")) for _ in range(2))
     assert first == second
+
+
+@pytest.mark.parametrize(("seeds", "bands", "words"), [(2, 0, "mine"), (3, 2, "bands: 95 % intervals over seeds")])
+def test_bands_are_drawn_from_three_seeds_on_and_the_title_says_what_they_are(
+    seeds: int, bands: int, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = make(tmp_path, "concat", "late", "chance", seeds=seeds)
+    bench.fill({"concat": 0.9, "late": 0.8, "chance": 0.1})
+    figure = seen(one(bench), monkeypatch)
+    assert len(figure.axes[0].collections) == bands
+    title = figure._suptitle.get_text()  # type: ignore[attr-defined]
+    assert words in title
+    assert ("bands" in title) == bool(bands)
+    assert "grey" not in title
