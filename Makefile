@@ -1,6 +1,7 @@
 # make demo     set up .venv and run the shipped suite `quickstart`
 # make test     the tests
 # make slow     what is simulated at length: how often the statistics err; within ten minutes
+# make twice    one strategy trained under two names, which the statistics have to call tied: once for each release
 # make pages    tables, pictures and pages of every published suite anew, from its records
 # make check    what CI runs: format, lint, types, import rules, dependencies, CITATION.cff, then the tests
 # make pretrained  tests with networks of others, whose libraries stand in an environment of their own; part of check
@@ -19,7 +20,7 @@ RUNS := .venv/installed
 DEVELOPS := .venv/installed-dev
 OTHERS := .venv/pretrained
 
-.PHONY: demo test slow pages check format lint types imports dependencies citation pretrained bench clean
+.PHONY: demo test slow twice pages check format lint types imports dependencies citation pretrained bench clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -36,6 +37,11 @@ test: $(DEVELOPS)
 slow: export OMP_NUM_THREADS ?= 1
 slow: $(DEVELOPS)
 	$(BIN)/python -m pytest -m slow
+	$(BIN)/python docs/readme.py
+
+twice: $(RUNS)
+	rm -rf docs/twice/results
+	cd docs && ../$(BIN)/fusionbench run twice/twice.yaml --results twice/results
 	$(BIN)/python docs/readme.py
 
 pages: $(RUNS)

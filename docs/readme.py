@@ -12,6 +12,7 @@ table.md and the sentences that it begins with. One word more, a track's name, t
 strategy's mean says. `prints PAGE` is what the first Python of that page prints, with the records in docs/results (run
 there as a script, it makes them anew). `inspects PAGE` is what the page's first command prints of the table that its
 Python makes, and the suite that it writes.
+`pair FOLDER FIRST SECOND` is what the pairs.csv of a folder here says of two rows.
 `simulated COLUMN ...` is what `make slow` found, from docs/statistics.csv.
 """
 
@@ -82,14 +83,16 @@ def _other_block(name: str) -> str:
     match name.split():
         case ["wandb", ("panels" | "run") as what, suite]:
             return _wandb(what, suite)
+        case ["pair", folder, *names]:
+            return _pair(ROOT / "docs" / folder / "pairs.csv", set(names))
         case ["simulated", *names]:
             return _simulated(names)
         case ["inspects", page]:
             return _inspected(ROOT / "docs" / page)
     raise ValueError(
         f"a page asks for '{name}'; known: list WHAT, demo, table SUITE DATASET, order SUITE "
-        "DATASET, top N SUITE DATASET, overview SUITE, wandb panels|run SUITE, prints PAGE, inspects PAGE, "
-        "simulated COLUMN ..."
+        "DATASET, top N SUITE DATASET, overview SUITE, wandb panels|run SUITE, prints PAGE, inspects PAGE, pair FOLDER "
+        "FIRST SECOND, simulated COLUMN ..."
     )
 
 
@@ -143,6 +146,23 @@ def _inspected(page: Path) -> str:
         command = [sys.executable, "-m", "fusionbench.cli", *words]
         done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder, env=variables)
         return f"```\n{done.stdout}```\n\n```yaml\n{(Path(folder) / words[-1]).read_text(encoding='utf-8')}```\n"
+
+
+def _pair(path: Path, names: set[str]) -> str:
+    """The better one first, as its family tests it."""
+    with path.open(encoding="utf-8", newline="") as file:
+        (row,) = [row for row in csv.DictReader(file) if {row["first"], row["second"]} == names]
+    won, seeds = int(row["wins"]), int(row["seeds"])
+    lost = seeds - won - int(row["ties"])
+    cells = {
+        "first": f"`{row['first']}`",
+        "second": f"`{row['second']}`",
+        "first less second": f"{float(row['difference']):+.4f} ± {float(row['half_width']):.4f}",
+        "p": f"{float(row['p']):.3f}",
+        "seeds won, tied, lost": f"{won}, {row['ties']}, {lost}",
+        "tied": "no" if row["differ"] == "True" else "yes",
+    }
+    return "".join(f"| {' | '.join(line)} |\n" for line in (cells, [":--"] * len(cells), cells.values()))
 
 
 def _simulated(names: list[str]) -> str:

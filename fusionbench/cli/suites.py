@@ -108,10 +108,10 @@ def written(suite: Suite, store: Store, report: Report) -> list[Path]:
 
 
 def tell(store: Store) -> None:
-    """The invalid files that were moved aside."""
+    """The invalid files, each once: most were moved aside, others are met again wherever they are read."""
     from fusionbench.core.output import printable
 
-    for line in store.set_aside:
+    for line in dict.fromkeys(store.set_aside):
         print(printable(line), file=sys.stderr)
 
 

@@ -167,7 +167,9 @@ def _other_comparisons(suite: Suite, table: Table, store: Store) -> Iterator[Com
             reason = f"{other.name} has no {'such track' if dataset else f'dataset {table.dataset.name}'}"
             yield Comparison(f"this suite and {other.name}", None, reason, suite=other.name)
             continue
-        theirs = rows_of(other, dataset, track, Store(store.root.parent, other.name))
+        there = Store(store.root.parent, other.name)
+        theirs = rows_of(other, dataset, track, there)
+        store.set_aside += there.set_aside
         runs = {row.strategy: row.outcomes[0].run for row in theirs if row.uses == "all"}
         pair = next(((row.outcomes[0].run, runs[row.strategy]) for row in table.rows if row.strategy in runs), None)
         seeds = table.seeds, other.seeds_of(track)

@@ -12,6 +12,7 @@ from made_up_orders import MANY, bench_of, fill
 from made_up_suite import Bench, make
 from scipy.stats import kendalltau
 
+from fusionbench.cli.suites import tell
 from fusionbench.plan.tracks import solves_own
 from fusionbench.report.captions import caption
 from fusionbench.report.comparisons import Comparison, own_comparisons, verdict
@@ -237,6 +238,20 @@ def test_a_suite_that_is_not_whole_is_waited_for_and_one_that_failed_is_not(tmp_
             other.store.path(run).unlink()
             other.ended(run, "failed", "out of memory")
     assert one(bench).comparisons[-1].reason == "2 strategies are done in both, of at least 3"
+
+
+def test_a_bad_record_of_the_other_suite_is_named_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bench = compared(tmp_path, APART)
+    other = bench_of(tmp_path, LONGER)
+    bad, foreign = (other.store.path(run) for run in other.runs("sum")[:2])
+    bad.write_text("{")
+    foreign.write_text(foreign.read_text().replace('"schema": 1', '"schema": 99'))
+    for _ in tables(bench.suite, bench.store):
+        pass
+    bench.store.set_aside *= 2  # As where a suite has several tables.
+    tell(bench.store)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition(": ")[0] for line in lines] == [str(bad), str(foreign)]
 
 
 def test_a_suite_of_other_data_is_not_compared(tmp_path: Path) -> None:
