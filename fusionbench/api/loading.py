@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fusionbench.core.canonical import canonical_json
-from fusionbench.core.errors import UserError
 from fusionbench.core.surroundings import alone
 from fusionbench.plan.names import have_one_size, track_label
 from fusionbench.plan.suite import Choice
+from fusionbench.records.find import check_folder
 from fusionbench.records.reading import content_of, track_of
 from fusionbench.records.record import SCHEMA, InvalidRecord, Record, from_text
 from fusionbench.records.store import LATENCY, WANDB
@@ -48,8 +48,7 @@ def load_results(folder: str | os.PathLike[str] = "results") -> pd.DataFrame:
         UserError: no such folder.
     """
     root = Path(folder)
-    if not root.is_dir():
-        raise UserError(f"{root}: no such folder; name the one that holds the records (--results)")
+    check_folder(root)
     with alone():
         import pandas as pd
     rows, faults = list[dict[str, Any]](), list[str]()

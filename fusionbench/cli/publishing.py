@@ -97,6 +97,8 @@ def _came_to(options: argparse.Namespace, store: Store, pushed: Pushed, verb: st
     counts = [f"{pushed.sent} runs {'sent' if options.wandb == 'online' else 'written'}"]
     counts += [f"{pushed.already} were there already"] if pushed.already else []
     counts += [f"{pushed.missing} have no record yet"] if pushed.missing else []
+    if not pushed.sent + pushed.already:
+        counts[-1] += f"; `fusionbench run {options.suite}` makes them"
     if options.wandb == "online":
         return f"W&B, project {options.wandb_project}: {', '.join(counts)}"
     return f"W&B, {files_root(store) / WANDB}: {', '.join(counts)}; `{command(options, verb)}` uploads them"

@@ -42,6 +42,17 @@ class Found:
         return found
 
 
+def check_folder(root: Path) -> None:
+    """Refuse what is no results folder.
+
+    Raises:
+        UserError: there is none of that name, or it is no folder.
+    """
+    if not root.is_dir():
+        what = "no folder" if root.exists() else "no such folder"
+        raise UserError(f"{root}: {what}; name the one that holds the records (--results)")
+
+
 def find(root: Path, key: str) -> Found:
     """The record of a key, or of the beginning of one, below a results folder.
 
@@ -58,8 +69,7 @@ def find(root: Path, key: str) -> Found:
             f"{shown(key)} is no key; give its {DIGITS} hex digits or the first of them (at least {FEWEST}), "
             "SUITE/KEY where several suites have it"
         )
-    if not root.is_dir():
-        raise UserError(f"{root}: no such folder; name the one that holds the records with --results")
+    check_folder(root)
     paths = sorted(_files(root, match["suite"] or "*", match["digits"]))
     if not paths:
         raise UserError(f"no record {shown(key)} in {root}; `fusionbench plan SUITE --results {root}` lists a suite's")

@@ -13,6 +13,7 @@ from rich.console import Console
 from fusionbench.core.errors import UserError
 from fusionbench.core.files import write_over
 from fusionbench.plan.suite import Suite
+from fusionbench.records.find import check_folder
 from fusionbench.records.store import Store
 from fusionbench.report.csvs import text_of
 from fusionbench.report.latex import latex
@@ -41,10 +42,12 @@ def written(suite: Suite, store: Store, report: Report) -> list[Path]:
         The paths, in the order of the suite's data sets.
 
     Raises:
-        UserError: no run of the suite has a record.
+        UserError: no run of the suite has a record, or the results folder is a file.
         OSError: the folder cannot be written; each file is whole or as it was.
     """
     if not report.took:
+        if store.root.parent.exists():
+            check_folder(store.root.parent)
         raise UserError(
             f"{store.root}: no records of suite '{suite.name}' yet; `fusionbench run {suite.name}` makes them"
         )

@@ -149,6 +149,21 @@ def test_check_finds_a_damaged_record(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "not the hash" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("verb", [["check"], ["report", "smoke", "--results"], ["verify", "0123456789ab", "--results"]])
+def test_a_file_in_the_place_of_a_results_folder_is_one_line(
+    verb: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert main([*verb, str(tmp_path / "file")]) == 2
+    expected = f"fusionbench: {tmp_path / 'file'}: no folder; name the one that holds the records (--results)\n"
+    assert capsys.readouterr().err == expected
+
+
+def test_a_folder_that_is_not_there_is_not_valid(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(tmp_path / "resluts")]) == 2
+    assert "resluts: no such folder" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("emulates", "gpus", "is_told"), [(True, (), True), (False, (), False), (True, ("0",), False)])
 def test_bfloat16_on_a_processor_that_emulates_it_is_told(
     monkeypatch: pytest.MonkeyPatch,

@@ -74,7 +74,7 @@ def test_what_is_no_key_or_unknown_is_one_line(key: str, words: list[str], path:
 
 
 def test_a_folder_that_is_not_there_is_one_line(tmp_path: Path) -> None:
-    assert "no such folder; name the one that holds the records with --results" in refused(tmp_path / "no", "abcdef")
+    assert "no such folder; name the one that holds the records (--results)" in refused(tmp_path / "no", "abcdef")
 
 
 def test_a_damaged_record_is_named_and_stays_where_it_is(record: Record, path: Path, tmp_path: Path) -> None:
