@@ -29,9 +29,14 @@ def strays(store: Store, runs: Iterable[RunSpec]) -> Iterator[str]:
     for run in runs:
         places.setdefault(run.key, set()).add(store.folder_of(run))
     for dataset in sorted({folder.parent for folder in set().union(*places.values())}):
-        for folder, name in ((folder, name) for folder in _folders(dataset) for name in sorted(_names(folder))):
-            if said := _stray(name, folder, places):
-                yield f"{folder / name}: {said}; not counted"
+        for folder in _folders(dataset):
+            yield from _strays_in(folder, places)
+
+
+def _strays_in(folder: Path, places: dict[str, set[Path]]) -> Iterator[str]:
+    for name in sorted(_names(folder)):
+        if said := _stray(name, folder, places):
+            yield f"{folder / name}: {said}; not counted"
 
 
 def _stray(name: str, folder: Path, places: dict[str, set[Path]]) -> str:
