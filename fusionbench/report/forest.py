@@ -80,9 +80,9 @@ def _row(axes: Axes, place: int, one: Compared, low: float, high: float) -> None
         axes.plot(mean, place, mark, color=colour, markerfacecolor=filling, markersize=4, markeredgewidth=0.9, zorder=3)
         return
     # Far outside: said in a number at the edge, so that it does not flatten all the others.
-    edge, ends = (low, "left") if mean < low else (high, "right")
+    edge, side = (low, "left") if mean < low else (high, "right")
     words = f"\u25c2 {mean:.2f}" if mean < low else f"{mean:+.2f} \u25b8"
-    axes.text(edge, place, words, fontsize=SMALL - 0.5, color=colour, ha=ends, va="center")
+    axes.text(edge, place, words, fontsize=SMALL - 0.5, color=colour, ha=side, va="center")
 
 
 def _look(one: Compared) -> tuple[str, str, str]:

@@ -97,10 +97,10 @@ def place(
     for _ in range(ROUNDS):
         before = list(chosen)
         for index, options in enumerate(candidates):
-            pairs = list(zip(chosen, spots, strict=True))
-            others = pairs[:index] + pairs[index + 1 :]
+            placed = list(zip(chosen, spots, strict=True))
+            neighbours = placed[:index] + placed[index + 1 :]
             spot = spots[index]
-            chosen[index] = min(options, key=lambda option: option[1] + _shared_cost(option[0], spot, others))[0]
+            chosen[index] = min(options, key=lambda option: option[1] + _shared_cost(option[0], spot, neighbours))[0]
         if chosen == before:
             break
     return chosen
