@@ -11,7 +11,8 @@ import pytest
 
 from fusionbench.api.results import Results
 from fusionbench.cli.main import main
-from fusionbench.plan.load import modality_kinds, suite_of
+from fusionbench.plan.dataset_choice import modality_kinds
+from fusionbench.plan.load import suite_of
 from fusionbench.plan.source import parse_source
 
 DOCS = Path(__file__).parent.parent / "docs"
