@@ -40,7 +40,12 @@ def left_of(data: HasRows) -> Left:
     """Takes from training batches what is missing; of a dataset that misses nothing, nothing."""
     assert data.parts is not None
     rates = {name: rate for name, rate in data.train_missing.items() if name in data.task.names}
-    return TrainMissing(rates, data.fingerprint, data.seed, data.parts.train).applied if rates else lambda batch: batch
+    return TrainMissing(rates, data.fingerprint, data.seed, data.parts.train).applied if rates else whole
+
+
+def whole(batch: MultimodalBatch) -> MultimodalBatch:
+    """The batch as it is."""
+    return batch
 
 
 class TrainMissing:
