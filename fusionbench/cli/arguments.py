@@ -19,6 +19,8 @@ SUITE_VERBS = {
 }
 RECIPE = "the layout of a known data set, as its authors arranged it, becomes a table for the data set manifest"
 INSPECT = "what a table of your own holds: types, missing cells, classes, equal rows, broken files; writes a suite"
+NEW = "a file to begin a strategy, dataset or encoder with, which keeps its contract"
+CONTRACT = "whether a strategy, dataset or encoder keeps its contract, check by check; about a minute"
 VERIFY = "train the run of one record again and compare; the record stays as it is"
 
 
@@ -57,6 +59,9 @@ def parser() -> argparse.ArgumentParser:
     entry = verbs.add_parser("schema", help=text, description=text)
     entry.set_defaults(verb="schema", debug=False)
 
+    _add_new(verbs.add_parser("new", help=NEW, description=NEW))
+    _add_contract(verbs.add_parser("contract", help=CONTRACT, description=CONTRACT))
+
     entry = verbs.add_parser("check", help="records valid and in their place")
     entry.add_argument("results", nargs="?", default="results", help="results folder (default: results)")
     entry.set_defaults(verb="check", debug=False)
@@ -68,6 +73,25 @@ def _add_recipe(entry: argparse.ArgumentParser) -> None:
     entry.add_argument("folder", metavar="FOLDER", help="the data set's")
     entry.add_argument("--out", metavar="DIR", help="where the table goes (default: into FOLDER)")
     entry.set_defaults(verb="recipe", debug=False)
+
+
+def _add_new(entry: argparse.ArgumentParser) -> None:
+    entry.add_argument("kind", choices=["strategy", "dataset", "encoder"])
+    about = "weighted (weighted.py, here), mine.weighted (mine/weighted.py), or the path of a file"
+    entry.add_argument("name", metavar="NAME", help=about)
+    entry.set_defaults(verb="new", debug=False)
+
+
+def _add_contract(entry: argparse.ArgumentParser) -> None:
+    entry.add_argument("name", metavar="NAME", help="a shipped one, package.module, package.module:Net or file.py:Net")
+    entry.add_argument("--kind", choices=["strategy", "dataset", "encoder"], help="where the name does not show it")
+    about = "of a network that knows them by name: what the modalities of its tasks are called (2, 3 or 5)"
+    entry.add_argument("--modalities", metavar="A,B,...", help=about)
+    about = "of a dataset; may be repeated"
+    entry.add_argument("--option", metavar="NAME=VALUE", action="append", default=[], help=about)
+    entry.add_argument("--data", metavar="DIR", help="data folder (default: $FUSIONBENCH_DATA or ~/.cache/fusionbench)")
+    entry.add_argument("--debug", action="store_true", help="show where a check failed")
+    entry.set_defaults(verb="contract")
 
 
 def _add_inspect(entry: argparse.ArgumentParser) -> None:

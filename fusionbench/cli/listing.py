@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from fusionbench.cli.pages import pages
 from fusionbench.core.catalogue import Plugin, PluginKind, describe, names
 from fusionbench.core.errors import UserError
+from fusionbench.core.installed import Installed
 from fusionbench.plan.source import parse_source, shipped_suites
 
 KINDS: dict[str, PluginKind] = {
@@ -17,13 +18,21 @@ KINDS: dict[str, PluginKind] = {
 }
 
 
-def listing(what: str | None) -> str:
-    """One table as Markdown that also reads well on a terminal; all of them if `what` is None."""
+NONE = Installed()
+
+
+def listing(what: str | None, also: Installed = NONE) -> str:
+    """One table as Markdown that also reads well on a terminal; all of them if `what` is None.
+
+    Args:
+        what: suites, strategies, datasets, encoders or measures.
+        also: plug-ins of installed packages, behind the shipped ones.
+    """
     if what is None:
-        return "\n\n".join(f"{word}\n{listing(word)}" for word in ("suites", *KINDS))
+        return "\n\n".join(f"{word}\n{listing(word, also)}" for word in ("suites", *KINDS))
     if what == "suites":
         return aligned(("suite", "what it runs"), _suites())
-    plugins = list(_described(KINDS[what]))
+    plugins = list(_described(KINDS[what], also))
     match what:
         case "strategies":
             columns = ("strategy", "stage", "interaction", "fidelity", "paper", "what it does", "options")
@@ -35,13 +44,13 @@ def listing(what: str | None) -> str:
             return aligned((KINDS[what], "what it does", "options"), ((p.name, _does(p), _options(p)) for p in plugins))
 
 
-def strategy_pages() -> str:
+def strategy_pages(also: Installed = NONE) -> str:
     """A page for each strategy, as Markdown."""
-    return pages(_described("strategy"))
+    return pages(_described("strategy", also))
 
 
-def _described(kind: PluginKind) -> Iterable[Plugin]:
-    for name in names(kind):
+def _described(kind: PluginKind, also: Installed) -> Iterable[Plugin]:
+    for name in (*names(kind), *also.names.get(kind, ())):
         try:
             yield describe(kind, name)
         except UserError:  # One broken file does not hide the others; naming it in a suite shows what is wrong.

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fusionbench.cli.arguments import parser
+from fusionbench.cli.plugin_verbs import contract, list_, new
 from fusionbench.cli.suites import counted, limit_of, made, show_report, tell, watchers, work_of, written
 from fusionbench.core.output import never_fail
 from fusionbench.core.ranks import ranks_under_torchrun
@@ -45,17 +46,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 # --- verbs -----------------------------------------------------------------------------------------------------------
-
-
-def list_(options: argparse.Namespace) -> int:
-    """What a suite may name."""
-    from fusionbench.cli.listing import listing, strategy_pages
-    from fusionbench.core.errors import UserError
-
-    if options.long and options.what != "strategies":
-        raise UserError("--long: only strategies have pages; fusionbench list strategies --long")
-    print(strategy_pages() if options.long else listing(options.what))
-    return DONE
 
 
 def plan(options: argparse.Namespace) -> int:
@@ -241,5 +231,7 @@ VERBS = {
     "inspect": inspect,
     "recipe": recipe,
     "schema": schema,
+    "new": new,
+    "contract": contract,
     "check": check,
 }

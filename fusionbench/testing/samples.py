@@ -62,6 +62,12 @@ def task_of(kinds: Sequence[ModalityKind], kind: TaskKind = "multiclass") -> Tas
     return TaskSpec(specs, 1 if kind == "regression" and len(kinds) == 2 else CLASSES, kind)
 
 
+def named_task(task: TaskSpec, names: Sequence[str]) -> TaskSpec:
+    """The task with its modalities called so; none: as they are."""
+    specs = [replace(spec, name=name) for spec, name in zip(task.modalities, names, strict=True)] if names else []
+    return replace(task, modalities=tuple(specs)) if specs else task
+
+
 def setting_of(task: TaskSpec, seed: int = 0, strategy: str = "") -> Setting:
     """Tiny widths, no weight decay, so that only a gradient moves a parameter; where it is fitted, frozen encoders."""
     frozen = Pretraining(epochs=1) if strategy and describe("strategy", strategy).facts.get("fitted") else None
@@ -125,7 +131,12 @@ def logits_of(module: FusionModule, batch: MultimodalBatch) -> Tensor:
         return module.predict(batch).logits
 
 
-def quiet_trainer(epochs: int, limit_val_batches: int | None = None, callbacks: Sequence[Callback] = ()) -> Trainer:
+def quiet_trainer(
+    epochs: int,
+    limit_val_batches: int | None = None,
+    callbacks: Sequence[Callback] = (),
+    limit_train_batches: int | None = None,
+) -> Trainer:
     """A plain Trainer on the CPU that writes nothing."""
     return Trainer(
         max_epochs=epochs,
@@ -135,5 +146,6 @@ def quiet_trainer(epochs: int, limit_val_batches: int | None = None, callbacks: 
         enable_progress_bar=False,
         enable_model_summary=False,
         limit_val_batches=limit_val_batches,
+        limit_train_batches=limit_train_batches,
         callbacks=list(callbacks),
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import product
 
@@ -89,6 +90,63 @@ def check_missing_modalities(module: FusionModule, batch: MultimodalBatch) -> No
                 masks[name][~here] = bool(garbage)
         found = logits_of(module, replace(mixed, inputs=inputs, masks=masks))
         _assert_close(found, expected, f"{garbage} in the place of a missing modality is seen")
+
+
+def check_state_dict(module: FusionModule, other: FusionModule, batch: MultimodalBatch) -> None:
+    """Point 7: what is saved brings back the model, in one of other weights."""
+    stream = io.BytesIO()
+    torch.save(module.state_dict(), stream)
+    stream.seek(0)
+    other.load_state_dict(torch.load(stream, weights_only=True))
+    same = torch.equal(logits_of(other, batch), logits_of(module, batch))
+    assert same, "a model with the state of another gives other logits: something is not in its state_dict"
+
+
+def check_seed(make: Callable[[int], FusionModule]) -> None:
+    """Point 7: the same seed gives the same weights, another seed others.
+
+    Args:
+        make: builds the strategy under a seed.
+    """
+    one, same, other = (list(make(seed).parameters()) for seed in (0, 0, 1))
+    alike = all(torch.equal(a, b) for a, b in zip(one, same, strict=True))
+    assert alike, "two models of one seed have different weights: something draws by another generator"
+    moved = any(not torch.equal(a, b) for a, b in zip(one, other, strict=True))
+    assert moved == bool(one), "two models of different seeds have the same weights"
+
+
+def check_bfloat16(module: FusionModule, batch: MultimodalBatch) -> None:
+    """Point 7: under autocast to bfloat16 logits are near, and the loss is finite."""
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = logits_of(module, batch)
+        module.train()
+        loss = module.loss(module.predict(batch), batch)
+    assert loss.isfinite(), "the loss under bfloat16 is not finite"
+    torch.testing.assert_close(rough.float(), logits_of(module, batch), rtol=0.05, atol=0.05)
+
+
+def check_export(module: FusionModule, batch: MultimodalBatch, other: MultimodalBatch) -> None:
+    """Point 7: torch.export takes plain dicts, and what it gives takes batches of another size.
+
+    Args:
+        module: in any mode.
+        batch: on which it is exported.
+        other: of another size; the first modality is taken to be missing in some of it.
+    """
+    name, module = module.task.names[0], module.eval()
+    other = replace(other, present=other.present | {name: torch.arange(len(other)) > 1})
+    size = torch.export.Dim("batch")
+    dicts = {"inputs": batch.inputs, "masks": batch.masks, "present": batch.present}
+    shapes = {part: {key: {0: size} for key in values} for part, values in dicts.items()}
+    program = torch.export.export(module, tuple(dicts.values()), dynamic_shapes=shapes)
+    found = program.module()(other.inputs, other.masks, other.present)
+    torch.testing.assert_close(found, logits_of(module, other))
+
+
+def check_forward(module: FusionModule, batch: MultimodalBatch) -> None:
+    """As a layer, without masks, it takes every step as real and every modality as there."""
+    whole = replace(batch, masks={name: torch.ones_like(mask) for name, mask in batch.masks.items()})
+    torch.testing.assert_close(module.eval()(batch.inputs), logits_of(module, whole))
 
 
 def _assert_close(found: Tensor, expected: Tensor, what: str) -> None:

@@ -2,147 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import product
-from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
-from fusionbench.core.batch import Encoded
-from fusionbench.core.catalogue import describe, load, names
+from fusionbench.core.catalogue import load, names
 from fusionbench.core.errors import UserError
-from fusionbench.core.task import ModalityKind, ModalitySpec
-from fusionbench.encoders.base import Encoder
 from fusionbench.encoders.linear import Linear
 from fusionbench.encoders.mlp import MLP
 from fusionbench.encoders.small_cnn import SmallCNN
 from fusionbench.measure.size import count_flops
-
-STEPS = 7
-SPECS = {
-    "image": ModalitySpec("x", "image", (3, 8, 6)),
-    "vector": ModalitySpec("x", "vector", (5,)),
-    "sequence": ModalitySpec("x", "sequence", (STEPS, 4)),
-    "tokens": ModalitySpec("x", "tokens", (STEPS,), vocabulary=11),
-    "bag": ModalitySpec("x", "bag", (STEPS, 2), vocabulary=11),
-    "audio": ModalitySpec("x", "audio", (9, 8)),
-}
-WITH_STEPS = ("sequence", "tokens", "bag")
-SMALL: dict[str, dict[str, Any]] = {"timm": {"model": "test_resnet"}}
-"""Options, for those whose defaults are slow."""
-WIDTH = 8
-
-
-def kinds_of(encoder: str) -> Sequence[ModalityKind]:
-    return cast(Sequence[ModalityKind], describe("encoder", encoder).facts["kinds"])
-
+from fusionbench.testing.encoders import (
+    SMALL,
+    SPECS,
+    WIDTH,
+    WITH_STEPS,
+    built,
+    check_batch_mates,
+    check_bfloat16,
+    check_gradients,
+    check_no_real_step,
+    check_padding,
+    check_padding_id,
+    check_shapes,
+    encoded,
+    kinds_of,
+    samples,
+)
 
 PAIRS = [(name, kind) for name in names("encoder") for kind in kinds_of(name) if kind in SPECS]
 
 
-def built(name: str, kind: str, options: dict[str, Any] | None = None) -> Encoder:
-    torch.manual_seed(0)
-    chosen = SMALL.get(name, {}) | (options or {})
-    encoder: Encoder = load("encoder", name)(SPECS[kind], width=WIDTH, **chosen)
-    return encoder.eval()
-
-
-def encoded(encoder: Encoder, x: Tensor, mask: Tensor | None = None) -> Encoded:
-    with torch.no_grad():
-        return encoder(x, mask, torch.ones(len(x), dtype=torch.bool))
-
-
-def samples(kind: str, size: int = 4) -> Tensor:
-    draw = torch.Generator().manual_seed(1)
-    ids = torch.randint(1, 11, (size, STEPS), generator=draw)
-    numbers = torch.randn(size, *SPECS[kind].shape, generator=draw)
-    if kind == "bag":
-        numbers[..., 0] = ids
-    return ids if kind == "tokens" else numbers
-
-
-def put(x: Tensor, where: Tensor, garbage: float) -> Tensor:
-    """The samples with something else where they are not real; ids cannot be NaN."""
-    found = x.clone()
-    found[where] = garbage if x.is_floating_point() else 10**6
-    return found
-
-
 @pytest.mark.parametrize(("name", "kind"), PAIRS)
 def test_an_encoding_has_the_shapes_that_fusion_expects(name: str, kind: str) -> None:
-    one = encoded(built(name, kind), samples(kind))
-    steps = one.tokens.shape[1]
-    assert one.pooled.shape == (4, WIDTH)
-    assert one.tokens.shape == (4, steps, WIDTH)
-    assert one.mask.shape == (4, steps)
-    assert one.mask.dtype == one.present.dtype == torch.bool
-    assert steps == (STEPS if kind in WITH_STEPS else steps)
-    assert one.pooled.isfinite().all()
+    check_shapes(built(name, kind), kind)
 
 
 @pytest.mark.parametrize(("name", "kind"), PAIRS)
 def test_an_encoding_does_not_depend_on_batch_mates_even_in_training(name: str, kind: str) -> None:
-    encoder, x = built(name, kind).train(), samples(kind)
-    whole, alone = encoded(encoder, x), encoded(encoder, x[2:3])
-    torch.testing.assert_close(whole.pooled[2:3], alone.pooled)
-    torch.testing.assert_close(whole.tokens[2:3], alone.tokens)
+    check_batch_mates(built(name, kind), kind)
 
 
 @pytest.mark.parametrize(("name", "kind"), [pair for pair in PAIRS if pair[1] in WITH_STEPS])
 @pytest.mark.parametrize("garbage", [1e6, torch.nan])
 def test_padding_is_never_read(name: str, kind: str, garbage: float) -> None:
-    encoder, x = built(name, kind), samples(kind)
-    mask = torch.arange(STEPS) < torch.tensor([[STEPS], [1], [3], [5]])
-    expected = encoded(encoder, x, mask)
-    found = encoded(encoder, put(x, ~mask, garbage), mask)
-    torch.testing.assert_close(found.pooled, expected.pooled)
-    torch.testing.assert_close(found.tokens, expected.tokens)
-    short = encoded(encoder, x[1:2, :1])
-    torch.testing.assert_close(short.pooled, expected.pooled[1:2])
-    torch.testing.assert_close(short.tokens, expected.tokens[1:2, :1])
-    assert not expected.tokens[~mask].any()
+    check_padding(built(name, kind), kind, garbage)
 
 
 @pytest.mark.parametrize(("name", "kind"), [pair for pair in PAIRS if pair[1] in WITH_STEPS])
 def test_a_sample_without_any_real_step_is_encoded_as_finite_numbers(name: str, kind: str) -> None:
-    mask = torch.arange(STEPS) < torch.tensor([[STEPS], [0], [3], [0]])
-    encoder, x = built(name, kind), samples(kind)
-    one = encoded(encoder, put(x, ~mask, torch.nan), mask)
-    assert one.pooled.isfinite().all()
-    assert one.tokens.isfinite().all()
-    encoder.train()(x, mask, torch.ones(4, dtype=torch.bool)).pooled.sum().backward()
-    assert all(p.grad is None or bool(p.grad.isfinite().all()) for p in encoder.parameters())
+    check_no_real_step(built(name, kind), kind)
 
 
 @pytest.mark.parametrize(("name", "kind"), [pair for pair in PAIRS if pair[1] in ("tokens", "bag")])
 def test_the_id_0_is_padding_even_where_no_mask_says_so(name: str, kind: str) -> None:
-    encoder, x = built(name, kind), samples(kind)
-    (x if kind == "tokens" else x[..., 0])[:, 5:] = 0
-    expected = encoded(encoder, x[:, :5])
-    torch.testing.assert_close(encoded(encoder, x).pooled, expected.pooled)
-    assert encoded(encoder, x).mask.sum(1).tolist() == [5] * 4
+    check_padding_id(built(name, kind), kind)
 
 
 @pytest.mark.parametrize(("name", "kind"), PAIRS)
 def test_bfloat16_autocast_stays_close(name: str, kind: str) -> None:
-    encoder, x = built(name, kind), samples(kind)
-    with torch.autocast("cpu", torch.bfloat16):
-        rough = encoded(encoder, x).pooled
-    torch.testing.assert_close(rough.float(), encoded(encoder, x).pooled, rtol=0.05, atol=0.05)
+    check_bfloat16(built(name, kind), kind)
 
 
 @pytest.mark.parametrize(("name", "kind"), PAIRS)
 def test_every_parameter_of_an_encoder_gets_a_gradient(name: str, kind: str) -> None:
-    encoder = built(name, kind).train()
-    x = samples(kind, size=32)
-    one = encoder(x, None, torch.ones(32, dtype=torch.bool))
-    torch.autograd.backward((one.pooled.square().sum() + one.tokens.square().sum()).sum())
-    for path, parameter in encoder.named_parameters():
-        assert parameter.grad is not None, path
-        assert parameter.grad.abs().sum() > 0, path
+    encoder = built(name, kind)
+    check_gradients(encoder, kind)
+    assert all(parameter.requires_grad for parameter in encoder.parameters())
 
 
 def test_mlp_takes_the_mean_over_real_steps() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_encoders import PAIRS, SPECS, STEPS, WIDTH, WITH_STEPS, built, encoded, put, samples
+from test_encoders import PAIRS
 from torch import Tensor
 
 from fusionbench.core.catalogue import checked_options, describe
@@ -20,6 +20,7 @@ from fusionbench.fusion._stages import level_vectors, most_steps, one_step_each
 from fusionbench.fusion.base import Setting
 from fusionbench.fusion.concat import ConcatFusion
 from fusionbench.plan.suite import Choice
+from fusionbench.testing.encoders import SPECS, STEPS, WIDTH, WITH_STEPS, built, encoded, put, samples
 
 LENGTHS = torch.tensor([[STEPS], [1], [3], [0]])
 MASK = torch.arange(STEPS) < LENGTHS

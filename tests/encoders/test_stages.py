@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 import torch
-from test_encoders import PAIRS, STEPS, WIDTH, WITH_STEPS, built, encoded, put, samples
+from test_encoders import PAIRS
 from torch import Tensor
 
 from fusionbench.core.batch import Encoded
 from fusionbench.encoders.base import Encoder
 from fusionbench.encoders.transformer import Transformer
+from fusionbench.testing.encoders import STEPS, WIDTH, WITH_STEPS, built, encoded, put, samples
 
 DEEP: dict[str, dict[str, Any]] = {
     "mlp": {"depth": 3},

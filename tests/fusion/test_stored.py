@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import pytest
@@ -13,10 +13,10 @@ from torch import Tensor
 from fusionbench.core.batch import Encoded, MultimodalBatch
 from fusionbench.core.catalogue import describe, load, names
 from fusionbench.core.errors import UserError
-from fusionbench.core.task import ModalityKind, TaskKind
 from fusionbench.fusion._stages import level_vectors
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
 from fusionbench.fusion.blocks import mlp_head, stacked
+from fusionbench.testing.cases import STORED
 from fusionbench.testing.samples import batch_of, logits_of, task_of
 from fusionbench.testing.stored import Held, check_stored, frozen, frozen_setting, samples_of, with_encodings
 
@@ -26,20 +26,12 @@ pytestmark = [
 ]
 STRATEGIES = names("strategy")
 TASK = task_of(("sequence", "image"))
-FEWER: dict[str, Any] = {"tokens": {"steps": 2}, "bag": {"steps": 1}, "sequence": {"steps": 3}}
-CASES: dict[str, tuple[tuple[ModalityKind, ...], TaskKind, dict[str, Any]]] = {
-    "vectors": (("sequence", "image", "vector"), "multiclass", {}),
-    "vectors, multilabel": (("sequence", "image", "vector"), "multilabel", {}),
-    "ids": (("tokens", "bag", "image"), "multiclass", {}),
-    "ids, multilabel": (("tokens", "bag", "image"), "multilabel", {}),
-    "fewer steps": (("tokens", "bag", "sequence"), "multiclass", FEWER),
-}
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", STORED)
 def test_stored_encodings_give_the_logits_and_the_first_losses_of_live_ones(strategy: str, case: str) -> None:
-    kinds, kind, options = CASES[case]
+    kinds, kind, options = STORED[case]
     task = task_of(kinds, kind)
     setting = frozen_setting(task, options)
     reason = load("strategy", strategy).unsuitable(setting)
