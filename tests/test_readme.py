@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from fusionbench.cli.main import main
-from fusionbench.core.catalogue import describe
 from fusionbench.plan.load import suite_of
 from fusionbench.plan.source import parse_source
 from fusionbench.plan.suite import Suite
@@ -136,18 +136,18 @@ def test_every_command_shown_is_one_that_the_program_knows(capsys: pytest.Captur
         assert stop.value.code == 0
 
 
-def test_the_strategy_of_ones_own_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (text,) = [block for block in blocks("README.md", "python") if "ProductFusion" in block]
-    (tmp_path / "mine_readme").mkdir()
-    (tmp_path / "mine_readme" / "product.py").write_text(text)
-    (tmp_path / "s.yaml").write_text(
-        "{name: s, datasets: [digits], strategies: [mine_readme.product], seeds: 1, budget: {epochs: 1}}"
-    )
+def test_the_network_of_ones_own_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (text,) = [block for block in blocks("README.md", "python") if "class Product" in block]
+    (tmp_path / "nets.py").write_text(text)
+    suite = "{name: s, datasets: [digits], strategies: [concat], seeds: 1, budget: {epochs: 1}}"
+    (tmp_path / "s.yaml").write_text(suite)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "path", [*sys.path])  # A file's folder is searched from then on.
     (tmp_path / "data").mkdir()
-    assert main(["run", "s.yaml", "--data", "data"]) == 0
-    assert "Product" in describe("strategy", "mine_readme.product").doc
+    assert main(["run", "s.yaml", "--strategy", "nets.py:Product", "--data", "data"]) == 0
+    assert "nets.Product" in capsys.readouterr().out
 
 
 @pytest.mark.filterwarnings("ignore:.*does not have many workers:UserWarning")

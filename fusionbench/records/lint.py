@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from fusionbench.core.errors import UserError
+from fusionbench.plan.suite import RunSpec
 from fusionbench.records import resamples
 from fusionbench.records.reading import content_of
 from fusionbench.records.record import RESULTS_VERSION, InvalidRecord, from_text
@@ -25,10 +27,18 @@ def lint(store: Store) -> Iterator[str]:
             continue
         if record.results_version < RESULTS_VERSION:
             yield f"{path}: results version {record.results_version}, now {RESULTS_VERSION}; run the suite again"
-        elif store.path(record.run) != path:
-            yield f"{path}: its spec belongs at {store.path(record.run)}"
+        elif (place := _place(store, record.run)) not in (None, path):
+            yield f"{path}: its spec belongs at {place}"
         elif resamples.are_due(record):
             yield from _faults_of_resamples(path.with_suffix(RESAMPLES), record.key)
+
+
+def _place(store: Store, run: RunSpec) -> Path | None:
+    """Where its record belongs; None where a plug-in of somebody's own is not here, whose options name the folder."""
+    try:
+        return store.path(run)
+    except UserError:
+        return None
 
 
 def _faults_of_resamples(path: Path, key: str) -> Iterator[str]:

@@ -15,6 +15,7 @@ import pytest
 
 from fusionbench.core import files
 from fusionbench.core.errors import UserError
+from fusionbench.plan.suite import RunSpec
 from fusionbench.records import resamples
 from fusionbench.records.lint import lint
 from fusionbench.records.record import RESULTS_VERSION, InvalidRecord, Record, to_text
@@ -239,3 +240,12 @@ def test_lint_names_what_is_invalid_or_out_of_place(store: Store, record: Record
     lines = list(lint(store))
     assert len(lines) == 2
     assert "belongs at" in lines[0]
+
+
+def test_a_record_of_a_network_that_is_not_here_is_no_mistake(store: Store, record: Record) -> None:
+    spec = {**record.spec, "strategy": {"name": "gone.py:Net", "options": {}, "source": "0" * 64}}
+    gone = Record(RunSpec.from_json(spec).key, spec, "failed", "RuntimeError: no")
+    place = store.root / "digits" / "gone.Net" / f"{gone.key}.json"
+    place.parent.mkdir(parents=True)
+    place.write_text(to_text(gone))
+    assert list(lint(store)) == []
