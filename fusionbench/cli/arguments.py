@@ -62,10 +62,13 @@ def parser() -> argparse.ArgumentParser:
     _add_new(verbs.add_parser("new", help=NEW, description=NEW))
     _add_contract(verbs.add_parser("contract", help=CONTRACT, description=CONTRACT))
 
-    entry = verbs.add_parser("check", help="records valid and in their place")
+    _add_check(verbs.add_parser("check", help="records valid and in their place"))
+    return made
+
+
+def _add_check(entry: argparse.ArgumentParser) -> None:
     entry.add_argument("results", nargs="?", default="results", help="results folder (default: results)")
     entry.set_defaults(verb="check", debug=False)
-    return made
 
 
 def _add_recipe(entry: argparse.ArgumentParser) -> None:

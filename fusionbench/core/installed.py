@@ -40,15 +40,19 @@ def installed() -> Installed:
     found = Installed()
     for distribution in _each(distributions()):
         for point in _points(distribution, found):
-            try:
-                for kind, name in _plugins(point.value.replace(" ", "")):
-                    describe(kind, name)  # Its options and facts have to be readable, too.
-                    found.names.setdefault(kind, []).append(name)
-            except Exception as error:  # noqa: BLE001  (whatever lies in somebody's package)
-                what = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-                found.broken.append(f"not listed: {_of(distribution)}, {point.name} = {point.value}: {_line(what)}")
+            _add(found, distribution, point)
     found.names = {kind: sorted(set(names)) for kind, names in found.names.items()}
     return found
+
+
+def _add(found: Installed, distribution: Distribution, point: EntryPoint) -> None:
+    try:
+        for kind, name in _plugins(point.value.replace(" ", "")):
+            describe(kind, name)  # Its options and facts have to be readable, too.
+            found.names.setdefault(kind, []).append(name)
+    except Exception as error:  # noqa: BLE001  (whatever lies in somebody's package)
+        what = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        found.broken.append(f"not listed: {_of(distribution)}, {point.name} = {point.value}: {_line(what)}")
 
 
 def _points(distribution: Distribution, found: Installed) -> list[EntryPoint]:
