@@ -14,6 +14,7 @@ from fusionbench.records.store import Store
 
 if TYPE_CHECKING:
     from fusionbench.api.foresight import Foresight
+    from fusionbench.bench.jobs import Job
 
 NAMED = 12
 """So many strategies are named."""
@@ -82,6 +83,17 @@ def whole_seeds(
     open_ = sorted({run.seed for run in waiting})
     seeds = f"seed{'s' * (len(open_) > 1)} {', '.join(map(str, open_))}"
     return replace(suite, seeds=whole), f"{limit.given} left out {seeds}: {done}."
+
+
+def without_latency(limit: TimeLimit, untimed: Sequence[Job], foresight: Foresight) -> str:
+    """That there was no time to take latencies, and how much that takes; empty where nothing is missing."""
+    if not untimed:
+        return ""
+    takes = sum(foresight.estimates.of(job) or 0.0 for job in untimed)
+    longest = max(foresight.estimates.of(job) or 0.0 for job in untimed)
+    # A session is not cut: where it is longer than what is given, the same command would never get to it.
+    way = limit.again if longest <= limit.seconds else f"fusionbench latency {foresight.runner.suite.name} takes it"
+    return f"{limit.given} left out latencies, which take about {in_words(takes)}: {way}."
 
 
 def _whole(suite: Suite, runs: Sequence[RunSpec], store: Store) -> tuple[int, ...]:

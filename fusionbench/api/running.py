@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fusionbench.api.beside import done, planned_beside, told
 from fusionbench.api.callables import Strategy, name_of, named, named_in
-from fusionbench.api.limits import TimeLimit, of_call, warned, whole_seeds
+from fusionbench.api.limits import TimeLimit, of_call, warned, whole_seeds, without_latency
 from fusionbench.api.results import Results
 from fusionbench.api.work import Work, listed, planned, statuses
 from fusionbench.core.errors import UserError
@@ -19,6 +19,7 @@ from fusionbench.records.trials import all_trials
 
 if TYPE_CHECKING:
     from fusionbench.api.progress import Shown
+    from fusionbench.bench.jobs import Job
 
 Show = Callable[[int, int], "Shown"]
 """Makes a watcher, a context manager: of how many runs, and how many of them are done already."""
@@ -126,12 +127,15 @@ def finish(work: Work, again: frozenset[str], show: Show, limit: TimeLimit | Non
             watcher.told(warning)
         counts = runner.run(runs, again, deadline)
         latency = work.suite.measure("latency")
+        untimed: list[Job] = []
         if latency is not None and counts["done"]:
             # Times compare within one session alone, so that what is beside is timed with it.
             timed = [*done(store, work.beside), *runs]
             runner.latency(timed, latency.options, anew=False, deadline=deadline)
+            untimed = [*runner.untimed(timed, latency.options)] if deadline else []
     suite, left_out = whole_seeds(work.suite, runs, store, limit, foresight)
-    return Results(suite, store, counts, left_out, about)
+    sessions = without_latency(limit, untimed, foresight) if limit and foresight else ""
+    return Results(suite, store, counts, " ".join(filter(None, (left_out, sessions))), about)
 
 
 def shown(progress: bool) -> Show:

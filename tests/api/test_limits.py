@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from fusionbench.api.foresight import Foresight
-from fusionbench.api.limits import TimeLimit, warned, whole_seeds
-from fusionbench.bench.jobs import Job, Place, TrainJob
+from fusionbench.api.limits import TimeLimit, warned, whole_seeds, without_latency
+from fusionbench.bench.jobs import Job, LatencyJob, Place, TrainJob
 from fusionbench.engines.estimates import Estimates
 from fusionbench.engines.runner import Runner
 from fusionbench.plan.load import suite_of
@@ -36,6 +36,8 @@ class Given(Estimates):
         return 60.0 * MINUTES[run.strategy.name] if run.strategy.name in MINUTES else None
 
     def of(self, job: Job) -> float | None:
+        if isinstance(job, LatencyJob):
+            return 90.0
         return self.of_run(job.run) if isinstance(job, TrainJob) else 0.0
 
 
@@ -102,3 +104,13 @@ def test_trials_are_part_of_what_a_seed_takes(tmp_path: Path) -> None:
     tuned = foresight(tmp_path, "tracks: [{name: tuned, options: {trials: 4}}]")
     assert plain.first_seed() is not None
     assert tuned.first_seed() == (1 + 4 * 2) * plain.first_seed()  # type: ignore[operator]
+
+
+def test_latencies_that_there_was_no_time_for_are_said_and_how_to_get_them(tmp_path: Path) -> None:
+    found = foresight(tmp_path)
+    session = LatencyJob(found.runner.place, tuple(found.runs[:4]), {})
+    assert without_latency(TEN_MINUTES, [], found) == ""
+    assert without_latency(TEN_MINUTES, [session], found) == (
+        "--for 10m left out latencies, which take about 2 min: the same command goes on."
+    )
+    assert without_latency(TimeLimit(60, "60s"), [session], found).endswith(": fusionbench latency s takes it.")
