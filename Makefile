@@ -5,6 +5,7 @@
 # make pages    tables, pictures and pages of every published suite anew, from its records
 # make check    what CI runs: format, lint, types, import rules, dependencies, CITATION.cff, then the tests
 # make pretrained  tests with networks of others, whose libraries stand in an environment of their own; part of check
+# make engines  install what the engines `ray` and `slurm` need, so that their tests run
 # make format   rewrite the code in the one format
 # make bench    the project's own speed, each script in benchmarks/; data from $FUSIONBENCH_DATA
 # make clean    remove what make wrote, .venv too
@@ -20,7 +21,7 @@ RUNS := .venv/installed
 DEVELOPS := .venv/installed-dev
 OTHERS := .venv/pretrained
 
-.PHONY: demo test slow twice pages check format lint types imports dependencies citation pretrained bench clean
+.PHONY: demo test slow twice pages check format lint types imports dependencies citation pretrained engines bench clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -72,6 +73,9 @@ pretrained: export OMP_NUM_THREADS ?= 1
 pretrained: $(OTHERS)/installed
 	$(OTHERS)/bin/python -m pytest -p no:cacheprovider tests/encoders/test_sentence_transformer.py \
 	  tests/encoders/test_sentence_models.py tests/encoders/test_all_minilm.py tests/encoders/test_efficientnet_lite0.py
+
+engines: $(DEVELOPS)
+	$(BIN)/python -m pip install --quiet -e '.[ray,slurm]'
 
 format: $(DEVELOPS)
 	$(BIN)/ruff format .

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ from fusionbench.api.results import Results
 from fusionbench.api.work import Work, listed, planned, statuses
 from fusionbench.core.errors import UserError
 from fusionbench.core.ranks import ranks_under_torchrun
+from fusionbench.plan.configuration import chosen_engine
+from fusionbench.plan.engines import Slurm
 from fusionbench.plan.suite import RunSpec
 from fusionbench.records.trials import all_trials
 
@@ -43,6 +46,8 @@ def run(
     keep_encodings: bool = False,
     progress: bool = True,
     debug: bool = False,
+    engine: str | None = None,
+    engine_settings: Mapping[str, Any] = {},
 ) -> Results:
     """Train and measure what is not done of a suite; the same call goes on where one was stopped.
 
@@ -71,6 +76,8 @@ def run(
         keep_encodings: whether what they gave stays in the data folder.
         progress: whether it is shown: bars in a notebook or on a terminal, else lines on standard error.
         debug: whether workers' output is shown.
+        engine: local, slurm or ray; None: as the configuration file says, else local.
+        engine_settings: of that engine, such as `{"address": "auto"}`; they go before the file's.
 
     Raises:
         UserError: wrong use or bad data; one or two lines say what, where and the way out.
@@ -88,6 +95,7 @@ def run(
         made, runs = planned(found, *choice)
     folder = None if data is None else Path(data)
     work = Work(made, runs, root, folder, workers, devices, threads, stored_encodings, keep_encodings, debug, beside)
+    work = replace(work, engine=chosen_engine(engine, engine_settings))
     return finish(work, statuses(listed(again)), shown(progress), of_call(time_limit))
 
 
@@ -112,7 +120,10 @@ def finish(work: Work, again: frozenset[str], show: Show, limit: TimeLimit | Non
         KeyboardInterrupt: stopped.
     """
     from fusionbench.engines.deadline import Deadline
+    from fusionbench.engines.runner import Runner
 
+    if limit and isinstance(work.engine, Slurm):
+        raise UserError("--for (time_limit): jobs of engine slurm have a limit of their own: --time")
     runs, store = work.runs, work.store
     about = " ".join(filter(None, (about, told(store, runs, work.beside) if work.beside else "")))
     pending = [run for run in runs if store.is_wanted(run, again)]
@@ -120,19 +131,20 @@ def finish(work: Work, again: frozenset[str], show: Show, limit: TimeLimit | Non
     with show(len(runs) + len(trials), len(runs) - len(pending)) as watcher:
         if about:
             watcher.said(about)
-        runner = work.runner(watcher, watcher.told)
-        foresight = work.foresight(runner) if limit else None
-        deadline = Deadline(limit.seconds, cost=foresight.estimates.of) if limit and foresight else None
-        if limit and foresight and (warning := warned(limit, work.suite, runs, foresight)):
-            watcher.told(warning)
-        counts = runner.run(runs, again, deadline)
-        latency = work.suite.measure("latency")
-        untimed: list[Job] = []
-        if latency is not None and counts["done"]:
-            # Times compare within one session alone, so that what is beside is timed with it.
-            timed = [*done(store, work.beside), *runs]
-            runner.latency(timed, latency.options, anew=False, deadline=deadline)
-            untimed = [*runner.untimed(timed, latency.options)] if deadline else []
+        with work.started(watcher, watcher.told) as engine:
+            foresight = work.foresight(engine) if limit and isinstance(engine, Runner) else None
+            deadline = Deadline(limit.seconds, cost=foresight.estimates.of) if limit and foresight else None
+            if limit and foresight and (warning := warned(limit, work.suite, runs, foresight)):
+                watcher.told(warning)
+            counts = engine.run(runs, again, deadline)
+            latency = work.suite.measure("latency")
+            untimed: list[Job] = []
+            if latency is not None and counts["done"]:
+                # Times compare within one session alone, so that what is beside is timed with it.
+                timed = [*done(store, work.beside), *runs]
+                engine.latency(timed, latency.options, anew=False, deadline=deadline)
+                if deadline and isinstance(engine, Runner):
+                    untimed = [*engine.untimed(timed, latency.options)]
     suite, left_out = whole_seeds(work.suite, runs, store, limit, foresight)
     sessions = without_latency(limit, untimed, foresight) if limit and foresight else ""
     return Results(suite, store, counts, " ".join(filter(None, (left_out, sessions))), about)

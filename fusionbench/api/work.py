@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fusionbench.core.catalogue import forget
 from fusionbench.core.errors import UserError
+from fusionbench.plan.engines import EngineSettings, Local, Ray, Slurm
 from fusionbench.plan.load import suite_of
 from fusionbench.plan.select import only, shard
 from fusionbench.plan.source import Source, read_source, with_settings
@@ -20,6 +22,7 @@ from fusionbench.records.store import Store
 if TYPE_CHECKING:
     from fusionbench.api.foresight import Foresight
     from fusionbench.bench.jobs import Place
+    from fusionbench.engines.engine import Engine
     from fusionbench.engines.local import Watcher
     from fusionbench.engines.runner import Runner
 
@@ -49,6 +52,8 @@ class Work:
     debug: bool = False
     beside: tuple[RunSpec, ...] = ()
     """Runs that are not to be done, of which records may be there: what added strategies stand beside."""
+    engine: EngineSettings = field(default_factory=Local)
+    """Where the runs happen; decides no result."""
 
     @cached_property
     def store(self) -> Store:
@@ -114,6 +119,55 @@ class Work:
         known = Estimates(place, runner.store, timings, tuple(self.suite.runs()), runner.devices)
         return Foresight(runner, self.runs, known)
 
+    @contextmanager
+    def started(self, watcher: Watcher, told: Callable[[str], None]) -> Iterator[Engine]:
+        """The engine that does the work, for as long as it is used; arguments and errors as `runner`.
+
+        Raises:
+            UserError: also where the engine is not installed, or not there.
+        """
+        match self.engine:
+            case Local():
+                yield self.runner(watcher, told)
+            case Ray():
+                with self._on_ray(self.engine, watcher) as engine:
+                    yield engine
+            case Slurm():
+                yield self._on_slurm(self.engine, watcher, told)
+
+    def _on_slurm(self, settings: Slurm, watcher: Watcher, told: Callable[[str], None]) -> Engine:
+        from fusionbench.engines.gpus import refuse_uneven
+
+        with installed("submitit", "slurm"):
+            from fusionbench.engines.runner import Runner
+            from fusionbench.engines.slurm import SlurmEngine
+        devices, place = self.devices or 1, self.place()
+        refuse_uneven(devices, self.suite.budget.batch_size)
+        if devices > (there := settings.gpus or settings.cpus):
+            raise UserError(f"--devices {devices}: a job has {there}; ask for more (--gpus, or --cpus)")
+        place = replace(place, results=place.results.absolute(), data=place.data and place.data.absolute())
+        runner = Runner(self.suite, place, 1, watcher, devices, (), self.keep_encodings, times_anywhere=True)
+        return SlurmEngine(runner, settings, self.workers, told)
+
+    def _on_ray(self, settings: Ray, watcher: Watcher) -> AbstractContextManager[Engine]:
+        from fusionbench.engines.gpus import refuse_uneven, visible_gpus
+
+        with installed("ray", "ray"):
+            from fusionbench.engines.ray import ray_engine
+        devices = self.devices or 1
+        refuse_uneven(devices, self.suite.budget.batch_size)
+        return ray_engine(
+            self.suite,
+            self.place(),
+            settings,
+            watcher,
+            workers=self.workers,
+            devices=devices,
+            cores=cores(),
+            gpus=visible_gpus(),
+            keep_encodings=self.keep_encodings,
+        )
+
 
 def planned(
     suite: str | os.PathLike[str] | Mapping[str, Any],
@@ -152,6 +206,18 @@ def statuses(words: Iterable[str], where: str = "again") -> frozenset[str]:
     if not found <= set(AGAIN):
         raise UserError(f"{where}: give one or more of {','.join(AGAIN)}")
     return found
+
+
+@contextmanager
+def installed(module: str, extra: str) -> Iterator[None]:
+    """Around an import: UserError, which says which extra to install, where the module is not there."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise
+        text = f"--engine {extra}: {module} is not installed here: pip install 'multimodal-fusionbench[{extra}]'"
+        raise UserError(text) from error
 
 
 def cores() -> int:

@@ -1,8 +1,10 @@
-"""What the command line takes: verbs and their arguments. Imports nothing of fusionbench: help answers at once."""
+"""What the command line takes: verbs and their arguments. Imports nothing else of fusionbench: help answers at once."""
 
 from __future__ import annotations
 
 import argparse
+
+from fusionbench.cli.engines import add_engine_arguments
 
 SUITE_VERBS = {
     "plan": "the runs, their keys, which are done",
@@ -149,6 +151,7 @@ def _add_own_arguments(entry: argparse.ArgumentParser, verb: str) -> None:
         entry.add_argument("--for", dest="limit", metavar="TIME", help=about)
         about = "with --wandb online, send each epoch's scores and the use of devices while a run lasts"
         entry.add_argument("--wandb-live", action="store_true", help=about)
+        add_engine_arguments(entry)
     if verb in ("run", "push", "dashboard"):
         _add_wandb_arguments(entry, default=None if verb == "run" else "online")
     if verb == "measure":

@@ -16,7 +16,7 @@ from fusionbench.core.errors import UserError
 from fusionbench.core.output import printable
 from fusionbench.plan.names import track_label, trial_label
 from fusionbench.records.status import RUNNING, WAITING, Standing, Status, SuiteFolder, Working
-from fusionbench.records.store import Store
+from fusionbench.records.store import JOBS, Store
 
 if TYPE_CHECKING:
     from fusionbench.api.work import Work
@@ -78,6 +78,9 @@ def _lines(work: Work, status: Status) -> Iterator[str]:
     yield from _running(status)
     yield from _bad(status)
     yield from _waiting(status)
+    jobs = work.store.root / JOBS
+    if jobs.is_dir() and not status.is_over:
+        yield f"jobs: what they say lies in {jobs}"
     yield from _cut("notes", [printable(note) for note in status.notes])
 
 

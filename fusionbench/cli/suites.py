@@ -25,6 +25,7 @@ def work_of(options: argparse.Namespace) -> Work:
     """The suite, the runs that the command line leaves of it, and where they happen."""
     from fusionbench.api.beside import planned_beside
     from fusionbench.api.work import Work, planned
+    from fusionbench.cli.engines import engine_of
 
     chosen = options.set, options.only, options.shard
     beside: tuple[RunSpec, ...] = ()
@@ -44,6 +45,7 @@ def work_of(options: argparse.Namespace) -> Work:
         keep_encodings=options.keep_encodings,
         debug=options.debug,
         beside=beside,
+        engine=engine_of(options),
     )
 
 

@@ -80,7 +80,7 @@ class Pool:
         pending, claimed = deque(jobs), deque[Job]()
         ended: list[tuple[Job, Message]] = []
         try:
-            with _terminable():
+            with terminable():
                 while pending or claimed or self._running:
                     self._fill(pending, claimed, files, deadline)
                     self._wait_for_others(pending, claimed, files)
@@ -123,18 +123,25 @@ class Pool:
                 self._claims.release(lock)
                 return True
         slot = next(number for number in range(self.workers) if number not in self._running)
-        gpus = gpus_of(slot, devices_of(job), self.gpus)
-        self._running[slot] = WorkerGroup(job, files.log(job), gpus)
+        self._running[slot] = self._group(job, files, slot)
         self._began[slot] = deadline.clock() if deadline else 0.0
         self.watcher.started(job)
         return True
+
+    def _group(self, job: Job, files: JobFiles, slot: int) -> WorkerGroup:
+        """The processes that do a job, started; another engine has others."""
+        return WorkerGroup(job, files.log(job), gpus_of(slot, devices_of(job), self.gpus))
+
+    def _ready(self) -> set[int]:
+        """Over which connections something has come, by their ids; waits a moment for that."""
+        connections = [connection for group in self._running.values() for connection in group.connections]
+        return set(map(id, wait(connections, timeout=POLL_S)))
 
     def _listen(self, files: JobFiles, deadline: Deadline | None) -> Iterator[tuple[Job, Message]]:
         """Take what workers say; yield those that have ended."""
         if not self._running:
             return
-        connections = [connection for group in self._running.values() for connection in group.connections]
-        ready = set(map(id, wait(connections, timeout=POLL_S)))
+        ready = self._ready()
         for slot, group in list(self._running.items()):
             for message in group.hear(ready):
                 self.watcher.progress(group.job, message)
@@ -174,7 +181,7 @@ class Pool:
 
 
 @contextmanager
-def _terminable() -> Iterator[None]:
+def terminable() -> Iterator[None]:
     """SIGTERM ends the work as Ctrl-C does; in a thread of a program it is left to that program."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -7,15 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import InitVar, dataclass, field
 from pathlib import Path
 
-from fusionbench.bench.jobs import (
-    Job,
-    LatencyJob,
-    MeasureJob,
-    Place,
-    PrepareJob,
-    PretrainJob,
-    TrainJob,
-)
+from fusionbench.bench.jobs import Job, LatencyJob, MeasureJob, Place, PrepareJob, PretrainJob, TrainJob
 from fusionbench.core.files import try_out
 from fusionbench.engines.deadline import Deadline
 from fusionbench.engines.encodings import Encodings, shared_encoder
@@ -48,6 +40,12 @@ class Runner:
     """Whether stored encodings stay when the runs that read them are done."""
     known: InitVar[Store | None] = None
     """The suite's records, if somebody has looked at them already."""
+    make_pool: Callable[[int, Watcher, tuple[str, ...]], Pool] = Pool
+    """What trains, measures and times models: so many at a time, on these GPUs."""
+    times_anywhere: bool = False
+    """Whether it is no matter which machine a latency session was on."""
+    fingerprints: dict[str, str] = field(default_factory=dict)
+    """Of the data here, once they are prepared, by the name of a dataset's folder."""
     store: Store = field(init=False)
     pool: Pool = field(init=False)
     encodings: Encodings = field(init=False)
@@ -56,7 +54,7 @@ class Runner:
 
     def __post_init__(self, known: Store | None) -> None:
         self.store = known or Store(self.place.results, self.suite.name)
-        self.pool = Pool(self.workers, self.watcher, self.gpus)
+        self.pool = self.make_pool(self.workers, self.watcher, self.gpus)
         self.encodings = Encodings(self.place, self.pool, JobFiles(self.store), self.keep_encodings)
 
     # --- verbs ---------------------------------------------------------------------------------------------------
@@ -176,6 +174,7 @@ class Runner:
         ):
             assert isinstance(job, PrepareJob)
             refuse_other_data(self.suite, self.store, job, message)
+            self.fingerprints[slug("dataset", job.runs[0].dataset)] = str(message.facts["fingerprint"])
 
     def preparing(self, runs: Iterable[RunSpec], *, all_seeds: bool = False) -> list[PrepareJob]:
         """What `prepare` does first, a job per dataset."""
@@ -204,7 +203,7 @@ class Runner:
         jobs = self.untimed(runs, options, anew=anew)
         # One worker alone, and one runner at a time (the session is claimed): two at once would time each other.
         files = JobFiles(self.store, timed=lambda job: not anew and self._is_timed(rows_of(job.runs), options))
-        done = Pool(1, self.watcher, self.gpus).run(jobs, files, deadline)
+        done = self.make_pool(1, self.watcher, self.gpus).run(jobs, files, deadline)
         return [Path(message.facts["path"]) for _, message in done]
 
     def untimed(self, runs: Iterable[RunSpec], options: dict[str, object], *, anew: bool = False) -> list[LatencyJob]:
@@ -243,7 +242,7 @@ class Runner:
     def _is_timed(self, rows: dict[str, RunSpec], options: dict[str, object]) -> bool:
         sample = next(iter(rows.values()))
         for session in self.store.read_latency(sample.dataset, sample.track):
-            same_host = session["environment"]["host"] == self.place.environment["host"]
+            same_host = self.times_anywhere or session["environment"]["host"] == self.place.environment["host"]
             covered = {row["strategy"] for row in session["rows"]}
             if same_host and session["options"] == options and rows.keys() <= covered:
                 return True

@@ -20,6 +20,8 @@ SHIPPED = (PACKAGE / "experiments", PACKAGE.parent / "experiments")
 DEEPEST = 32
 """How many lists and mappings may lie inside each other; a suite needs 6."""
 
+SUITE = "a suite is a mapping with name, datasets and strategies"
+
 TreePath = tuple[str | int, ...]
 
 
@@ -124,8 +126,13 @@ def named_suites(source: Source, given: Sequence[str], own: str) -> Iterator[str
         yield name
 
 
-def parse_source(text: str, name: str) -> Source:
+def parse_source(text: str, name: str, holds: str = SUITE) -> Source:
     """Plain YAML (no tags, no aliases, no key twice, finite numbers) as a tree with its lines.
+
+    Args:
+        text: of the file.
+        name: the file's, or what stands for it where a mistake is told.
+        holds: what is said of text that holds no mapping.
 
     Raises:
         UserError: anything else.
@@ -143,7 +150,7 @@ def parse_source(text: str, name: str) -> Source:
         line = text.count("\n", 0, error.position) + 1
         raise UserError(f"{name}, line {line}: the character #x{error.character:02x} is not allowed") from error
     if not isinstance(tree, dict):
-        raise UserError(f"{name}, line 1: a suite is a mapping with name, datasets and strategies, got {shown(tree)}")
+        raise UserError(f"{name}, line 1: {holds}, got {shown(tree)}")
     return Source(name, tree, lines)
 
 

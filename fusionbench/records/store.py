@@ -32,8 +32,8 @@ from fusionbench.records.resamples import Resamples
 LATENCY = "latency"
 RESAMPLES = ".resamples.json"
 TENSORS = ".weights.safetensors"
-WANDB = "wandb"
-"""Below a suite's folder, W&B's own files: no records."""
+WANDB, JOBS = "wandb", "slurm"
+"""Below a suite's folder, no records: W&B's own files; logs of SLURM's jobs, and what submitit keeps."""
 
 T = TypeVar("T")
 STATED = ("options", "source")
