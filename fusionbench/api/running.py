@@ -18,6 +18,7 @@ from fusionbench.core.ranks import ranks_under_torchrun
 from fusionbench.plan.configuration import chosen_engine
 from fusionbench.plan.engines import Slurm
 from fusionbench.plan.suite import RunSpec
+from fusionbench.records.checkpoints import CHECKPOINT_AFTER_S
 from fusionbench.records.trials import all_trials
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def run(
     time_limit: float | None = None,
     stored_encodings: bool = True,
     keep_encodings: bool = False,
+    checkpoint_after: float = CHECKPOINT_AFTER_S,
     progress: bool = True,
     debug: bool = False,
     engine: str | None = None,
@@ -74,6 +76,8 @@ def run(
         time_limit: seconds; what is left out then is whole seeds as far as possible, and `left_out` names it.
         stored_encodings: whether frozen encoders run once, not in every step; scores are the same but for roundings.
         keep_encodings: whether what they gave stays in the data folder.
+        checkpoint_after: seconds of training from which on a run keeps its state at epochs' borders, so as to go on
+            after a kill.
         progress: whether it is shown: bars in a notebook or on a terminal, else lines on standard error.
         debug: whether workers' output is shown.
         engine: local, slurm or ray; None: as the configuration file says, else local.
@@ -94,7 +98,20 @@ def run(
     else:
         made, runs = planned(found, *choice)
     folder = None if data is None else Path(data)
-    work = Work(made, runs, root, folder, workers, devices, threads, stored_encodings, keep_encodings, debug, beside)
+    work = Work(
+        made,
+        runs,
+        root,
+        folder,
+        workers,
+        devices,
+        threads,
+        stored_encodings,
+        keep_encodings,
+        checkpoint_after,
+        debug,
+        beside,
+    )
     work = replace(work, engine=chosen_engine(engine, engine_settings))
     return finish(work, statuses(listed(again)), shown(progress), of_call(time_limit))
 

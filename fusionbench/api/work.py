@@ -17,6 +17,7 @@ from fusionbench.plan.load import suite_of
 from fusionbench.plan.select import only, shard
 from fusionbench.plan.source import Source, read_source, with_settings
 from fusionbench.plan.suite import RunSpec, Suite
+from fusionbench.records.checkpoints import CHECKPOINT_AFTER_S
 from fusionbench.records.store import Store
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class Work:
     """Whether frozen encoders run once and what they give is stored; decides no result."""
     keep_encodings: bool = False
     """Whether that stays when the runs that read it are done."""
+    checkpoint_after: float = CHECKPOINT_AFTER_S
+    """Seconds of training from which on a run keeps its state at epochs' borders."""
     debug: bool = False
     beside: tuple[RunSpec, ...] = ()
     """Runs that are not to be done, of which records may be there: what added strategies stand beside."""
@@ -72,6 +75,9 @@ class Work:
 
         if (self.workers is not None and self.workers < 1) or self.threads < 1:
             raise UserError("workers and threads (--workers, --threads): give a number from 1 on")
+        if not self.checkpoint_after >= 0:
+            found = self.checkpoint_after
+            raise UserError(f"checkpoint_after (--checkpoint-after): give seconds from 0 on, got {found}")
         data = self.data
         if data is not None and not data.is_dir():
             raise UserError(
@@ -80,7 +86,14 @@ class Work:
         # Told to workers, not left to them: their server may be older than a variable that this program has set.
         root = data_root(data)
         return Place(
-            self.results, self.suite.name, root, self.threads, environment(), self.debug, self.stored_encodings
+            self.results,
+            self.suite.name,
+            root,
+            self.threads,
+            environment(),
+            self.debug,
+            self.stored_encodings,
+            self.checkpoint_after,
         )
 
     def runner(self, watcher: Watcher, told: Callable[[str], None]) -> Runner:

@@ -13,6 +13,7 @@ from fusionbench.core.catalogue import describe
 from fusionbench.core.errors import Interrupted
 from fusionbench.core.ranks import ALONE, Ranks
 from fusionbench.plan.suite import Choice, RunSpec
+from fusionbench.records.checkpoints import CHECKPOINT_AFTER_S
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class Place:
     debug: bool = False
     stored_encodings: bool = True
     """Whether frozen encoders run once and what they give is stored; decides no result."""
+    checkpoint_after: float = CHECKPOINT_AFTER_S
+    """Seconds of training from which on a run keeps its state at epochs' borders; decides no result."""
 
     def stores(self, run: RunSpec) -> bool:
         """Whether a run reads stored encodings: all its encoders are frozen, and its strategy can do without inputs."""
@@ -159,7 +162,7 @@ class WorkerContext:
 class Message:
     """One thing that a worker tells the launcher."""
 
-    kind: Literal["progress", "finished", "user_error"]
+    kind: Literal["progress", "notice", "finished", "user_error"]
     text: str = ""
     """finished: the status; user_error: the message; progress: what is going on."""
     done: int = 0
@@ -193,6 +196,10 @@ class Report:
         """Stay until the launcher ends this process, or is gone itself; no error of ours becomes another's."""
         self.connection.poll(None)
         os._exit(1)
+
+    def notice(self, line: str) -> None:
+        """Something that the user should know, although the work goes on."""
+        self.send(Message("notice", line))
 
     def progress(self, done: int, total: int, text: str = "", facts: dict[str, Any] | None = None) -> None:
         """So much of the job is done."""

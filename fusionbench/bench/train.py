@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from fusionbench.bench.build import Unsuitable, data_facts, seeded, training_data
+from fusionbench.bench.checkpoints import checkpoint_of
 from fusionbench.bench.jobs import Message, Report, TrainJob
 from fusionbench.bench.measuring import take_measures
 from fusionbench.bench.ready import Ready, made_ready, seen
@@ -23,9 +24,11 @@ from fusionbench.core.ranks import ALONE, Ranks
 from fusionbench.data.base import MultimodalData
 from fusionbench.metrics.scores import score_notes
 from fusionbench.plan.suite import RunSpec
+from fusionbench.records.checkpoints import drop_checkpoints
 from fusionbench.records.record import Record, Status
 from fusionbench.records.store import Store
 from fusionbench.records.weights import publish_weights
+from fusionbench.training.checkpoint import Checkpoint, UnusableCheckpoint
 from fusionbench.training.fit import OnEpoch, Tested, evaluate, fit
 from fusionbench.training.group import can_be_shared, has_lost_another
 from fusionbench.training.resamples import resamples_of, seed_of
@@ -46,7 +49,7 @@ def train(job: TrainJob, report: Report, ranks: Ranks = ALONE, join: Join = null
         report.progress(0, job.run.budget.epochs, facts={"pid": os.getpid()})
     end = None
     try:
-        end = _trained(job, report, store, started, ranks, join)
+        end = _resumed(job, report, store, started, ranks, join)
         record = end.record
     except (UserError, Interrupted):
         raise  # The user's to mend, or nobody's: no result of the strategy.
@@ -62,6 +65,7 @@ def train(job: TrainJob, report: Report, ranks: Ranks = ALONE, join: Join = null
     facts: dict[str, Any] = {"score": record.score, "seconds": record.train_seconds, "reason": record.reason}
     if ranks.is_first:
         store.publish(record)
+        drop_checkpoints(store, [job.run])
         # After its record, so that no measure costs a run.
         if end is not None and end.ready is not None and run_is_measured(job, record):
             facts["unmeasured"] = take_measures(store, job, end.ready, report)
@@ -81,7 +85,21 @@ class _End:
     ready: Ready | None = None
 
 
-def _trained(job: TrainJob, report: Report, store: Store, started: datetime, ranks: Ranks, join: Join) -> _End:
+def _resumed(job: TrainJob, report: Report, store: Store, started: datetime, ranks: Ranks, join: Join) -> _End:
+    """From where a killed process left it, if it left something of use."""
+    kept = checkpoint_of(job, store, report, ranks)
+    try:
+        return _trained(job, report, store, started, ranks, join, kept)
+    except UnusableCheckpoint as error:
+        if ranks.world_size > 1:  # The others are in the middle of it.
+            raise UserError(f"{kept.path}: {error}; remove it, and the run starts again") from error
+        kept.ignore(str(error))
+        return _trained(job, report, store, started, ranks, join, kept)
+
+
+def _trained(
+    job: TrainJob, report: Report, store: Store, started: datetime, ranks: Ranks, join: Join, kept: Checkpoint
+) -> _End:
     run = job.run
     data = training_data(run, job.place.data)
     facts = data_facts(run, data)
@@ -99,7 +117,7 @@ def _trained(job: TrainJob, report: Report, store: Store, started: datetime, ran
         store_measures(store, job, module, data)
     with join(), seen(job.place, run, ready) as found:
         with seeded(run.seed, "training"):
-            fitted = fit(module, found, budget, _teller(report, run.budget.epochs, ranks))
+            fitted = fit(module, found, budget, _teller(report, run.budget.epochs, ranks), kept)
         tested = evaluate(module, found, budget) if run.role == "final" else None  # A trial never sees a test row.
     if ranks.is_first and tested:
         _publish_tested(store, run, tested, data)

@@ -43,6 +43,7 @@ def work_of(options: argparse.Namespace) -> Work:
         threads=options.threads,
         stored_encodings=not options.no_stored_encodings,
         keep_encodings=options.keep_encodings,
+        **({} if options.checkpoint_after is None else {"checkpoint_after": options.checkpoint_after}),
         debug=options.debug,
         beside=beside,
         engine=engine_of(options),

@@ -8,7 +8,7 @@ import platform
 import re
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -53,22 +53,27 @@ def write_new(path: Path, content: bytes) -> bool:
             # the run is what keeps others away.
             if path.exists():
                 return False
-            _put(temporary, path, content)
+            _put(temporary, path)
         flush(path.parent)
         return True
 
 
-def write_over(path: Path, content: bytes) -> None:
-    """Put a file in the place of what is there, if anything is; OSError as `write_new`."""
+def write_over(path: Path, content: bytes | Callable[[IO[bytes]], object]) -> None:
+    """Put a file in the place of what is there, if anything is; OSError as `write_new`.
+
+    Args:
+        path: of the file.
+        content: what it holds, or what writes that into an open file.
+    """
     with _beside(path, content) as temporary:
-        _put(temporary, path, content)
+        _put(temporary, path)
         flush(path.parent)
 
 
 def write_beside(path: Path, content: bytes) -> None:
     """The same for a file whose name may reach the disk later: with the next file that is published in its folder."""
     with _beside(path, content) as temporary:
-        _put(temporary, path, content)
+        _put(temporary, path)
 
 
 def try_out(folder: Path) -> None:
@@ -89,14 +94,14 @@ def try_out(folder: Path) -> None:
         ) from error
 
 
-def _put(temporary: Path, path: Path, content: bytes) -> None:
+def _put(temporary: Path, path: Path) -> None:
     """Rename; where a file system cannot rename (over a file), write in its place: not whole at once, but there."""
     try:
         temporary.replace(path)
     except OSError as error:
         if error.errno not in REFUSED:
             raise
-        path.write_bytes(content)
+        shutil.copyfile(temporary, path)
 
 
 def sweep(folder: Path) -> None:
@@ -129,12 +134,15 @@ def is_running(pid: int) -> bool:
 
 
 @contextmanager
-def _beside(path: Path, content: bytes) -> Iterator[Path]:
+def _beside(path: Path, content: bytes | Callable[[IO[bytes]], object]) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name}.{HOST}-{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp"
     try:
         with temporary.open("wb") as file:
-            file.write(content)
+            if isinstance(content, bytes):
+                file.write(content)
+            else:
+                content(file)
             synchronise(file)
         yield temporary
     finally:

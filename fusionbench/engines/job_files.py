@@ -12,7 +12,8 @@ from fusionbench.core.errors import UserError
 from fusionbench.engines.lacking import lacking_measures
 from fusionbench.engines.titles import title
 from fusionbench.plan.suite import RunSpec
-from fusionbench.records.claims import LOCK, SESSION
+from fusionbench.records.checkpoints import drop_checkpoints
+from fusionbench.records.claims import LOCK, SESSION, Claims
 from fusionbench.records.record import Record
 from fusionbench.records.store import LATENCY, Store
 
@@ -65,6 +66,7 @@ class JobFiles:
             finished=now,
         )
         self.store.publish(record)
+        drop_checkpoints(self.store, [job.run])
         return Message("finished", "failed", facts={"reason": reason, "score": None, "seconds": 0.0})
 
 
@@ -73,8 +75,11 @@ def session_lock(store: Store, run: RunSpec) -> Path:
     return store.folder(run.dataset) / LATENCY / SESSION
 
 
-def claims_on(store: Store, runs: Iterable[RunSpec]) -> set[Path]:
-    """Where claims on runs, and on latency sessions of their datasets, would lie."""
+def clear_leftovers(store: Store, runs: Iterable[RunSpec]) -> None:
+    """Remove what killed runners left: half-written files, claims on runs and sessions, checkpoints of done runs."""
     runs = list(runs)
+    store.sweep()
     datasets = {id(run.dataset): run for run in runs}  # Runs share their choices; each has one place.
-    return {store.path(run, LOCK) for run in runs} | {session_lock(store, run) for run in datasets.values()}
+    for lock in {store.path(run, LOCK) for run in runs} | {session_lock(store, run) for run in datasets.values()}:
+        Claims.clear_if_dead(lock)
+    drop_checkpoints(store, (run for run in runs if store.status(run) == "done"))

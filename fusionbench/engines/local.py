@@ -144,6 +144,9 @@ class Pool:
         ready = self._ready()
         for slot, group in list(self._running.items()):
             for message in group.hear(ready):
+                if message.kind == "notice":
+                    self.watcher.told(message.text)
+                    continue
                 self.watcher.progress(group.job, message)
                 lock = files.lock(group.job)
                 if lock is not None:

@@ -23,7 +23,7 @@ class Pace:
         """What a message of progress tells: how much is done of how much, in how many seconds, and how many more."""
         now = self.clock()
         self._worker = message.facts.get("pid", self._worker)
-        if self._first is None:
+        if self._first is None or "resumed" in message.facts:
             self._first = message.done, now
         done, since = self._first
         each = (now - since) / (message.done - done) if message.done > done else None

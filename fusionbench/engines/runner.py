@@ -11,14 +11,13 @@ from fusionbench.bench.jobs import Job, LatencyJob, MeasureJob, Place, PrepareJo
 from fusionbench.core.files import try_out
 from fusionbench.engines.deadline import Deadline
 from fusionbench.engines.encodings import Encodings, shared_encoder
-from fusionbench.engines.job_files import JobFiles, claims_on
+from fusionbench.engines.job_files import JobFiles, clear_leftovers
 from fusionbench.engines.lacking import is_at_hand, lacking_measures
 from fusionbench.engines.local import Pool, Watcher
 from fusionbench.engines.other_data import refuse_other_data
 from fusionbench.engines.rows import grouped, row_name, rows_of, table_name
 from fusionbench.plan.names import slug, track_label
 from fusionbench.plan.suite import RunSpec, Suite
-from fusionbench.records.claims import Claims
 from fusionbench.records.glances import MISSING
 from fusionbench.records.store import Store
 from fusionbench.records.trials import all_trials
@@ -214,10 +213,8 @@ class Runner:
         return [LatencyJob(self.place, tuple(rows.values()), options) for rows in missing]
 
     def clear(self, runs: Iterable[RunSpec]) -> None:
-        """Remove what killed runners left: half-written files, and claims on what they had finished."""
-        self.store.sweep()
-        for lock in claims_on(self.store, runs):
-            Claims.clear_if_dead(lock)
+        """Remove what killed runners left: half-written files, claims and checkpoints of what they had finished."""
+        clear_leftovers(self.store, runs)
 
     # --- what is there -------------------------------------------------------------------------------------------
 

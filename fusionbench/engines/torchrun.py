@@ -175,8 +175,11 @@ class _Told(Report):
             self.store.set("alive", "")
         except DistNetworkError as error:
             raise Interrupted from error
+        if message.kind == "notice":
+            self.watcher.told(message.text)
+            return
         self.watcher.progress(self.job, message)
-        if self.lock is not None and message.kind == "progress":
+        if self.lock is not None:
             self.claims.note(self.lock, self.pace.facts(message))
         self.claims.beat()
 

@@ -60,7 +60,7 @@ class WorkerGroup:
         return [worker.connection for worker in self._workers if not worker.has_ended]
 
     def hear(self, ready: set[int]) -> Iterator[Message]:
-        """Take what workers say over connections with these ids; gives progress."""
+        """Take what workers say over connections with these ids; gives progress and notices."""
         for rank, worker in enumerate(self._workers):
             if id(worker.connection) not in ready or worker.has_ended:
                 continue
@@ -72,7 +72,7 @@ class WorkerGroup:
                 if worker.last is None and self.failure is None:
                     self.failure = self._named(rank, _death(worker.process.exitcode))
                 continue
-            if message.kind == "progress":
+            if message.kind in ("progress", "notice"):
                 yield message
                 continue
             worker.last = message

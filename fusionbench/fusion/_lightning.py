@@ -7,7 +7,7 @@ import json
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from lightning import Callback, LightningModule, Trainer
@@ -30,11 +30,16 @@ WARM_UP_STEPS = 100
 """Where training has no end: so many steps in which the learning rate rises; then it stays."""
 MADE_OF = "fusionbench"
 """Where a checkpoint states, as plain JSON, what the module was made of."""
+REMEMBERED = "fusionbench_remembered"
+"""Where it keeps what a strategy's fact `remembers` names."""
 
 
 class TrainableModule(LightningModule):
     """The part of `FusionModule` that a Trainer calls."""
 
+    remembers: ClassVar[tuple[str, ...]] = ()
+    """Attributes that live from one epoch into the next and are no parameter and no persistent buffer: numbers, texts,
+    tensors, lists and tuples of them. Without them a training that was stopped would not go on as it was."""
     setting: Setting
     made_of: dict[str, Any]
     """What it was called with, by name."""
@@ -147,13 +152,21 @@ class TrainableModule(LightningModule):
     # --- checkpoints -------------------------------------------------------------------------------------------------
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the setting and the options, as plain JSON."""
+        """Add what it remembers beside its weights; and the setting and the options, as plain JSON."""
+        checkpoint[REMEMBERED] = {name: getattr(self, name) for name in self.remembers}
         options = {name: value for name, value in self.made_of.items() if name != "setting"}
         try:
             found = json.loads(json.dumps({"setting": self.setting.to_json(), "options": options}))
         except TypeError:
             return  # Options of a strategy of the user's own that are no plain values: loading has to be given them.
         checkpoint[MADE_OF] = found
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take up what it remembered; a checkpoint from before that was kept has nothing of it."""
+        found = checkpoint.get(REMEMBERED, {})
+        for name in self.remembers:
+            if name in found:
+                setattr(self, name, found[name])
 
     @classmethod
     def load_from_checkpoint(cls, checkpoint_path: Any, *given: Any, **changes: Any) -> Self:

@@ -67,6 +67,7 @@ class GradientBlend(FusionModule):
         "those of the validation rows; our common MLP heads; a sample that lacks a modality does not count in its loss"
     )
     training_only = ("heads.own",)
+    remembers = ("_estimated",)
 
     blend: Tensor
     """w, (1+M,): the joint loss first."""

@@ -54,6 +54,7 @@ class QualityAwareFusion(FusionModule):
         "so far, in the code over all rows, of which those not met yet count as 0 in the first epoch"
     )
     batch_level = "compares neighbours in the batch by a history that each device keeps of the samples it has met"
+    remembers = ("history",)
     _ddp_params_and_buffers_to_ignore = ("history",)  # Of other samples on every device: not to be made the same.
 
     history: Tensor

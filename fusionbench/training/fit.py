@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,31 +13,25 @@ from unittest.mock import patch
 
 import torch
 from lightning import Callback, LightningModule, Trainer
+from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
 from lightning.pytorch.trainer.connectors import callback_connector
 from numpy.typing import NDArray
-from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from fusionbench.core.errors import Diverged, UserError
+from fusionbench.core.errors import Diverged
 from fusionbench.core.ranks import Ranks
-from fusionbench.core.scores import rank as rank_of
 from fusionbench.core.surroundings import alone
 from fusionbench.core.task import TaskSpec
 from fusionbench.data.base import MultimodalData
 from fusionbench.fusion.base import FusionModule
 from fusionbench.metrics.blocks import Blocks
 from fusionbench.plan.budget import Budget
+from fusionbench.training.best import KeepBest, OnEpoch
+from fusionbench.training.checkpoint import Border, Checkpoint, fit_from
 from fusionbench.training.group import GroupEnvironment, GroupStrategy
 from fusionbench.training.predictions import gathered, predictions
 
-WHY = {
-    "multiclass": "some class has none of them, or all; rank by another score",
-    "multilabel": "rank by another score",
-    "regression": "a number to predict is the same in all of them; rank by rmse or mae",
-}
-"""Why a score may not be there."""
-OnEpoch = Callable[[int, dict[str, float]], None]
-"""Called after every epoch with its number (from 1), its validation scores and this device's mean training loss."""
+__all__ = ["Fitted", "OnEpoch", "Tested", "evaluate", "fit", "quiet", "trainer_for", "validate"]
 
 
 @dataclass
@@ -61,22 +54,36 @@ class Tested:
     """As `training.predictions` says, over all test rows."""
 
 
-def fit(module: FusionModule, data: MultimodalData, budget: Budget, on_epoch: OnEpoch) -> Fitted:
+def fit(
+    module: FusionModule,
+    data: MultimodalData,
+    budget: Budget,
+    on_epoch: OnEpoch,
+    checkpoint: Checkpoint | None = None,
+) -> Fitted:
     """Train a module and leave it with the weights of its best epoch on validation.
 
     With the data shared out (`data.share_out`), together with the other processes of the group.
 
+    Args:
+        module: to train.
+        data: to train and validate on.
+        budget: for how long, and how.
+        on_epoch: hears of every epoch.
+        checkpoint: where it goes on from if it was stopped, and keeps its state in case it is; None: nowhere.
+
     Raises:
         Diverged: the training loss or a validation score left the finite numbers.
+        UnusableCheckpoint: what was kept does not fit; the module is of no use any more.
     """
-    best = _KeepBest(module.task, budget.patience, on_epoch)
-    trainer = trainer_for(budget, [best], data.ranks)
-    started = time.perf_counter()
+    best = KeepBest(module.task, budget.patience, on_epoch)
+    kept = checkpoint or Checkpoint.never()
+    border = Border(kept, data)
+    trainer = trainer_for(budget, [best, border], data.ranks, border.file)
     with _attention(budget, data.ranks):
-        trainer.fit(module, datamodule=data)
-    seconds = time.perf_counter() - started
+        fit_from(trainer, module, data, border, kept.content(data.ranks.world_size))
     module.load_state_dict(best.weights)
-    return Fitted(best.scores, best.curves, len(next(iter(best.curves.values()))), seconds)
+    return Fitted(best.scores, best.curves, len(next(iter(best.curves.values()))), border.seconds)
 
 
 def evaluate(module: FusionModule, data: MultimodalData, budget: Budget) -> Tested:
@@ -108,10 +115,10 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
 
 
-def trainer_for(budget: Budget, callbacks: list[Callback], ranks: Ranks) -> Trainer:
-    """What trains, validates and tests: nothing printed, no checkpoint, the processes of a group together."""
+def trainer_for(budget: Budget, callbacks: list[Callback], ranks: Ranks, file: CheckpointIO | None = None) -> Trainer:
+    """What trains, validates and tests, nothing printed, the processes of a group together; `file` keeps its state."""
     with alone(), _no_callbacks_of_others():  # Lightning takes what is not given here from variables PL_TRAINER_*.
-        return _made(budget, callbacks, ranks)
+        return _made(budget, callbacks, ranks, file)
 
 
 @contextmanager
@@ -124,15 +131,16 @@ def _no_callbacks_of_others() -> Iterator[None]:
         yield
 
 
-def _made(budget: Budget, callbacks: list[Callback], ranks: Ranks) -> Trainer:
+def _made(budget: Budget, callbacks: list[Callback], ranks: Ranks, file: CheckpointIO | None) -> Trainer:
+    # Without it Lightning looks for a scheduler's variables.
+    environment = [GroupEnvironment(ranks)] if ranks.world_size == 1 else []
     return Trainer(
         max_epochs=budget.epochs,
         accelerator="auto" if ranks.world_size == 1 or torch.cuda.is_available() else "cpu",  # What gloo is between.
         devices=ranks.local_world_size,
         num_nodes=ranks.world_size // ranks.local_world_size,
         strategy="auto" if ranks.world_size == 1 else GroupStrategy(ranks),
-        # Else Lightning looks for a scheduler's variables.
-        plugins=[GroupEnvironment(ranks)] if ranks.world_size == 1 else None,
+        plugins=[*environment, *([file] if file else [])],
         sync_batchnorm=ranks.world_size > 1 and torch.cuda.is_available(),  # PyTorch has none between processors.
         precision=budget.precision,
         callbacks=callbacks,
@@ -150,59 +158,6 @@ def _attention(budget: Budget, ranks: Ranks) -> AbstractContextManager[None]:
     """Fused attention on GPUs has its dropout drawn within the kernel, where it cannot be shared out."""
     fused = ranks.world_size > 1 and budget.dropout > 0 and torch.cuda.is_available()
     return sdpa_kernel(SDPBackend.MATH) if fused else nullcontext()
-
-
-@dataclass(eq=False)
-class _KeepBest(Callback):
-    """Keeps the weights of the best epoch in memory; ties go to the lower NLL or RMSE, then to the earlier epoch."""
-
-    task: TaskSpec
-    patience: int
-    on_epoch: OnEpoch
-    weights: dict[str, Tensor] = field(default_factory=dict)
-    scores: dict[str, float] = field(default_factory=dict)
-    curves: dict[str, list[float]] = field(default_factory=dict)
-    rank: tuple[float, float] = (-math.inf, -math.inf)
-
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Compare this epoch with the best so far."""
-        found = _floats(trainer, "validation/")
-        epoch = trainer.current_epoch + 1
-        if f"validation/{self.task.metric}" not in found:
-            raise UserError(f"{self.task.metric} is not defined on these validation rows; {WHY[self.task.kind]}")
-        if not all(math.isfinite(value) for value in found.values()):
-            raise Diverged(f"a validation score was not finite after epoch {epoch}")
-        if not (isinstance(pl_module, FusionModule) and pl_module.is_preparing()):
-            self._compare(epoch, found, trainer, pl_module)
-        self._extend(found)
-        loss = pl_module.loss_so_far if isinstance(pl_module, FusionModule) else None
-        self.on_epoch(epoch, found if loss is None else {**found, "train/loss": loss})
-
-    def _compare(self, epoch: int, found: dict[str, float], trainer: Trainer, pl_module: LightningModule) -> None:
-        rank = rank_of(found, self.task.metric)
-        if rank > self.rank:
-            self.rank, self.scores = rank, {**found, "epoch": float(epoch)}
-            self.weights = {name: value.detach().clone() for name, value in pl_module.state_dict().items()}
-        elif self.patience and epoch - self.scores["epoch"] >= self.patience:
-            trainer.should_stop = True
-
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take up the loss of the epoch before: Lightning logs it after the callbacks' own epoch end."""
-        self._take_loss(trainer)
-
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take up the last epoch's loss."""
-        self._take_loss(trainer)
-
-    def _take_loss(self, trainer: Trainer) -> None:
-        loss = _floats(trainer, "train/")
-        if not all(math.isfinite(value) for value in loss.values()):
-            raise Diverged(f"the training loss was not finite in epoch {trainer.current_epoch}")
-        self._extend(loss)
-
-    def _extend(self, values: dict[str, float]) -> None:
-        for name, value in values.items():
-            self.curves.setdefault(name, []).append(value)
 
 
 @dataclass(eq=False)
@@ -225,15 +180,3 @@ class _Collect(Callback):
         """`test_step` gives the logits, or numbers."""
         found = predictions(outputs.cpu(), batch.targets.cpu(), batch.ids.cpu(), self.task)
         self.parts.append({name: self.blocks.keep(torch.from_numpy(x)).numpy() for name, x in found.items()})
-
-
-def _floats(trainer: Trainer, prefix: str) -> dict[str, float]:
-    """What was logged, alike on all devices: so that all stop, or diverge, at the same epoch."""
-    found = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith(prefix)}
-    if trainer.world_size == 1 or not found:
-        return found
-    # float64: the mean of what is the same on all devices is that number again, to the last bit.
-    own = torch.tensor(list(found.values()), dtype=torch.float64, device=trainer.strategy.root_device)
-    mean = trainer.strategy.reduce(own, reduce_op="mean")
-    assert isinstance(mean, Tensor)
-    return dict(zip(found, mean.tolist(), strict=True))
