@@ -98,20 +98,8 @@ def run(
     else:
         made, runs = planned(found, *choice)
     folder = None if data is None else Path(data)
-    work = Work(
-        made,
-        runs,
-        root,
-        folder,
-        workers,
-        devices,
-        threads,
-        stored_encodings,
-        keep_encodings,
-        checkpoint_after,
-        debug,
-        beside,
-    )
+    how = workers, devices, threads, stored_encodings, keep_encodings, checkpoint_after, debug
+    work = Work(made, runs, root, folder, *how, beside)
     work = replace(work, engine=chosen_engine(engine, engine_settings))
     return finish(work, statuses(listed(again)), shown(progress), of_call(time_limit))
 

@@ -100,8 +100,7 @@ def _resumed(job: TrainJob, report: Report, store: Store, started: datetime, ran
 def _trained(
     job: TrainJob, report: Report, store: Store, started: datetime, ranks: Ranks, join: Join, kept: Checkpoint
 ) -> _End:
-    run = job.run
-    data = training_data(run, job.place.data)
+    run, data = job.run, training_data(job.run, job.place.data)
     facts = data_facts(run, data)
     try:
         ready = made_ready(run, data, job.place, store)

@@ -129,32 +129,34 @@ def _add_verify(entry: argparse.ArgumentParser) -> None:
     entry.set_defaults(verb="verify")
 
 
+def _add_run_arguments(entry: argparse.ArgumentParser) -> None:
+    entry.add_argument(
+        "--devices",
+        metavar="N",
+        type=int,
+        help="GPUs (or processes) that train a run together (default: 1)",
+    )
+    entry.add_argument(
+        "--keep-encodings",
+        action="store_true",
+        help="leave what frozen encoders gave in the data folder when its runs are done",
+    )
+    about = "keep a run's state at epochs' borders from so much training on, to go on from after a kill (default: 600)"
+    entry.add_argument("--checkpoint-after", metavar="SECONDS", type=float, help=about)
+    entry.add_argument("--again", metavar="STATUS", help="do runs with these statuses again: failed,diverged")
+    about = "begin nothing that would not be done by then: 90s, 10m, 1.5h, 1h30m; the same command goes on"
+    entry.add_argument("--for", dest="limit", metavar="TIME", help=about)
+    about = "with --wandb online, send each epoch's scores and the use of devices while a run lasts"
+    entry.add_argument("--wandb-live", action="store_true", help=about)
+
+
 def _add_own_arguments(entry: argparse.ArgumentParser, verb: str) -> None:
     """What one verb of a suite takes and the others do not."""
     if verb == "plan":
         about = "say how long it takes here, from a few timed steps of each row; prepares the data first"
         entry.add_argument("--time", action="store_true", help=about)
     if verb == "run":
-        entry.add_argument(
-            "--devices",
-            metavar="N",
-            type=int,
-            help="GPUs (or processes) that train a run together (default: 1)",
-        )
-        entry.add_argument(
-            "--keep-encodings",
-            action="store_true",
-            help="leave what frozen encoders gave in the data folder when its runs are done",
-        )
-        about = (
-            "keep a run's state at epochs' borders from so much training on, to go on from after a kill (default: 600)"
-        )
-        entry.add_argument("--checkpoint-after", metavar="SECONDS", type=float, help=about)
-        entry.add_argument("--again", metavar="STATUS", help="do runs with these statuses again: failed,diverged")
-        about = "begin nothing that would not be done by then: 90s, 10m, 1.5h, 1h30m; the same command goes on"
-        entry.add_argument("--for", dest="limit", metavar="TIME", help=about)
-        about = "with --wandb online, send each epoch's scores and the use of devices while a run lasts"
-        entry.add_argument("--wandb-live", action="store_true", help=about)
+        _add_run_arguments(entry)
         add_engine_arguments(entry)
     if verb in ("run", "push", "dashboard"):
         _add_wandb_arguments(entry, default=None if verb == "run" else "online")
