@@ -3,10 +3,11 @@ r"""The paragraph of a paper that says how a table was made: everything that its
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from fusionbench.report.captions import caption
 from fusionbench.report.latex import label
-from fusionbench.report.notes import note
+from fusionbench.report.notes import parts
 from fusionbench.report.opening import opening
 from fusionbench.report.tables import Table
 from fusionbench.report.typeset import sentence
@@ -14,14 +15,23 @@ from fusionbench.report.typeset import sentence
 
 def methods(table: Table) -> str:
     """One LaTeX paragraph, a sentence a line, strategies by the names that the table has."""
-    notes = [f"`{row.strategy}`: {note(row)}." for row in table.rows if note(row)]
     lines = [
         "% How the table was made; commands of fusionbench may be left out of a paper.",
         rf"{{\sloppy\paragraph{{Methods of Table~\ref{{tab:{label(table)}}}.}}%",
-        *(sentence(_named(table, words)) for words in (*opening(table), *caption(table), *notes)),
+        *(sentence(_named(table, words)) for words in (*opening(table), *caption(table), *_notes(table))),
         r"\par}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _notes(table: Table) -> Iterator[str]:
+    """What is said of rows, each once with all of them."""
+    said: dict[str, list[str]] = {}
+    for row in table.rows:
+        for part in parts(row):
+            said.setdefault(part, []).append(f"`{row.strategy}`")
+    for part, rows in said.items():
+        yield f"{', '.join(rows)}: {part}."
 
 
 def _named(table: Table, words: str) -> str:

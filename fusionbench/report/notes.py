@@ -14,7 +14,12 @@ BAD: tuple[State, ...] = ("diverged", "failed", "skipped", "missing")
 
 def note(row: TableRow) -> str:
     """What a reader has to know of a row: what went wrong, what its models say of themselves, a rate at the limit."""
-    return "; ".join(filter(None, (problems(row), own(row), *of_models(row), narrow_head(row), limit(row))))
+    return "; ".join(parts(row))
+
+
+def parts(row: TableRow) -> tuple[str, ...]:
+    """The same, one by one: rows may have some of them in common."""
+    return tuple(filter(None, (problems(row), own(row), *of_models(row), narrow_head(row), limit(row))))
 
 
 def short_note(row: TableRow) -> str:

@@ -174,6 +174,19 @@ def test_methods_name_strategies_as_the_table_does() -> None:
     assert r"\ref{tab:quickstart-digits-same-encoders}" in text
 
 
+def test_methods_say_once_what_several_rows_have_in_common(tmp_path: Path) -> None:
+    bench = make(tmp_path, "concat", "late", "gated", seeds=2)
+    for run in bench.runs():
+        if run.strategy.name == "gated":
+            bench.ended(run, "failed", "out of memory")
+        elif run.seed == 0:
+            bench.done(run, 0.9, notes=["its weight did not settle"] if run.strategy.name == "concat" else [])
+    lines = methods(next(iter(tables(bench.suite, bench.store)))).splitlines()
+    assert "Concat, Late fusion: 1 missing (seed 1)." in lines
+    assert "Concat: its weight did not settle." in lines
+    assert "GMU: failed: out of memory." in lines
+
+
 def test_the_checklist_is_filled_from_the_records(tmp_path: Path) -> None:
     bench = make(tmp_path, "concat", dataset="digits, cifar10", seeds=2)
     for run in bench.runs():
