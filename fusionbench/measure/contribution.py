@@ -48,7 +48,7 @@ MOST_PLAYERS = 5
 Values = dict[frozenset[str], list[float]]
 
 
-def measure(trained: Trained, *, rows: int = 2000, pairs: int = 200, permutations: int = 10) -> dict[str, Any]:
+def measure(trained: Trained, *, rows: int = 1000, pairs: int = 200, permutations: int = 10) -> dict[str, Any]:
     """All of it, of one model.
 
     Args:

@@ -11,7 +11,8 @@
                swap        each token is chosen with probability s; the chosen ones change places among themselves
                unknown     each token becomes id 1, the unknown one of our subwords, with probability s
     bag        drop        each entry goes with probability s, one stays
-    audio      noise       white noise at a signal-to-noise ratio of 30 - 40 s decibels
+    audio      gaussian, dropout    as of sequences, in the frames of the log-mel spectrogram that models meet: noise in
+                            the loudness of each band, not in the sound, whose own scale is not known here
     text       typing      each character is with probability s/2 typed wrongly: left out, doubled, exchanged with the
                            next, or that of a neighbouring key
 
@@ -45,11 +46,10 @@ BY_KIND: Mapping[ModalityKind, tuple[str, ...]] = {
     "sequence": ("gaussian", "dropout"),
     "tokens": ("drop", "swap", "unknown"),
     "bag": ("drop",),
-    "audio": ("noise",),
+    "audio": ("gaussian", "dropout"),
     "text": ("typing",),
 }
 STRONGEST, SIDE, UNKNOWN = 2.0, 4, 1
-HIGHEST_DB, RANGE_DB = 30.0, 40.0
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def corrupted(
         how: one of `BY_KIND`.
         severity: in [0, 1].
         seed: of the data.
-        spread: of pictures, vectors and sequences.
+        spread: of pictures, vectors, sequences and sounds.
     """
     if severity == 0:
         return batch
@@ -91,10 +91,10 @@ def corrupted(
 
 def spread_of(batch: MultimodalBatch, spec: ModalitySpec) -> Spread | None:
     """Mean and deviation over samples that have the modality, and over real frames or all pixels; None of symbols."""
-    if spec.kind not in ("image", "vector", "sequence"):
+    if spec.kind not in ("image", "vector", "sequence", "audio"):
         return None
     x = batch.inputs[spec.name].numpy()[batch.present[spec.name].numpy()].astype(np.float64)
-    if spec.kind == "sequence":
+    if spec.kind in ("sequence", "audio"):
         mask = batch.masks.get(spec.name)
         x = x.reshape(-1, x.shape[-1]) if mask is None else x[mask.numpy()[batch.present[spec.name].numpy()]]
     axes = (0, 2, 3) if spec.kind == "image" else 0
@@ -124,7 +124,7 @@ def _one(
         case "image" | "vector":
             assert spread is not None
             return _numbers(x, how, severity, rng, spread, spec.kind).astype(x.dtype), real
-        case "sequence":
+        case "sequence" | "audio":
             assert spread is not None
             found = x.copy()
             inside = x[real]
@@ -132,8 +132,6 @@ def _one(
             noise = STRONGEST * severity * spread.deviation * rng.standard_normal(inside.shape, dtype=np.float32)
             found[real] = inside + noise if how == "gaussian" else np.where(lost[:, None], spread.mean, inside)
             return found, real
-        case "audio":
-            return _noisy(x, real, severity, rng), real
         case "text":
             return mistyped(x, severity / 2, rng)
         case _:
@@ -177,11 +175,3 @@ def _symbols(
         moved[chosen] = inside[chosen][rng.permutation(int(chosen.sum()))]
     found[real] = moved
     return found, left
-
-
-def _noisy(x: Values, real: NDArray[np.bool_], severity: float, rng: np.random.Generator) -> Values:
-    """A clip (S,), or samples in any shape, with white noise where it is real; one of silence stays silent."""
-    inside = np.broadcast_to(real.reshape(real.shape + (1,) * (x.ndim - real.ndim)), x.shape)
-    power = float(np.square(x[inside], dtype=np.float64).mean()) if inside.any() else 0.0
-    noise = np.sqrt(power / 10 ** ((HIGHEST_DB - RANGE_DB * severity) / 10))
-    return np.where(inside, x + noise * rng.standard_normal(x.shape, dtype=np.float32), x).astype(x.dtype)

@@ -20,7 +20,7 @@ SPECS = {
     "sequence": ModalitySpec("m", "sequence", (9, 4)),
     "tokens": ModalitySpec("m", "tokens", (30,), 500),
     "bag": ModalitySpec("m", "bag", (30, 2), 500),
-    "audio": ModalitySpec("m", "audio", (4000,)),
+    "audio": ModalitySpec("m", "audio", (20, 8)),
     "text": ModalitySpec("m", "text", (120,)),
 }
 WAYS = [(kind, how) for kind, ways in BY_KIND.items() for how in ways]
@@ -139,14 +139,12 @@ def test_swapped_tokens_are_the_same_tokens_and_unknown_ones_are_known_to_be() -
     assert torch.equal(unknown, (batch.inputs["m"] != 0).long())
 
 
-def test_noise_has_the_signal_to_noise_ratio_that_it_says() -> None:
+def test_sounds_are_corrupted_in_their_frames_as_sequences_are() -> None:
     batch = sample("audio")
-    for severity, decibels in ((0.25, 20.0), (1.0, -10.0)):
-        noise = change(batch, "audio", "noise", severity).inputs["m"] - batch.inputs["m"]
-        ratio = 10 * torch.log10(batch.inputs["m"].square().mean(1) / noise.square().mean(1))
-        assert ratio.tolist() == pytest.approx([decibels] * ROWS, abs=0.5)
-    silent = MultimodalBatch({"m": torch.zeros(1, 4000)}, {}, {}, torch.zeros(1), torch.arange(1))
-    assert not change(silent, "audio", "noise", 1.0).inputs["m"].any()
+    noise = change(batch, "audio", "gaussian", 0.5).inputs["m"] - batch.inputs["m"]
+    assert float(noise.std()) == pytest.approx(0.5 * 2 * 2, rel=0.03)
+    lost = (change(batch, "audio", "dropout", 0.5).inputs["m"] != batch.inputs["m"]).all(2)
+    assert float(lost.float().mean()) == pytest.approx(0.5, abs=0.08)
 
 
 def test_a_mistyped_text_is_text_of_about_as_many_right_characters() -> None:
