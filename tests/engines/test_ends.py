@@ -140,7 +140,7 @@ def test_a_job_that_died_is_named_in_words_of_the_suite(bench: Bench) -> None:
     files = JobFiles(store=None)  # type: ignore[arg-type]  # It asks nothing of the records.
     for job, words in (
         (PrepareJob(place, runs), "preparing digits"),
-        (MeasureJob(place, runs[0], ()), "measuring digits / concat"),
+        (MeasureJob(place, runs[0], ()), "measuring digits / concat, seed 0"),
         (PretrainJob(place, runs[0], "left"), "pretraining digits / left, seed 0"),
         (LatencyJob(place, runs, {}), "timing digits, 2 strategies interleaved"),
     ):
