@@ -42,6 +42,8 @@ class Yours(FusionModule):
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    for module in ("mine", "mine.nets", "nets"):  # Another test's, of another folder.
+        monkeypatch.delitem(sys.modules, module, raising=False)
     forget()
     yield tmp_path
     forget()
