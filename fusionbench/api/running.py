@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from fusionbench.api.beside import done, planned_beside, told
 from fusionbench.api.callables import Strategy, name_of, named, named_in
@@ -148,8 +148,8 @@ def finish(work: Work, again: frozenset[str], show: Show, limit: TimeLimit | Non
                 # Times compare within one session alone, so that what is beside is timed with it.
                 timed = [*done(store, work.beside), *runs]
                 engine.latency(timed, latency.options, anew=False, deadline=deadline)
-                if deadline and isinstance(engine, Runner):
-                    untimed = [*engine.untimed(timed, latency.options)]
+                limited = deadline and isinstance(engine, Runner)
+                untimed = [*cast(Runner, engine).untimed(timed, latency.options)] if limited else []
     suite, left_out = whole_seeds(work.suite, runs, store, limit, foresight)
     sessions = without_latency(limit, untimed, foresight) if limit and foresight else ""
     return Results(suite, store, counts, " ".join(filter(None, (left_out, sessions))), about)
