@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import InitVar, dataclass, field
 from pathlib import Path
 
-from fusionbench.bench.jobs import Job, LatencyJob, MeasureJob, Place, PrepareJob, PretrainJob, TrainJob
+from fusionbench.bench.jobs import Job, LatencyJob, MeasureJob, Message, Place, PrepareJob, PretrainJob, TrainJob
 from fusionbench.core.files import try_out
 from fusionbench.engines.deadline import Deadline
 from fusionbench.engines.encodings import Encodings, shared_encoder
@@ -172,8 +172,12 @@ class Runner:
             self.preparing(runs, all_seeds=all_seeds), JobFiles(self.store)
         ):
             assert isinstance(job, PrepareJob)
-            refuse_other_data(self.suite, self.store, job, message)
+            self.same_data(job, message)
             self.fingerprints[slug("dataset", job.runs[0].dataset)] = str(message.facts["fingerprint"])
+
+    def same_data(self, job: PrepareJob, message: Message) -> None:
+        """UserError if the data that a job prepared are not those of the records that are there."""
+        refuse_other_data(self.suite, self.store, job, message)
 
     def preparing(self, runs: Iterable[RunSpec], *, all_seeds: bool = False) -> list[PrepareJob]:
         """What `prepare` does first, a job per dataset."""

@@ -41,7 +41,7 @@ class Yours(FusionModule):
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])  # First: other tests leave folders there.
     for module in ("mine", "mine.nets", "nets"):  # Another test's, of another folder.
         monkeypatch.delitem(sys.modules, module, raising=False)
     forget()

@@ -651,7 +651,9 @@ def test_several_devices_train_what_one_does_where_modalities_are_missing_uneven
     first, second = together(patchy_scores, tmp_path)
     for name in NAMES:
         for curve, values in one[name][0].items():
-            assert first[name][0][curve] == pytest.approx(values, abs=1e-5), f"{name}: {curve}"
+            # One row of 72 may stand on the border, and fall to either side by the last digit of a sum.
+            allowed = 1.01 / 72 if curve.endswith("accuracy") else 1e-5
+            assert first[name][0][curve] == pytest.approx(values, abs=allowed), f"{name}: {curve}"
         for key in ("projection", "features", "blend", "then"):
             if key in one[name][1]:
                 np.testing.assert_allclose(first[name][1][key], one[name][1][key], rtol=1e-3, atol=1e-5)
