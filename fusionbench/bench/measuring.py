@@ -23,8 +23,9 @@ from fusionbench.data.base import MultimodalData
 from fusionbench.measure.trained import Trained
 from fusionbench.plan.measures import fits, needs
 from fusionbench.plan.suite import Choice, RunSpec
+from fusionbench.records.reading import stated
 from fusionbench.records.record import Record
-from fusionbench.records.store import Store, stated
+from fusionbench.records.store import Store
 from fusionbench.records.weights import checked_weights
 from fusionbench.training.fit import evaluate, fit
 

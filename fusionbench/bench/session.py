@@ -23,7 +23,8 @@ from fusionbench.measure.latency import measure as measure_latency
 from fusionbench.plan.measures import needs
 from fusionbench.plan.names import slug
 from fusionbench.plan.suite import RunSpec
-from fusionbench.records.store import Store, stated
+from fusionbench.records.reading import stated
+from fusionbench.records.store import Store
 
 LATENCY_SEED = 0
 """Draws the samples that are timed and the order of cells."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,13 +20,15 @@ COUNTED = (
     *("flops_per_sample", "fusion_flops_per_sample"),
 )
 """Of the measure `size`: numbers, where they are there."""
+STATED = ("options", "source")
+"""Of a measure, what its file says beside the values."""
 
 
 class Unreadable(InvalidRecord):
     """A file that the system does not give: it is left where it is, since it may be a good one."""
 
 
-def content_of(path: Path) -> bytes:
+def content_of(path: Path | str) -> bytes:
     """The bytes of a file.
 
     Raises:
@@ -34,12 +37,13 @@ def content_of(path: Path) -> bytes:
         Unreadable: it cannot be read.
     """
     try:
-        facts = path.stat()
+        facts = os.stat(path)  # noqa: PTH116 - a report asks this a hundred thousand times
         if not stat.S_ISREG(facts.st_mode):  # A pipe would be waited for.
             raise InvalidRecord("no file")
         if facts.st_size > LARGEST:
             raise InvalidRecord(f"{facts.st_size / 2**20:,.0f} MB, more than any record has")
-        return path.read_bytes()
+        with open(path, "rb") as file:  # noqa: PTH123
+            return file.read()
     except NotADirectoryError as error:
         raise FileNotFoundError(str(path)) from error
     except FileNotFoundError:
@@ -60,7 +64,7 @@ def moved_aside(path: Path, why: str) -> str:
     return f"{path}: not a valid record ({why}); moved to {aside.name}, not counted"
 
 
-def facts_at(path: Path, key: str) -> dict[str, Any]:
+def facts_at(path: Path | str, key: str) -> dict[str, Any]:
     """What a file beside records holds: a measure, or a latency session.
 
     Raises:
@@ -76,6 +80,16 @@ def facts_at(path: Path, key: str) -> dict[str, Any]:
     if found.get("measure") == "size":
         _refuse_sizes(found)
     return found
+
+
+def facts_text(facts: Mapping[str, Any]) -> bytes:
+    """What a file beside records holds, as it is written."""
+    return (json.dumps(facts, sort_keys=True, indent=1, allow_nan=False) + "\n").encode()
+
+
+def stated(choice: Choice) -> dict[str, Any]:
+    """What a measure's file says of the measure itself; nothing for a shipped one without options."""
+    return {name: value for name in STATED if (value := getattr(choice, name))}
 
 
 def track_of(session: Mapping[str, Any]) -> Choice:

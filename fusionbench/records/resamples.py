@@ -96,7 +96,7 @@ def _rounded(scores: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
     return {name: [round(value, DECIMALS) for value in values] for name, values in scores.items()}
 
 
-def from_file(path: Path, key: str) -> Resamples:
+def from_file(path: Path | str, key: str) -> Resamples:
     """The resamples of a run in a file.
 
     Raises:

@@ -11,8 +11,9 @@
 from __future__ import annotations
 
 import io
-import json
+import os
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,7 +26,16 @@ from fusionbench.plan.names import have_one_size, slug
 from fusionbench.plan.suite import Choice, RunSpec
 from fusionbench.records import resamples
 from fusionbench.records.glances import TO_DO, FileMark, Glance, glance_of, mark_of
-from fusionbench.records.reading import Unreadable, content_of, facts_at, moved_aside, track_of
+from fusionbench.records.reading import (
+    STATED,
+    Unreadable,
+    content_of,
+    facts_at,
+    facts_text,
+    moved_aside,
+    stated,
+    track_of,
+)
 from fusionbench.records.record import RESULTS_VERSION, SCHEMA, ForeignRecord, InvalidRecord, Record, from_text, to_text
 from fusionbench.records.resamples import Resamples
 
@@ -36,8 +46,6 @@ WANDB, JOBS = "wandb", "slurm"
 """Below a suite's folder, no records: W&B's own files; logs of SLURM's jobs, and what submitit keeps."""
 
 T = TypeVar("T")
-STATED = ("options", "source")
-"""Of a measure, what its file says beside the values."""
 
 
 class Store:
@@ -51,8 +59,8 @@ class Store:
         """By key, why a record that lies there does not count and stays, and the way out."""
         self._glances: dict[str, tuple[FileMark, Glance]] = {}
         """By key, what was seen of a record, and of which file."""
-        self._folders: dict[tuple[int, int], tuple[Path, Choice, Choice]] = {}
-        """By the identities of a dataset's and a strategy's choice; these too, so that no other has their identity."""
+        self._folders: dict[tuple[int, int], tuple[str, Choice, Choice]] = {}
+        """By the identities of a dataset's and a strategy's choice; these too, so that none takes their identity."""
 
     # --- places --------------------------------------------------------------------------------------------------
 
@@ -62,16 +70,19 @@ class Store:
 
     def path(self, run: RunSpec, suffix: str = ".json") -> Path:
         """Where a run's record, or a file beside it, lies."""
-        return self.folder_of(run) / f"{run.key}{suffix}"
+        return Path(self._place(run, suffix))
 
     def folder_of(self, run: RunSpec) -> Path:
         """Where a run's record and the files beside it lie."""
+        return self.path(run).parent
+
+    def _place(self, run: RunSpec, suffix: str = ".json") -> str:
+        """`path` as text: making paths of thousands of records takes longer than reading some of them."""
         # Kept for the very choices that it was asked of: the runs of a row share them, and a slug takes long.
-        place = (id(run.dataset), id(run.strategy))
-        if place not in self._folders:
+        if (of := (id(run.dataset), id(run.strategy))) not in self._folders:
             folder = self.folder(run.dataset) / slug("strategy", run.strategy)
-            self._folders[place] = (folder, run.dataset, run.strategy)
-        return self._folders[place][0]
+            self._folders[of] = (str(folder), run.dataset, run.strategy)
+        return f"{self._folders[of][0]}{os.sep}{run.key}{suffix}"
 
     # --- records -------------------------------------------------------------------------------------------------
 
@@ -89,7 +100,7 @@ class Store:
 
     def glance(self, run: RunSpec) -> Glance:
         """How a run stands; a record that was looked at before is read again only if its file is another one now."""
-        mark = mark_of(self.path(run))
+        mark = mark_of(self._place(run))
         if mark is None:
             return TO_DO
         known = self._glances.get(run.key)
@@ -144,7 +155,8 @@ class Store:
 
     def read_measure(self, run: RunSpec, name: str) -> dict[str, Any] | None:
         """The results of one measure of a run, or None."""
-        return self._read_json(self.path(run, f".{name}.json"), run.key)
+        path = self._place(run, f".{name}.json")
+        return self._found(path, lambda: facts_at(path, run.key))
 
     def has_measure(self, run: RunSpec, choice: Choice) -> bool:
         """Whether that measure was taken of a run: with the same options, by the same source if it is a user's own."""
@@ -154,11 +166,11 @@ class Store:
     def publish_measure(self, run: RunSpec, name: str, values: Mapping[str, Any]) -> None:
         """Write the results of one measure of a run."""
         facts = {"schema": SCHEMA, "key": run.key, "measure": name, **values}
-        write_beside(self.path(run, f".{name}.json"), _text(facts))
+        write_beside(self.path(run, f".{name}.json"), facts_text(facts))
 
     def read_resamples(self, run: RunSpec) -> Resamples | None:
         """A run's test scores on resampled test rows, or None; an invalid file is moved aside, as a record is."""
-        path = self.path(run, RESAMPLES)
+        path = self._place(run, RESAMPLES)
         return self._found(path, lambda: resamples.from_file(path, run.key))
 
     def publish_resamples(self, run: RunSpec, found: Resamples) -> None:
@@ -175,7 +187,7 @@ class Store:
         """All latency sessions on a dataset under a track, which decides how large models are; oldest first."""
         sessions = []
         for path in sorted((self.folder(dataset) / LATENCY).glob("*.json")):
-            found = self._read_json(path, path.stem)
+            found = self._found(path, partial(facts_at, path, path.stem))
             try:
                 if found and found.get("results_version", 1) == RESULTS_VERSION:
                     sessions += [found] if have_one_size(track_of(found), track) else []
@@ -188,7 +200,7 @@ class Store:
         versions = {"schema": SCHEMA, "results_version": RESULTS_VERSION}
         facts = {**versions, "key": short_key(session), **session}
         path = self.folder(dataset) / LATENCY / f"{facts['key']}.json"
-        write_new(path, _text(facts))
+        write_new(path, facts_text(facts))
         return path
 
     # --- care ----------------------------------------------------------------------------------------------------
@@ -200,7 +212,7 @@ class Store:
 
     def _any(self, run: RunSpec) -> Record | None:
         """The record of a run, of whichever results version."""
-        path = self.path(run)
+        path = self._place(run)
         try:
             record = from_text(content_of(path), run)
             if record.key != run.key:
@@ -214,14 +226,11 @@ class Store:
                 self.set_aside.append(f"{path}: {error}; left where it is, not counted")
             return None
         except InvalidRecord as error:
-            self._move_aside(path, str(error))
+            self._move_aside(Path(path), str(error))
             return None
         return record
 
-    def _read_json(self, path: Path, key: str) -> dict[str, Any] | None:
-        return self._found(path, lambda: facts_at(path, key))
-
-    def _found(self, path: Path, read: Callable[[], T]) -> T | None:
+    def _found(self, path: Path | str, read: Callable[[], T]) -> T | None:
         """What a file beside records holds, or None, and `set_aside` says why where there is one."""
         try:
             return read()
@@ -230,7 +239,7 @@ class Store:
         except Unreadable as error:
             self.set_aside.append(f"{path}: {error}; left where it is, not counted")
         except InvalidRecord as error:
-            self._move_aside(path, str(error))
+            self._move_aside(Path(path), str(error))
         return None
 
     def _move_aside(self, path: Path, why: str) -> None:
@@ -239,12 +248,3 @@ class Store:
         line = left if self.read_only else moved_aside(path, why)
         if line not in self.set_aside:
             self.set_aside.append(line)
-
-
-def stated(choice: Choice) -> dict[str, Any]:
-    """What a measure's file says of the measure itself; nothing for a shipped one without options."""
-    return {name: value for name in STATED if (value := getattr(choice, name))}
-
-
-def _text(facts: Mapping[str, Any]) -> bytes:
-    return (json.dumps(facts, sort_keys=True, indent=1, allow_nan=False) + "\n").encode()

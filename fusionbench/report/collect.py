@@ -119,8 +119,11 @@ def size_of(found: Sequence[Outcome], store: Store) -> Mapping[str, Any]:
 def measured(found: Sequence[Outcome], store: Store) -> dict[str, dict[int, dict[str, Any]]]:
     """By measure of a trained model and seed, what the files of done runs hold."""
     read: dict[str, dict[int, dict[str, Any]]] = {}
+    done = [outcome for outcome in found if outcome.state == "done"]
+    there = {path.name for path in store.folder_of(done[0].run).iterdir()} if done else set()  # Few have any.
     for name in TRAINED:
-        files = {o.run.seed: file for o in found if o.state == "done" and (file := store.read_measure(o.run, name))}
+        having = [o.run for o in done if f"{o.run.key}.{name}.json" in there]
+        files = {run.seed: file for run in having if (file := store.read_measure(run, name))}
         if files:
             read[name] = files
     return read

@@ -108,9 +108,11 @@ def residuals_of(scores: Floats) -> Floats:
 def tau_b(a: Floats, b: Floats) -> Floats:
     """Kendall's tau-b of the last axis, (..., K) and (..., K) to (...); 0 where one order ties all."""
     first, second = _higher(a), _higher(b)
-    agreeing = _count(first & second) - _count(first & _higher(-b))
-    untied = _count(first) * _count(second)
-    return np.asarray(agreeing / np.sqrt(np.maximum(untied, 1)))
+    concordant, of_first, of_second = _count(first & second), _count(first), _count(second)
+    discordant = of_first - concordant
+    if (of_second < a.shape[-1] * (a.shape[-1] - 1) // 2).any():  # Pairs that the second order ties are neither.
+        discordant = _count(first & _higher(-b))
+    return np.asarray((concordant - discordant) / np.sqrt(np.maximum(of_first * of_second, 1)))
 
 
 def _higher(x: Floats) -> NDArray[np.uint8]:
@@ -143,13 +145,13 @@ def agreement(a: Order, b: Order, rng: np.random.Generator) -> Agreement:
     seen = np.stack([a.means, b.means], 1)  # (K, 2)
     if not np.isfinite(seen).all():
         raise ValueError("an order needs finite scores")
-    start = _drawn_together(seen, _noise_covariance(a, b))
+    start, roots = _drawn_together(seen, _noise_covariance(a, b)), _seed_roots(a, b)
     found: dict[bool, list[Floats]] = {False: [], True: []}
     at_once = max(1, AT_ONCE // len(seen) ** 2)
     for first in range(0, REPLICATES, at_once):
         count = min(at_once, REPLICATES - first)
         for wide, taus in found.items():
-            taus.append(np.stack(_replicated(start, a, b, count, rng, wide=wide)))
+            taus.append(np.stack(_replicated(start, roots, a, b, count, rng, wide=wide)))
     (narrow, narrow_top), (wide, wide_top) = (np.concatenate(found[key], 1) for key in (False, True))
     every, best = float(tau_b(*seen.T)), float(top_tau(*seen.T))
     step, top_step = _step(len(seen)), _step(min(len(seen), TOP))
@@ -162,28 +164,46 @@ def agreement(a: Order, b: Order, rng: np.random.Generator) -> Agreement:
     )
 
 
-def _replicated(start: Floats, a: Order, b: Order, count: int, rng: np.random.Generator, *, wide: bool) -> list[Floats]:
+def _replicated(
+    start: Floats, roots: Floats, a: Order, b: Order, count: int, rng: np.random.Generator, *, wide: bool
+) -> list[Floats]:
     """`count` replicates' tau and top tau."""
     strategies = len(start)
-    seeds = {name: rng.standard_normal((count, strategies)) for name in dict.fromkeys((*a.seeds, *b.seeds))}
+    g = rng.standard_normal((2, count, strategies))
     drawn = {order.draw: rng.random(count) for order in (a, b)}
     chosen = rng.integers(strategies, size=(count, strategies)) if wide else np.arange(strategies)[None]
-    x, y = (_noisy(start[:, at], order, seeds, drawn, chosen) for at, order in enumerate((a, b)))
-    return [tau_b(x, y), top_tau(x, y)]
+    found = []
+    for at, order in enumerate((a, b)):
+        scores = start[chosen, at] + roots[chosen, at, 0] * g[0] + roots[chosen, at, 1] * g[1]
+        if order.rows is not None:
+            which = (drawn[order.draw] * order.rows.shape[1]).astype(np.int64)  # (count,)
+            scores = scores + order.rows[chosen, which[:, None]]
+        found.append(scores)
+    return [tau_b(*found), top_tau(*found)]
 
 
-def _noisy(
-    start: Floats, order: Order, seeds: dict[str, Floats], drawn: dict[str, Floats], chosen: NDArray[np.int64]
-) -> Floats:
-    """(K,) scores to (count, K) with noise of seeds and test rows, of those strategies that each replicate has."""
-    found = start[chosen]
-    if order.residuals.shape[1] > 1:
-        own = sum(seeds[name] * order.residuals[chosen, at] for at, name in enumerate(order.seeds))
-        found = found + own / math.sqrt((len(order.seeds) - 1) * order.n)
-    if order.rows is not None:
-        which = (drawn[order.draw] * order.rows.shape[1]).astype(np.int64)  # (count,)
-        found = found + order.rows[chosen, which[:, None]]
-    return np.broadcast_to(found, (len(next(iter(drawn.values()))), len(start)))
+def _seed_roots(a: Order, b: Order) -> Floats:
+    """(K, 2, 2): by strategy, the Cholesky root of what its seeds add to the covariance of its two means.
+
+    The sum over seeds of g_s r_s is normal, so two numbers a strategy draw it for both orders, however many seeds.
+    """
+    found = np.zeros((len(a.means), 2, 2))
+    found[:, 0, 0] = np.sqrt(_seed_products(a, a))
+    own, shared = _seed_products(b, b), _seed_products(a, b)
+    found[:, 1, 0] = np.divide(shared, found[:, 0, 0], out=np.zeros_like(shared), where=found[:, 0, 0] > 0)
+    found[:, 1, 1] = np.sqrt(np.maximum(own - found[:, 1, 0] ** 2, 0.0))
+    return found
+
+
+def _seed_products(one: Order, other: Order) -> Floats:
+    """(K,): by strategy, the covariance of its two means for the seeds that both have; 0 where nothing is known."""
+    found = np.zeros(len(one.means))
+    if one.residuals.shape[1] > 1 and other.residuals.shape[1] > 1:
+        scale = (len(one.seeds) - 1) * one.n * (len(other.seeds) - 1) * other.n
+        for name in (name for name in one.seeds if name in other.seeds):
+            s, t = one.seeds.index(name), other.seeds.index(name)
+            found += one.residuals[:, s] * other.residuals[:, t] / math.sqrt(scale)
+    return found
 
 
 def _noise_covariance(a: Order, b: Order) -> Floats:
@@ -192,11 +212,7 @@ def _noise_covariance(a: Order, b: Order) -> Floats:
     orders = (a, b)
     for i, j in ((0, 0), (1, 1), (0, 1)):
         one, other = orders[i], orders[j]
-        shared = [(one.seeds.index(name), other.seeds.index(name)) for name in one.seeds if name in other.seeds]
-        if one.residuals.shape[1] > 1 and other.residuals.shape[1] > 1:
-            products = sum(float((one.residuals[:, s] * other.residuals[:, t]).mean()) for s, t in shared)
-            scale = (len(one.seeds) - 1) * one.n * (len(other.seeds) - 1) * other.n
-            found[i, j] += products / math.sqrt(scale)
+        found[i, j] = _seed_products(one, other).mean()
         if one.rows is not None and other.rows is not None and one.draw == other.draw:
             found[i, j] += float((_centred(one.rows) * _centred(other.rows)).mean())
     found[1, 0] = found[0, 1]

@@ -16,6 +16,7 @@ from made_up_suite import Bench, make
 
 from fusionbench.cli.main import main
 from fusionbench.core.errors import UserError
+from fusionbench.records import reading
 from fusionbench.records.reading import LARGEST
 from fusionbench.records.record import to_text
 
@@ -144,14 +145,14 @@ def test_a_record_that_the_system_does_not_give_is_left_and_its_run_is_refused(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = bench.runs("concat")[0]
-    path, read = bench.store.path(run), Path.read_bytes
+    path, opened = bench.store.path(run), open
 
-    def failing(this: Path) -> bytes:
-        if this == path:
+    def failing(this: str | Path, mode: str) -> Any:
+        if os.fspath(this) == str(path):
             raise OSError(5, "Input/output error")
-        return read(this)
+        return opened(this, mode)
 
-    monkeypatch.setattr(Path, "read_bytes", failing)
+    monkeypatch.setattr(reading, "open", failing, raising=False)
     assert bench.store.read(run) is None
     assert bench.store.set_aside == [f"{path}: cannot be read: Input/output error; left where it is, not counted"]
     with pytest.raises(UserError, match="Input/output error; make it readable, or another --results folder"):
