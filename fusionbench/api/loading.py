@@ -19,6 +19,7 @@ from fusionbench.records.reading import content_of, track_of
 from fusionbench.records.record import SCHEMA, InvalidRecord, Record, from_text
 from fusionbench.records.store import LATENCY, WANDB
 from fusionbench.report.collect import name_of
+from fusionbench.report.counted import counted
 from fusionbench.report.latency import Latency, Scope, newest_complete
 
 if TYPE_CHECKING:
@@ -35,8 +36,9 @@ def load_results(folder: str | os.PathLike[str] = "results") -> pd.DataFrame:
 
     Columns: suite, dataset and strategy (as folders name them, with options that differ from the default), track, seed,
     role ("final", or "trial" of a search for a learning rate), status and reason; metric (the score that ranks) and
-    score; every test and validation score; what it cost (train_seconds, parameters, FLOPs, median latency in ms);
-    learning_rate and the rest of the budget; all options as JSON; and where it was made.
+    score; every test and validation score; what it cost (train_seconds, memory_bytes, processor_joules, device_joules,
+    parameters, FLOPs, disk_bytes, median latency in ms); learning_rate and the rest of the budget; all options as JSON;
+    and where it was made.
 
     Args:
         folder: a results folder, or a part of one.
@@ -95,6 +97,7 @@ def _row(record: Record, path: Path) -> dict[str, Any]:
         **validation,
         "train_seconds": record.train_seconds,
         "epochs_run": record.epochs_run,
+        **counted(record),
         "learning_rate": budget.pop("learning_rate"),
         **budget,
         "dataset_options": canonical_json(run.dataset.options),

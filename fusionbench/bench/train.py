@@ -14,6 +14,7 @@ import torch
 
 from fusionbench.bench.build import Unsuitable, data_facts, seeded, training_data
 from fusionbench.bench.checkpoints import checkpoint_of
+from fusionbench.bench.cost import counted
 from fusionbench.bench.jobs import Message, Report, TrainJob
 from fusionbench.bench.measuring import take_measures
 from fusionbench.bench.ready import Ready, made_ready, seen
@@ -23,7 +24,6 @@ from fusionbench.core.errors import Diverged, Interrupted, UserError, reason_of
 from fusionbench.core.ranks import ALONE, Ranks
 from fusionbench.data.base import MultimodalData
 from fusionbench.metrics.scores import score_notes
-from fusionbench.plan.suite import RunSpec
 from fusionbench.records.checkpoints import drop_checkpoints
 from fusionbench.records.record import Record, Status
 from fusionbench.records.store import Store
@@ -114,14 +114,12 @@ def _trained(
     data.share_out(ranks)
     if ranks.is_first:
         store_measures(store, job, module, data)
-    with join(), seen(job.place, run, ready) as found:
+    with join(), seen(job.place, run, ready) as found, counted() as cost:
         with seeded(run.seed, "training"):
             fitted = fit(module, found, budget, _teller(report, run.budget.epochs, ranks), kept)
         tested = evaluate(module, found, budget) if run.role == "final" else None  # A trial never sees a test row.
     if ranks.is_first and tested:
-        _publish_tested(store, run, tested, data)
-        if job.keep_weights:
-            publish_weights(store, run, weights_of(module), tested.scores)
+        _publish_tested(store, job, tested, ready)
     record = replace(
         _ended(job, "done", "", started),
         devices=ranks.world_size,
@@ -134,14 +132,18 @@ def _trained(
         train_seconds=fitted.seconds,
         epochs_run=fitted.epochs_run,
         notes=[*module.notes(), *score_notes(module.test_scores)],
+        cost=cost,
         data=facts,
     )
     return _End(record, ready)
 
 
-def _publish_tested(store: Store, run: RunSpec, tested: Tested, data: MultimodalData) -> None:
-    """Predictions, and the scores on resampled test rows: what is drawn depends on the data alone."""
+def _publish_tested(store: Store, job: TrainJob, tested: Tested, ready: Ready) -> None:
+    """Predictions, scores on resampled test rows (what is drawn depends on the data alone), weights if asked for."""
+    run, data = job.run, ready.data
     assert data.parts is not None
+    if job.keep_weights:
+        publish_weights(store, run, weights_of(ready.module), tested.scores)
     found, seed = tested.predictions, seed_of(data.fingerprint, data.parts.test_sha256)
     store.publish_arrays(run, found)
     store.publish_resamples(run, resamples_of(run.key, found, data.asked, seed, data.groups(found["ids"])))

@@ -1,9 +1,11 @@
-"""Size: parameters of the fusion, of what only its training needs and of the encoders, and FLOPs per sample.
+"""Size: parameters of the fusion, of what only its training needs and of the encoders, FLOPs per sample, disk space.
 
     FLOPs: 2 for each multiply-add of matrix products, convolutions, attention and embedding bags (a bag without weights
     adds only: 1); 5 n log2(n) for a Fourier transform of n complex numbers, half of it for real ones; element-wise work
     and embeddings, which are looked up, are not counted.
     Those of the fusion: after the encoders, and between their layers what is not the encoders' own.
+
+    Bytes on disk: of all tensors that predictions need, frozen encoders' too, as they are in a file of weights.
 
 torch's counter sees operators, so paths that hide them are turned off for the count: the fused attention of
 `nn.MultiheadAttention` in eval mode and mkldnn report 0 otherwise.
@@ -49,7 +51,7 @@ MORE = {
 
 
 def measure(module: FusionModule, batch: MultimodalBatch) -> dict[str, Any]:
-    """Parameter counts and FLOPs per sample of one model.
+    """Parameter counts, FLOPs per sample and bytes on disk of one model.
 
     Args:
         module: the model; is left in the mode it was in.
@@ -71,6 +73,7 @@ def measure(module: FusionModule, batch: MultimodalBatch) -> dict[str, Any]:
         "trained_parameters": trained,
         "flops_per_sample": flops / len(batch),
         "fusion_flops_per_sample": fusion_flops / len(batch),
+        "disk_bytes": disk_bytes(module),
     }
 
 
@@ -85,6 +88,12 @@ def training_parameters(module: FusionModule) -> int:
     """The parameters of what only training needs, such as heads for a loss of each modality."""
     parts = [module.get_submodule(path) for path in module.training_only]
     return sum(parameter.numel() for part in parts for parameter in part.parameters())
+
+
+def disk_bytes(module: FusionModule) -> int:
+    """Of all tensors of its state but for those that only training needs; a file has a header besides."""
+    tensors, left = module.state_dict(), tuple(f"{path}." for path in module.training_only)
+    return sum(one.numel() * one.element_size() for name, one in tensors.items() if not name.startswith(left))
 
 
 def _between_layers(module: FusionModule, batch: MultimodalBatch) -> int:

@@ -10,15 +10,16 @@ from typing import Any
 from fusionbench.core.canonical import sha256_of, short_key
 from fusionbench.plan.names import slug, track_label
 from fusionbench.plan.suite import RunSpec, Suite
+from fusionbench.records.reading import STATED
 from fusionbench.records.record import Record
-from fusionbench.records.store import LATENCY, STATED, Store
+from fusionbench.records.store import LATENCY, Store
 
 NAME_LENGTH, TAG_LENGTH = 128, 64
 """Characters that W&B takes in a name or a group, and in a tag or a job type."""
 TIMES = ("p10_ms", "median_ms", "p90_ms")
 DESCRIBES = frozenset({"schema", "key", "measure", *STATED})
 """What a measure's file holds beside values."""
-RESULTS = frozenset({"key", "spec", "scores", "validation", "curves", "train_seconds", "epochs_run"})
+RESULTS = frozenset({"key", "spec", "scores", "validation", "curves", "train_seconds", "epochs_run", "cost"})
 """Fields of a record that are no settings, or that have a place of their own."""
 
 
@@ -144,6 +145,7 @@ def _ending(record: Record) -> dict[str, Any]:
         "reason": record.reason,
         "train_seconds": record.train_seconds,
         "epochs_run": record.epochs_run,
+        **{f"cost/{path}": value for path, value in _flat(record.cost, "/")},
     }
 
 

@@ -160,8 +160,9 @@ def _means(row: TableRow) -> dict[str, float]:
 
 
 def _costs(table: Table, row: TableRow) -> dict[str, float]:
-    """Counts of parameters and FLOPs, median milliseconds of one sample, mean seconds of training."""
+    """Counts of parameters and FLOPs, bytes, joules, median milliseconds of one sample, mean seconds of training."""
     found = {f"cost/{name}": float(row.size[name]) for name in SIZES if row.size.get(name) is not None}
+    found |= {f"cost/{name}": value for name, value in row.costs.items()}
     scopes: dict[str, Scope] = {"latency_ms": "end_to_end", "fusion_latency_ms": "fusion"}
     for name, scope in scopes.items():
         median = table.latency.median_ms(row.strategy, scope, 1) if table.latency else None

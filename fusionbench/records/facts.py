@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -13,6 +13,7 @@ LARGEST = 1e15
 """Of a score: the mean of larger ones leaves the numbers that a computer has."""
 OPEN = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
 """A later version may say more. Defaults are never read: what is not there is asked for nowhere."""
+Joules = Annotated[float, Field(ge=0, le=LARGEST)]
 
 
 class Pretrained(BaseModel):
@@ -56,25 +57,40 @@ class Task(BaseModel):
     modalities: list[dict[str, Any]] = Field(default_factory=list)
 
 
+class Cost(BaseModel):
+    """Memory and energy: see `Record.cost`."""
+
+    model_config = OPEN
+
+    memory_bytes: int = Field(default=0, ge=0, le=int(LARGEST))
+    memory_of: Literal["process", "device"] = "process"
+    joules: dict[str, Joules] = Field(default_factory=dict)
+    uncounted: dict[str, str] = Field(default_factory=dict)
+
+
 class Facts(BaseModel):
-    """Both."""
+    """All of them."""
 
     model_config = OPEN
 
     options: Options
     task: Task
+    cost: Cost
 
 
-def fault(options: Mapping[str, Any], task: Mapping[str, Any], *scores: Mapping[str, float]) -> str:
+def fault(
+    options: Mapping[str, Any], task: Mapping[str, Any], cost: Mapping[str, Any], *scores: Mapping[str, float]
+) -> str:
     """What is wrong with them, in a few words; empty if nothing is.
 
     Args:
         options: of a record.
         task: of a record.
+        cost: of a record.
         scores: all that it has, finite.
     """
     try:
-        found = Facts.model_validate({"options": options, "task": task})
+        found = Facts.model_validate({"options": options, "task": task, "cost": cost})
         for rate in found.options.trials:
             float(rate)
     except ValidationError as error:

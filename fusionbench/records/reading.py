@@ -17,7 +17,7 @@ LARGEST = 64 * 2**20
 """Bytes: a hundred times the largest record; more would fill the memory before it says what it is."""
 COUNTED = (
     *("fusion_parameters", "encoder_parameters", "trained_parameters", "training_parameters"),
-    *("flops_per_sample", "fusion_flops_per_sample"),
+    *("flops_per_sample", "fusion_flops_per_sample", "disk_bytes"),
 )
 """Of the measure `size`: numbers, where they are there."""
 STATED = ("options", "source")

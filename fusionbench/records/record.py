@@ -79,6 +79,10 @@ class Record:
     epochs_run: int = 0
     notes: list[str] = field(default_factory=list)
     """What a reader of this row has to know of this very model and its scores, a sentence each."""
+    cost: dict[str, Any] = field(default_factory=dict)
+    """Besides time: memory_bytes, the rise of memory while it trained and was tested, and memory_of ("process" or
+    "device"); joules by "processor" and "device", as counters of the machine say, whatever else ran there; uncounted:
+    by name, why one of them is not here. Records of before it was counted have none."""
     threads: int = 1
     devices: int = 1
     data: DataFacts | None = None
@@ -154,7 +158,7 @@ def _refuse_wrong(record: Record) -> None:
     is_trial = record.run.role == "trial"
     if record.status == "done" and (not (record.validation if is_trial else record.scores) or record.data is None):
         raise InvalidRecord("done, yet without scores or data")
-    if problem := fault(record.options, record.task, record.scores, record.validation):
+    if problem := fault(record.options, record.task, record.cost, record.scores, record.validation):
         raise InvalidRecord(problem)
     if is_trial and (record.scores or record.test_evaluations):
         raise InvalidRecord("a trial that was evaluated on the test rows")

@@ -13,6 +13,7 @@ from fusionbench.plan.budget import Budget
 from fusionbench.plan.names import track_label
 from fusionbench.plan.suite import MATCHED_PARAMETERS
 from fusionbench.plan.tracks import FACTOR, solves_own
+from fusionbench.report import costs
 from fusionbench.report.claims import intervals, marks, tests
 from fusionbench.report.latency import ENOUGH_CALLS, ENOUGH_SECONDS
 from fusionbench.report.measured import sentences
@@ -37,7 +38,7 @@ def caption(table: Table) -> tuple[str, ...]:
     """The sentences below a table, each on one subject."""
     return tuple(
         sentence
-        for part in (_intervals, _seeds, tests, _counts, sentences, _cost, _latency, _training, _data)
+        for part in (_intervals, _seeds, tests, _counts, sentences, costs.sentences, _cost, _latency, _training, _data)
         for sentence in part(table)
     )
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from fusionbench.core.scores import good
 from fusionbench.plan.names import track_label
+from fusionbench.report import costs
+from fusionbench.report.counted import counted
 from fusionbench.report.notes import BAD, note, own_width
 from fusionbench.report.rows import TableRow
 from fusionbench.report.tables import Table
@@ -66,6 +68,7 @@ def seed_rows(table: Table) -> list[dict[str, Any]]:
             **{name: outcome.scores.get(name) for name in names},
             "epochs_run": outcome.record.epochs_run if outcome.record else None,
             "train_seconds": outcome.record.train_seconds if outcome.record else None,
+            **(counted(outcome.record) if outcome.record else {}),
             "results_version": outcome.record.results_version if outcome.record else None,
         }
         for row in table.rows
@@ -121,6 +124,7 @@ def _row(table: Table, row: TableRow, parts: Mapping[str, Sequence[str]]) -> dic
         timing = table.latency.timings.get((row.strategy, scope, batch_size)) if table.latency else None
         for what in ("median_ms", "p10_ms", "p90_ms", "spread"):
             found[f"{scope}_batch{batch_size}_{what}"] = getattr(timing, what) if timing else None
+    found |= {name: row.costs.get(name) for name in costs.shown(table.rows)}
     latency = table.latency
     found |= {"latency_device": latency.device if latency else None, "threads": latency.threads if latency else None}
     return found | {"best": row.best, "front": row.front, "notes": note(row)}

@@ -14,6 +14,7 @@ from rich.text import Text
 from fusionbench.plan.tracks import head_times
 from fusionbench.report.captions import caption, short_caption
 from fusionbench.report.ceiling import Ceiling
+from fusionbench.report.costs import cells as cells_of_costs
 from fusionbench.report.latency import Scope
 from fusionbench.report.measured import Shown as MeasuredColumn
 from fusionbench.report.measured import columns as measured_columns
@@ -64,15 +65,12 @@ def columns(table: Table) -> list[Column]:
             *([Column("in training alone", _training_alone)] if any(map(_has_training_alone, table.rows)) else []),
             Column("encoder parameters", lambda row: count(row.size.get("encoder_parameters"))),
             *([Column("head width", _head_width)] if _is_matched(table) else []),
-            *(
-                [Column("own width", lambda row: own_width(row) or "-")]
-                if any("solved" in row.fixed for row in table.rows)
-                else []
-            ),
+            *([Column("own width", lambda row: own_width(row) or "-")] if _is_solved(table) else []),
             Column("FLOPs a sample", lambda row: count(row.size.get("flops_per_sample"))),
         ]
     if any("learning_rate" in row.fixed for row in table.rows):
         found += [Column("learning rate", lambda row: _fixed(row, "learning_rate"))]
+    found += [Column(heading, cell) for heading, cell in cells_of_costs(table.rows)]
     if table.latency:
         found += [_time(table, "fusion", 1), _time(table, "end_to_end", 1), _time(table, "end_to_end", 64)]
     if table.cost:
@@ -166,6 +164,10 @@ def narrow(table: Table) -> Group:
 
 def _is_matched(table: Table) -> bool:
     return any("target_parameters" in row.fixed for row in table.rows)
+
+
+def _is_solved(table: Table) -> bool:
+    return any("solved" in row.fixed for row in table.rows)
 
 
 def _has_training_alone(row: TableRow) -> bool:

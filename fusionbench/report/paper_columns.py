@@ -42,7 +42,13 @@ COUNTS = {
     "parameters": ("Params", "fusion_parameters", DOWN),
     "encoders": ("Encoders", "encoder_parameters", ""),
     "flops": ("FLOPs", "flops_per_sample", DOWN),
+    "disk": ("Disk", "disk_bytes", DOWN),
+    "memory": ("Memory", "memory_bytes", DOWN),
+    "energy": ("Energy", "processor_joules", DOWN),
+    "gpu_energy": ("GPU energy", "device_joules", DOWN),
 }
+UNITS = {"disk_bytes": "B", "memory_bytes": "B", "processor_joules": "J", "device_joules": "J"}
+"""Behind a prefix of 1000s; what is not here is a count."""
 Sign = Literal["", "+"]
 
 
@@ -125,7 +131,7 @@ def _of_scores(table: Table) -> Iterator[tuple[str, Maker]]:
 
 def _of_costs(table: Table) -> Iterator[tuple[str, Maker]]:
     for name, (words, key, arrow) in COUNTS.items():
-        if any(row.size.get(key) is not None for row in table.rows):
+        if any(_counted(row, key) is not None for row in table.rows):
             yield name, partial(_count, table, words, key, arrow)
     for name, (words, scope, batch) in TIMES.items():
         if table.latency and any(key[1:] == (scope, batch) for key in table.latency.timings):
@@ -184,11 +190,16 @@ def _estimates(
 
 def _count(table: Table, words: str, key: str, arrow: str) -> PaperColumn:
     """Three significant digits in one unit for all rows: that of the median."""
-    values = [row.size.get(key) for row in table.rows]
+    values = [_counted(row, key) for row in table.rows]
     unit = _unit([value for value in values if value])
     texts = ["" if value is None else _in_unit(value / 1000**unit) for value in values]
     cells = tuple((text or NOTHING,) for text in texts)
-    return PaperColumn(f"{words} {arrow}".strip(), (_format(texts),), cells, f"({PREFIXES[unit]})" if unit else "")
+    below = f"{PREFIXES[unit]}{UNITS.get(key, '')}"
+    return PaperColumn(f"{words} {arrow}".strip(), (_format(texts),), cells, f"({below})" if below else "")
+
+
+def _counted(row: TableRow, key: str) -> float | None:
+    return row.costs.get(key) if key in UNITS else row.size.get(key)
 
 
 def _time(table: Table, words: str, scope: Scope, batch: int) -> PaperColumn:

@@ -14,6 +14,7 @@ from fusionbench.core.collecting import paused_collector
 from fusionbench.plan.suite import Choice, Row, Suite
 from fusionbench.records.store import Store
 from fusionbench.report.collect import Outcome, estimates, facts_of, measured, name_of, outcomes, size_of
+from fusionbench.report.counted import mean_costs
 from fusionbench.report.titles import strategy_title
 from fusionbench.stats.estimate import Estimate
 
@@ -48,6 +49,8 @@ class TableRow:
     """On the Pareto front over the ranking score and the table's cost."""
     measured: Mapping[str, Mapping[int, Mapping[str, Any]]] = field(default_factory=dict)
     """By measure of a trained model and seed, what its file holds; those that some seed has."""
+    costs: Mapping[str, float] = field(default_factory=dict)
+    """Bytes on disk, memory and energy: those that some seed has; see `counted.mean_costs`."""
 
     @cached_property
     def done(self) -> int:
@@ -68,6 +71,7 @@ def rows_of(suite: Suite, dataset: Choice, track: Choice, store: Store) -> list[
 
 def _row(suite: Suite, row: Row, store: Store) -> TableRow:
     facts, found = facts_of(row.strategy), outcomes(suite, row, store)
+    size = size_of(found, store)
     return TableRow(
         strategy=name_of("strategy", row.strategy),
         title=strategy_title(row.strategy),
@@ -76,7 +80,8 @@ def _row(suite: Suite, row: Row, store: Store) -> TableRow:
         uses=str(facts.get("uses", USES)),
         outcomes=found,
         scores=estimates(found),
-        size=size_of(found, store),
+        size=size,
         measured=measured(found, store),
+        costs=mean_costs(found, size),
         fixed=next((outcome.record.options for outcome in found if outcome.record and outcome.state == "done"), {}),
     )

@@ -12,6 +12,7 @@ from sklearn.metrics import accuracy_score, f1_score, log_loss
 from small_suites import Bench
 
 from fusionbench.bench.build import build, dataset_of, setting_for
+from fusionbench.bench.memory import STATM
 from fusionbench.core import catalogue
 from fusionbench.core.files import HOST
 from fusionbench.engines.runner import Runner
@@ -32,6 +33,11 @@ def test_every_run_leaves_a_valid_record_and_its_measures(bench: Bench) -> None:
             assert sum(record.data.counts.values()) == 1797
             size = json.loads(path.with_name(f"{record.key}.size.json").read_text())
             assert size["fusion_parameters"] > 0
+            assert size["disk_bytes"] >= 4 * (size["fusion_parameters"] + size["encoder_parameters"])
+            if STATM.exists():
+                assert record.cost["memory_of"] == ("device" if torch.cuda.is_available() else "process")
+                assert 0 < record.cost["memory_bytes"] < 2**33
+            assert "processor" in {**record.cost.get("joules", {}), **record.cost.get("uncounted", {})}
 
 
 def test_the_recorded_scores_are_those_of_the_stored_predictions(bench: Bench) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save
 from torch import nn
 
 from fusionbench.core.batch import Encoded
@@ -46,6 +47,13 @@ def test_size_counts_what_a_hand_counts(data: Digits) -> None:
     assert found["fusion_flops_per_sample"] == 2 * (16 * 16 + 16 * 10)
     assert found["flops_per_sample"] == found["fusion_flops_per_sample"] + 2 * 2 * 32 * 8
     assert model.training
+
+
+def test_bytes_on_disk_are_those_of_a_file_of_weights_but_for_its_header(data: Digits) -> None:
+    model = ConcatFusion(setting(data))
+    file = save(dict(model.state_dict()))
+    header = 8 + int.from_bytes(file[:8], "little")  # The format's own: a length, then JSON.
+    assert measure_size(model, data.batch(np.arange(3)))["disk_bytes"] == len(file) - header
 
 
 @pytest.mark.parametrize("training", [False, True])

@@ -43,6 +43,11 @@ def test_a_record_of_a_later_version_that_reads_is_foreign_all_the_same() -> Non
         from_text(changed(results_version=99))
 
 
+def test_a_record_of_before_costs_were_counted_reads_without() -> None:
+    before = {name: value for name, value in json.loads(GOLDEN).items() if name != "cost"}
+    assert from_text(json.dumps(before)).cost == {}
+
+
 def changed(**fields: Any) -> str:
     return json.dumps({**json.loads(GOLDEN), **fields})
 
@@ -60,6 +65,8 @@ def changed(**fields: Any) -> str:
         (changed(scores={}), "without scores"),
         (changed(data=None), "without scores or data"),
         (changed(epochs_run="2"), "epochs_run"),
+        (changed(cost={"memory_bytes": -1}), "cost.memory_bytes"),
+        (changed(cost={"joules": {"processor": "much"}}), "cost.joules.processor"),
         (changed(spec={"dataset": 1}), "spec"),
         (changed(spec={**json.loads(GOLDEN)["spec"], "seed": 4}), "not the hash"),
         (GOLDEN.replace("0.7,", "NaN,"), "finite"),
