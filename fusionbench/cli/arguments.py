@@ -19,6 +19,7 @@ SUITE_VERBS = {
     "targets": "how wide each strategy's heads are at numbers of fusion parameters, and which number to choose",
     "cite": "BibTeX of fusionbench and of every dataset, strategy, encoder and measure the suite uses",
 }
+LIST = "what a suite may name: a table on a terminal, Markdown in a pipe; with a name, all of that one"
 RECIPE = "the layout of a known data set, as its authors arranged it, becomes a table for the data set manifest"
 INSPECT = "what a table of your own holds: types, missing cells, classes, equal rows, broken files; writes a suite"
 NEW = "a file to begin a strategy, dataset or encoder with, which keeps its contract"
@@ -33,12 +34,10 @@ def parser() -> argparse.ArgumentParser:
         description="Which way of fusing modalities is best, at what cost? One suite file, one command, one table.",
         epilog="Start with: fusionbench run quickstart",
     )
-    verbs = made.add_subparsers(title="verbs", metavar="VERB", required=True)
+    made.set_defaults(verb="")
+    verbs = made.add_subparsers(title="verbs", metavar="VERB")
 
-    entry = verbs.add_parser("list", help="what a suite may name")
-    entry.add_argument("what", nargs="?", choices=["suites", "datasets", "strategies", "encoders", "measures"])
-    entry.add_argument("--long", action="store_true", help="of strategies, a page for each: formula, counts, source")
-    entry.set_defaults(verb="list", debug=False)
+    _add_list(verbs.add_parser("list", help=LIST, description=LIST))
 
     for verb, text in SUITE_VERBS.items():
         entry = verbs.add_parser(verb, help=text, description=text)
@@ -66,6 +65,14 @@ def parser() -> argparse.ArgumentParser:
 
     _add_check(verbs.add_parser("check", help="records valid and in their place"))
     return made
+
+
+def _add_list(entry: argparse.ArgumentParser) -> None:
+    entry.add_argument("what", nargs="?", choices=["suites", "datasets", "strategies", "encoders", "measures"])
+    about = "one of them: its page; of a suite, its file"
+    entry.add_argument("name", nargs="?", metavar="NAME", help=about)
+    entry.add_argument("--long", action="store_true", help="of strategies, a page for each: formula, counts, source")
+    entry.set_defaults(verb="list", debug=False)
 
 
 def _add_check(entry: argparse.ArgumentParser) -> None:

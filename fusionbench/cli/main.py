@@ -21,6 +21,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; the exit code: 0 done, 1 some run failed or diverged, 2 wrong use or bad data, 130 interrupted."""
     never_fail()
     options = parser().parse_args(arguments)
+    if not options.verb:
+        parser().print_help()
+        return DONE
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))  # So that a suite may name the user's own modules; last, to hide no other.
     try:

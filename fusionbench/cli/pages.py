@@ -92,6 +92,19 @@ def page(plugin: Plugin) -> str:
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)) + "\n"
 
 
+def plugin_page(plugin: Plugin) -> str:
+    """One dataset, encoder or measure: its docstring and its options."""
+    body = plugin.doc.partition("\n\n")[2].strip("\n")
+    shown = [f"### {plugin.name}", "", sentence(plugin), "", *_prose(body.split("\n")), ""]
+    stated = [
+        ("Options", _options(plugin.options)),
+        ("Licence", str(plugin.facts.get("licence", ""))),
+        ("Papers", str(plugin.facts.get("paper", ""))),
+    ]
+    shown += [f"- **{name}**: {text}" for name, text in stated if text]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(shown)).rstrip("\n") + "\n"
+
+
 def _copy(original: str) -> str:
     return f"counted once with `{original}`: one model but for gradients." if original else ""
 
