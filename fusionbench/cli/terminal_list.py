@@ -45,7 +45,9 @@ def terminal_table(what: str, width: int, also: Installed = NONE) -> RenderableT
         table.add_column(HEADS[what][number], overflow="fold", no_wrap=number == 0)
     rows = suites() if what == "suites" else map(_row, described(KINDS[what], also))
     for row in rows:
-        table.add_row(*(Text(row[number]) for number in columns))  # Text, not str: a sentence may hold what rich takes for markup.
+        table.add_row(
+            *(Text(row[number]) for number in columns)
+        )  # Text, not str: a sentence may hold what rich takes for markup.
     return Group(table, Text(f"All of one: fusionbench list {what} NAME\n", style="dim"))
 
 
