@@ -1,10 +1,12 @@
-"""`fusionbench.load_results`: every record below a folder as one row of a data frame."""
+"""`fusionbench.load_results`: every record below a folder, or of packed tables, as one row of a data frame."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
+import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,10 +16,15 @@ from fusionbench.core.canonical import canonical_json
 from fusionbench.core.surroundings import alone
 from fusionbench.plan.names import have_one_size, track_label
 from fusionbench.plan.suite import Choice
+from fusionbench.records.fetched import fetch_tree, is_url
 from fusionbench.records.find import check_folder
+from fusionbench.records.packed import END
 from fusionbench.records.reading import content_of, track_of
 from fusionbench.records.record import SCHEMA, InvalidRecord, Record, from_text
 from fusionbench.records.store import LATENCY, WANDB
+from fusionbench.records.tree import packs, unpack
+from fusionbench.records.verified import NAME as VERIFIED
+from fusionbench.records.verified import Mark, marks_of
 from fusionbench.report.collect import name_of
 from fusionbench.report.counted import counted
 from fusionbench.report.latency import Latency, Scope, newest_complete
@@ -31,43 +38,79 @@ TIMES: tuple[tuple[Scope, int], ...] = (("fusion", 1), ("end_to_end", 1), ("end_
 """Of a latency session: scope and batch size."""
 
 
-def load_results(folder: str | os.PathLike[str] = "results") -> pd.DataFrame:
+def load_results(source: str | os.PathLike[str] = "results") -> pd.DataFrame:
     """Every record below a folder: a row for each run, of whichever suite.
 
     Columns: suite, dataset and strategy (as folders name them, with options that differ from the default), track, seed,
     role ("final", or "trial" of a search for a learning rate), status and reason; metric (the score that ranks) and
     score; every test and validation score; what it cost (train_seconds, memory_bytes, processor_joules, device_joules,
     parameters, FLOPs, disk_bytes, median latency in ms); learning_rate and the rest of the budget; all options as JSON;
-    and where it was made.
+    where it was made; and, where marks lie beside the records, whether somebody has verified it.
 
     Args:
-        folder: a results folder, or a part of one.
+        source: a results folder, or a part of one; a folder of packed tables, or one of them (`.jsonl`); or the URL of
+            either (https, http, file), of which at most 1 GB is read.
 
     Returns:
         Rows in the order of their paths; columns that no record has are left out, what a record lacks is missing.
 
     Raises:
-        UserError: no such folder.
+        UserError: no such folder, or a URL that cannot be read.
     """
-    root = Path(folder)
-    check_folder(root)
     with alone():
         import pandas as pd
-    rows, faults = list[dict[str, Any]](), list[str]()
-    times = _Times()
-    for path in _paths(root):
-        try:
-            record = from_text(content_of(path))
-        except (InvalidRecord, FileNotFoundError) as error:  # The latter: a link to nothing.
-            faults.append(f"{path}: {error}")
-            continue
-        rows.append({**_row(record, path), **_sizes(path), **times.of(record, path)})
+    faults = list[str]()
+    rows = list(_all_rows(source, faults))
     if faults:
         more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
         warnings.warn(f"left out, no record of this version: {faults[0]}{more}", stacklevel=2)
     found = pd.DataFrame(rows)
     first = [name for name in FIRST if name in found]
     return found[[*first, *(name for name in found if name not in first)]] if rows else pd.DataFrame(columns=[*FIRST])
+
+
+def _all_rows(source: str | os.PathLike[str], faults: list[str]) -> Iterator[dict[str, Any]]:
+    """Records that lie in a folder, then those that are packed there and do not lie there as well."""
+    name = os.fspath(source)
+    if not is_url(name) and not name.endswith(END):
+        check_folder(Path(name))
+    with tempfile.TemporaryDirectory(prefix="fusionbench-packed-") as place:
+        tree, records = Path(place) / "tree", Path(place) / "results"
+        tree.mkdir()
+        if is_url(name):
+            fetch_tree(name, tree)
+        known = set[tuple[str, str]]()
+        if Path(name).is_dir():
+            for row in _rows(Path(name), faults):
+                known.add((row["suite"], row["key"]))
+                yield row
+        packed = tree if is_url(name) else Path(name)
+        if any(True for _ in packs(packed)):
+            faults += (line.replace(str(tree), name) for line in unpack(packed, records).faults)
+            for row in _rows(records, faults) if records.is_dir() else ():
+                if (row["suite"], row["key"]) not in known:
+                    yield {**row, "path": f"{name}, packed"}
+
+
+def _rows(root: Path, faults: list[str]) -> Iterator[dict[str, Any]]:
+    times, marks = _Times(), _marks(root)
+    for path in _paths(root):
+        try:
+            content = content_of(path)
+            record = from_text(content)
+        except (InvalidRecord, FileNotFoundError) as error:  # The latter: a link to nothing.
+            faults.append(f"{path}: {error}")
+            continue
+        row = {**_row(record, path), **_sizes(path), **times.of(record, path)}
+        if marks:
+            row["verified"] = Mark(row["suite"], record.key, hashlib.sha256(content).hexdigest()) in marks
+        yield row
+
+
+def _marks(root: Path) -> set[Mark]:
+    """Those beside the suites, also where a part of a results folder is asked for."""
+    places = (root, *root.absolute().parents[:3])
+    return next((marks_of(place / VERIFIED) for place in places if (place / VERIFIED).is_file()), set())
 
 
 def _paths(root: Path) -> Iterator[Path]:

@@ -1,10 +1,11 @@
-"""What the command line takes: verbs and their arguments. Imports nothing else of fusionbench: help answers at once."""
+"""What the command line takes: verbs and their arguments. Imports nothing that is heavy: help answers at once."""
 
 from __future__ import annotations
 
 import argparse
 
 from fusionbench.cli.engines import add_engine_arguments
+from fusionbench.cli.record_arguments import add_record_verbs
 
 SUITE_VERBS = {
     "plan": "the runs, their keys, which are done",
@@ -24,7 +25,6 @@ RECIPE = "the layout of a known data set, as its authors arranged it, becomes a 
 INSPECT = "what a table of your own holds: types, missing cells, classes, equal rows, broken files; writes a suite"
 NEW = "a file to begin a strategy, dataset or encoder with, which keeps its contract"
 CONTRACT = "whether a strategy, dataset or encoder keeps its contract, check by check; about a minute"
-VERIFY = "train the run of one record again and compare; the record stays as it is"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -51,8 +51,6 @@ def parser() -> argparse.ArgumentParser:
     entry.add_argument("--data", metavar="DIR", help="data folder (default: $FUSIONBENCH_DATA or ~/.cache/fusionbench)")
     entry.set_defaults(verb="selftest", debug=False)
 
-    _add_verify(verbs.add_parser("verify", help=VERIFY, description=VERIFY))
-
     _add_inspect(verbs.add_parser("inspect", help=INSPECT, description=INSPECT))
     _add_recipe(verbs.add_parser("recipe", help=RECIPE, description=RECIPE))
 
@@ -63,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
     _add_new(verbs.add_parser("new", help=NEW, description=NEW))
     _add_contract(verbs.add_parser("contract", help=CONTRACT, description=CONTRACT))
 
-    _add_check(verbs.add_parser("check", help="records valid and in their place"))
+    add_record_verbs(verbs)
     return made
 
 
@@ -73,11 +71,6 @@ def _add_list(entry: argparse.ArgumentParser) -> None:
     entry.add_argument("name", nargs="?", metavar="NAME", help=about)
     entry.add_argument("--long", action="store_true", help="of strategies, a page for each: formula, counts, source")
     entry.set_defaults(verb="list", debug=False)
-
-
-def _add_check(entry: argparse.ArgumentParser) -> None:
-    entry.add_argument("results", nargs="?", default="results", help="results folder (default: results)")
-    entry.set_defaults(verb="check", debug=False)
 
 
 def _add_recipe(entry: argparse.ArgumentParser) -> None:
@@ -122,18 +115,6 @@ def _add_inspect(entry: argparse.ArgumentParser) -> None:
     entry.add_argument("--no-files", action="store_true", help="leave the files closed that cells name")
     entry.add_argument("--data", metavar="DIR", help="data folder, where FILE is looked for too")
     entry.set_defaults(verb="inspect", debug=False)
-
-
-def _add_verify(entry: argparse.ArgumentParser) -> None:
-    about = "12 hex digits of a record, or the first of them; SUITE/KEY where several suites have it"
-    entry.add_argument("key", metavar="KEY", help=about)
-    entry.add_argument("--results", metavar="DIR", default="results", help="results folder (default: results)")
-    entry.add_argument("--data", metavar="DIR", help="data folder (default: $FUSIONBENCH_DATA or ~/.cache/fusionbench)")
-    entry.add_argument("--threads", metavar="N", type=int, help="torch threads (default: as the record says)")
-    entry.add_argument("--devices", metavar="N", type=int, help="GPUs (or processes) (default: as the record says)")
-    entry.add_argument("--no-stored-encodings", action="store_true", help="run frozen encoders in every step, not once")
-    entry.add_argument("--debug", action="store_true", help="show tracebacks and the worker's output")
-    entry.set_defaults(verb="verify")
 
 
 def _add_run_arguments(entry: argparse.ArgumentParser) -> None:

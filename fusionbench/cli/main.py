@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fusionbench.cli.arguments import parser
 from fusionbench.cli.plugin_verbs import contract, list_, new
+from fusionbench.cli.record_verbs import check, pack, unpack, verify
 from fusionbench.cli.suites import counted, limit_of, made, show_report, tell, watchers, work_of, written
 from fusionbench.core.output import never_fail
 from fusionbench.core.ranks import ranks_under_torchrun
@@ -178,13 +179,6 @@ def selftest(options: argparse.Namespace) -> int:
     return DONE if report_selftest(options) else SOME_FAILED
 
 
-def verify(options: argparse.Namespace) -> int:
-    """Whether the run of a record gives the same again."""
-    from fusionbench.cli.verify import report_verified
-
-    return DONE if report_verified(options) else SOME_FAILED
-
-
 def inspect(options: argparse.Namespace) -> int:
     """What a table of the user's own holds."""
     from fusionbench.cli.inspecting import inspect_table
@@ -209,13 +203,6 @@ def schema(_: argparse.Namespace) -> int:
     return DONE
 
 
-def check(options: argparse.Namespace) -> int:
-    """Every record below a results folder valid and in its place."""
-    from fusionbench.cli.checking import report_checked
-
-    return DONE if report_checked(Path(options.results)) else SOME_FAILED
-
-
 VERBS = {
     "list": list_,
     "plan": plan,
@@ -236,5 +223,7 @@ VERBS = {
     "schema": schema,
     "new": new,
     "contract": contract,
+    "pack": pack,
+    "unpack": unpack,
     "check": check,
 }

@@ -6,6 +6,7 @@ import argparse
 import os
 import tempfile
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 from fusionbench.api.work import Work
@@ -15,7 +16,9 @@ from fusionbench.engines.gpus import refuse_too_many, refuse_uneven, visible_gpu
 from fusionbench.plan.names import slug
 from fusionbench.plan.suite import Suite
 from fusionbench.records.agreement import FIRST_EPOCH, ROWS, SPREADS, Number, Verdict, compared
+from fusionbench.records.environment import environment
 from fusionbench.records.find import Found, find
+from fusionbench.records.verified import mark_verified
 
 MOST = 12
 """Numbers that are shown."""
@@ -33,6 +36,11 @@ def report_verified(options: argparse.Namespace) -> bool:
     name = f"{found.record.key} ({slug('dataset', run.dataset)} / {slug('strategy', run.strategy)}, seed {run.seed})"
     for line in lines(name, verdict):
         print(line)
+    if options.mark and verdict.holds:
+        mark_verified(
+            Path(options.mark), found, verdict, environment(), datetime.now(UTC).isoformat(timespec="seconds")
+        )
+        print(f"marked as verified: {options.mark}")
     return verdict.holds
 
 

@@ -71,8 +71,17 @@ def facts_at(path: Path | str, key: str) -> dict[str, Any]:
         FileNotFoundError: there is none.
         InvalidRecord: it is not the JSON of that key, or cannot be read.
     """
+    return facts_of(content_of(path), key)
+
+
+def facts_of(content: bytes, key: str) -> dict[str, Any]:
+    """What the bytes of a file beside records hold.
+
+    Raises:
+        InvalidRecord: it is not the JSON of that key.
+    """
     try:
-        found = json.loads(content_of(path))
+        found = json.loads(content)
     except (ValueError, RecursionError) as error:  # Brackets by the thousand are as deep as Python's own stack.
         raise InvalidRecord(str(error)) from error
     if not isinstance(found, dict) or found.get("key") != key or found.get("schema") != SCHEMA:

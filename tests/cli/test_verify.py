@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -18,6 +19,8 @@ from fusionbench.core.surroundings import noted
 from fusionbench.plan.load import load_suite
 from fusionbench.plan.select import only
 from fusionbench.records.agreement import Number, Verdict
+from fusionbench.records.verified import NAME as MARKS
+from fusionbench.records.verified import Mark, marks_of
 
 PUBLISHED = Path(__file__).parent.parent.parent / "results"
 CELLS = (
@@ -43,8 +46,9 @@ def verified(root: Path, key: str, data: Path) -> subprocess.CompletedProcess[st
     """With the variables that its record states, so that on the same processor bytes are asked for."""
     stated: dict[str, str] = json.loads(path_of(PUBLISHED, key).read_text())["environment"]["variables"]
     others = {name: value for name, value in os.environ.items() if name not in noted(os.environ)}
+    words = ["verify", f"quickstart/{key}", "--results", root, "--data", data, "--mark", data / MARKS]
     return subprocess.run(
-        [sys.executable, "-m", "fusionbench.cli", "verify", f"quickstart/{key}", "--results", root, "--data", data],
+        [sys.executable, "-m", "fusionbench.cli", *words],
         env={**others, **stated},
         capture_output=True,
         text=True,
@@ -61,12 +65,15 @@ def test_a_published_cell_is_confirmed_and_left_as_it_is(cell: tuple[str, str, i
     before = listed(PUBLISHED / "quickstart")
     done = verified(PUBLISHED, key_of(*cell), tmp_path)
     assert done.returncode == 0, done
-    last = done.stdout.splitlines()[-1]
+    last, marked = done.stdout.splitlines()[-2:]
     assert last.startswith(f"{key_of(*cell)} ({cell[0]}"), done
     assert f", seed {cell[2]}): confirmed" in last
     # Elsewhere roundings differ, and the sentence says what is not the same there.
     assert "byte for byte." in last or " then, " in last
     assert listed(PUBLISHED / "quickstart") == before
+    assert marked == f"marked as verified: {tmp_path / MARKS}"
+    content = path_of(PUBLISHED, key_of(*cell)).read_bytes()
+    assert marks_of(tmp_path / MARKS) == {Mark("quickstart", key_of(*cell), hashlib.sha256(content).hexdigest())}
 
 
 def test_a_record_with_one_altered_score_is_not_confirmed(tmp_path: Path) -> None:
@@ -85,6 +92,7 @@ def test_a_record_with_one_altered_score_is_not_confirmed(tmp_path: Path) -> Non
     assert f"{record['scores']['test/accuracy']:.8g}" in line
     assert "data: the same" in done.stdout
     assert json.loads(path.read_text()) == record
+    assert not (tmp_path / MARKS).exists()
 
 
 def altered(tmp_path: Path, **changes: Any) -> str:
