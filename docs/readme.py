@@ -5,9 +5,7 @@ No table or number there is typed by hand.
     python docs/readme.py
 
 A block stands between `<!-- begin NAME -->` and `<!-- end NAME -->`: `list strategies` and the like are what
-`fusionbench list` prints; `demo` is the terminal's table of results/quickstart; `table SUITE DATASET` is that table.md,
-`order SUITE DATASET` that order.md, `overview SUITE` that overview.md; `top N SUITE DATASET` is the first rows of
-table.md and the sentences that it begins with. One word more, a track's name, takes the files of that track.
+`fusionbench list` prints; blocks of tables are those of fusionbench/report/current.py.
 `wandb panels SUITE` is what a workspace of the suite's first table shows, `wandb run SUITE` what the run of its first
 strategy's mean says. `prints PAGE` is what the first Python of that page prints, with the records in docs/results (run
 there as a script, it makes them anew). `inspects PAGE` is what the page's first command prints of the table that its
@@ -19,7 +17,6 @@ Python makes, and the suite that it writes.
 from __future__ import annotations
 
 import csv
-import io
 import os
 import re
 import shutil
@@ -29,8 +26,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from fusionbench.cli.listing import listing, strategy_pages
 from fusionbench.plan.json_schema import FILE, schema_text
 from fusionbench.plan.load import load_suite
@@ -39,18 +34,19 @@ from fusionbench.publish.panels import workspace
 from fusionbench.publish.summaries import RANKED, summary_run
 from fusionbench.publish.workspaces import view_json
 from fusionbench.records.store import Store
-from fusionbench.report.layout import narrow
+from fusionbench.report import current
+from fusionbench.report.current import address_of, block
 from fusionbench.report.tables import tables
 
 ROOT = Path(__file__).parent.parent
 STRATEGIES = ROOT / "docs" / "strategies.md"
 SCHEMA = ROOT / "experiments" / FILE
-BLOCK = re.compile(r"(?P<begin><!-- begin (?P<name>[^\n]+?) -->\n).*?(?P<end><!-- end (?P=name) -->)", re.DOTALL)
 PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
 SHELL = re.compile(r"```sh\n(.*?)```", re.DOTALL)
+ADDRESS = address_of(ROOT)
+CITATION = ROOT / "CITATION.cff"
+STATED = re.compile(r"^repository-code: (\S+)$", re.MULTILINE)
 RECORDS = ROOT / "docs" / "results"
-LINK = re.compile(r"\[([^\]]+)\]\(([^)/]+)\)")
-COLUMNS = 96
 
 
 def pages() -> list[Path]:
@@ -60,27 +56,19 @@ def pages() -> list[Path]:
 
 def refreshed(text: str, folder: Path = ROOT) -> str:
     """The text of a page in this folder with every block made anew."""
-    return BLOCK.sub(lambda found: found["begin"] + _block(found["name"], folder) + found["end"], text)
+    return current.refreshed(text, lambda name: _block(name, folder))
 
 
 def _block(name: str, folder: Path) -> str:
-    match name.split():
-        case ["list", what]:
-            return listing(what) + "\n"
-        case ["demo"] | ["prints", _] as words:
-            text = _terminal("quickstart") if words == ["demo"] else _printed(ROOT / "docs" / words[1])
-            return f"```\n{text}```\n"
-        case [("table" | "order") as what, suite, dataset, *track]:
-            return _table(_page(what, suite, dataset, track))
-        case ["top", count, suite, dataset, *track]:
-            return _top(int(count), _page("table", suite, dataset, track), folder)
-        case ["overview", suite]:
-            return _table(ROOT / "results" / suite / "overview.md")
+    if (found := block(name, ROOT, folder)) is not None:
+        return found
     return _other_block(name)
 
 
 def _other_block(name: str) -> str:
     match name.split():
+        case ["list", what]:
+            return listing(what) + "\n"
         case ["wandb", ("panels" | "run") as what, suite]:
             return _wandb(what, suite)
         case ["pair", folder, *names]:
@@ -89,8 +77,10 @@ def _other_block(name: str) -> str:
             return _simulated(names)
         case ["inspects", page]:
             return _inspected(ROOT / "docs" / page)
+        case ["prints", page]:
+            return f"```\n{_printed(ROOT / 'docs' / page)}```\n"
     raise ValueError(
-        f"a page asks for '{name}'; known: list WHAT, demo, table SUITE DATASET, order SUITE "
+        f"a page asks for '{name}'; known: list WHAT, demo N, table SUITE DATASET, order SUITE "
         "DATASET, top N SUITE DATASET, overview SUITE, wandb panels|run SUITE, prints PAGE, inspects PAGE, pair FOLDER "
         "FIRST SECOND, simulated COLUMN ..."
     )
@@ -175,35 +165,20 @@ def _simulated(names: list[str]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in [head, [":--", *["--:"] * (len(names) + 1)], *body])
 
 
-def _terminal(name: str) -> str:
-    suite = load_suite(name)
-    text = io.StringIO()
-    console = Console(file=text, width=COLUMNS, color_system=None)
-    for table in tables(suite, Store(ROOT / "results", suite.name)):
-        console.print(narrow(table), end="\n\n")
-    return "\n".join(line.rstrip() for line in text.getvalue().strip().splitlines()) + "\n"
-
-
-def _page(what: str, suite: str, dataset: str, track: list[str]) -> Path:
-    return ROOT / "results" / suite / dataset / f"{'-'.join([what, *track])}.md"
-
-
-def _top(count: int, path: Path, place: Path) -> str:
-    """The head and the first rows of a table, and below them what its page begins with, links from that place."""
-    head, rows = _table(path).splitlines()[:2], _table(path).splitlines()[2 : 2 + count]
-    text = path.read_text(encoding="utf-8").splitlines()
-    first = text[2 : next(number for number, line in enumerate(text) if line.startswith("|"))]
-    folder = Path(os.path.relpath(path.parent, place)).as_posix()
-    said = [LINK.sub(rf"[\1]({folder}/\2)", line) for line in first if line]
-    return "".join(f"{line}\n" for line in [*head, *rows, *([""] if said else []), *said])
-
-
-def _table(path: Path) -> str:
-    """The table alone: its title and caption stay in the file."""
-    return "".join(line + "\n" for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("|"))
+def move() -> None:
+    """Write the repository's address, as pyproject.toml has it, wherever another one stands."""
+    text = CITATION.read_text(encoding="utf-8")
+    stated = STATED.findall(text)[0]
+    if stated == ADDRESS:
+        return
+    raw = [one.replace("https://github.com", "https://raw.githubusercontent.com") for one in (stated, ADDRESS)]
+    for path in (CITATION, ROOT / "README.md"):
+        moved = path.read_text(encoding="utf-8").replace(stated, ADDRESS).replace(*raw)
+        path.write_text(moved, encoding="utf-8")
 
 
 if __name__ == "__main__":
+    move()
     STRATEGIES.write_text(strategy_pages(), encoding="utf-8")
     SCHEMA.write_text(schema_text(), encoding="utf-8")
     for page in pages():

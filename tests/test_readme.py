@@ -53,7 +53,38 @@ def test_every_generated_block_is_what_the_records_and_the_catalogue_say_now() -
 
 
 def test_the_readme_is_read_in_minutes() -> None:
-    assert len(text_of(README).splitlines()) <= 250
+    assert len(text_of(README).splitlines()) <= 200
+
+
+def test_the_readme_is_a_page_of_the_package_index_too() -> None:
+    """Its links lead to the repository from wherever it is shown, and there to what is in it."""
+    address = generator().ADDRESS
+    raw = address.replace("https://github.com", "https://raw.githubusercontent.com")
+    links = A_LINK.findall(text_of(README))
+    assert [link for link in links if not link.startswith("https://")] == []
+    ours = [link for link in links if link.startswith((address, raw))]
+    paths = [re.sub(r"^(/blob|/tree)?/main/", "", link.removeprefix(address).removeprefix(raw)) for link in ours]
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+    assert len(paths) >= 15
+    assert f"repository-code: {address}\n" in text_of("CITATION.cff")
+
+
+def test_the_repository_moves_by_one_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = generator()
+    for name in ("README.md", "CITATION.cff"):
+        (tmp_path / name).write_text(text_of(name), encoding="utf-8")
+    before = (tmp_path / "README.md").read_text(encoding="utf-8")
+    monkeypatch.setattr(script, "ROOT", tmp_path)
+    monkeypatch.setattr(script, "CITATION", tmp_path / "CITATION.cff")
+    script.move()
+    assert (tmp_path / "README.md").read_text(encoding="utf-8") == before
+    address, script.ADDRESS = script.ADDRESS, "https://github.com/somebody/else"
+    script.move()
+    for name in ("README.md", "CITATION.cff"):
+        moved = (tmp_path / name).read_text(encoding="utf-8")
+        assert address.removeprefix("https://github.com") not in moved
+        assert moved.count("github.com/somebody/else") >= 1
+    assert "raw.githubusercontent.com/somebody/else/main" in (tmp_path / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_top_of_a_table_keeps_what_its_page_begins_with_and_links_from_here() -> None:
@@ -61,7 +92,7 @@ def test_the_top_of_a_table_keeps_what_its_page_begins_with_and_links_from_here(
     lines = found.splitlines()[1:-1]
     assert sum(line.startswith("|") for line in lines) == 5
     assert lines[6].startswith("Headline: of 10 rows validation picks")
-    assert "[order.md](results/quickstart/digits/order.md)" in found
+    assert f"[order.md]({generator().ADDRESS}/blob/main/results/quickstart/digits/order.md)" in found
     assert "[order.md](../results/quickstart/digits/order.md)" in generator().refreshed(TOP, ROOT / "docs")
     page = generator().refreshed("<!-- begin order quickstart digits -->\n<!-- end order quickstart digits -->")
     assert "| seeds 0-2 and seeds 3-5 | 8 | " in page
@@ -71,8 +102,6 @@ def test_the_top_of_a_table_keeps_what_its_page_begins_with_and_links_from_here(
 def test_every_file_that_a_page_links_to_is_there(page: Path) -> None:
     links = [link for link in A_LINK.findall(text_of(page)) if not link.startswith("http")]
     assert [link for link in links if not (page.parent / link).exists()] == []
-    if page == README:
-        assert len(links) >= 5
 
 
 def test_the_example_suite_plans() -> None:
@@ -148,6 +177,20 @@ def test_the_network_of_ones_own_trains(
     (tmp_path / "data").mkdir()
     assert main(["run", "s.yaml", "--strategy", "nets.py:Product", "--data", "data"]) == 0
     assert "nets.Product" in capsys.readouterr().out
+
+
+def test_the_guide_shows_the_network_of_the_readme_and_its_frame_is_of_the_published_records(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, frame = blocks("docs/guide.md", "python")
+    assert [network] == [block for block in blocks("README.md", "python") if "class Product" in block]
+    monkeypatch.chdir(ROOT)
+    exec(compile(frame, "guide.md", "exec"), {})
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["mean", "std", "count"]
+    assert len(lines) == 13
+    key = re.findall(r"verify quickstart/(\w+)", text_of("docs/guide.md"))[0]
+    assert len(list((ROOT / "results" / "quickstart").glob(f"*/*/{key}.json"))) == 1
 
 
 @pytest.mark.filterwarnings("ignore:.*does not have many workers:UserWarning")
