@@ -3,7 +3,8 @@
 # make slow     what is simulated at length: how often the statistics err; within ten minutes
 # make twice    one strategy trained under two names, which the statistics have to call tied: once for each release
 # make pages    tables, pictures and pages of every published suite anew, from its records
-# make check    what CI runs: format, lint, types, import rules, dependencies, CITATION.cff, then the tests
+# make docs     the site, into build/site, with every link checked; needs no network once it is installed
+# make check    what CI runs: format, lint, types, import rules, dependencies, CITATION.cff, the site, then the tests
 # make pretrained  tests with networks of others, whose libraries stand in an environment of their own; part of check
 # make engines  install what the engines `ray` and `slurm` need, so that their tests run
 # make format   rewrite the code in the one format
@@ -19,9 +20,10 @@ DEMO ?= build/demo
 BIN := .venv/bin
 RUNS := .venv/installed
 DEVELOPS := .venv/installed-dev
+DOCUMENTS := .venv/installed-docs
 OTHERS := .venv/pretrained
 
-.PHONY: demo test slow twice pages check format lint types imports dependencies citation pretrained engines bench clean
+.PHONY: demo test slow twice pages docs check format lint types imports dependencies citation pretrained engines bench clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -49,7 +51,10 @@ pages: $(RUNS)
 	for suite in results/*/; do $(BIN)/fusionbench report $$(basename $$suite) > build/report.md || exit 1; done
 	$(BIN)/python docs/readme.py
 
-check: lint types imports dependencies citation pretrained test
+docs: $(DOCUMENTS)
+	$(BIN)/python docs/site/build.py build/site
+
+check: lint types imports dependencies citation docs pretrained test
 
 lint: $(DEVELOPS)
 	$(BIN)/ruff format --check .
@@ -102,6 +107,10 @@ $(DEVELOPS): pyproject.toml | $(BIN)/python
 	@echo "installing into .venv with the developers' tools; PyTorch is large, the first time takes minutes"
 	$(BIN)/python -m pip install --quiet -e '.[dev]'
 	@touch $@ $(RUNS)
+
+$(DOCUMENTS): $(DEVELOPS)
+	$(BIN)/python -m pip install --quiet -e '.[docs]'
+	@touch $@
 
 # It sees all that .venv has, and adds to it.
 $(OTHERS)/installed: $(DEVELOPS)
