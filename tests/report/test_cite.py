@@ -19,7 +19,7 @@ from fusionbench.report.cite import REFERENCES, bibliography, entries, papers_of
 
 TEXT = REFERENCES.read_text(encoding="utf-8")
 SHIPPED = parse_string(TEXT)
-KINDS: tuple[PluginKind, ...] = ("dataset", "strategy", "encoder")
+KINDS: tuple[PluginKind, ...] = ("dataset", "strategy", "encoder", "measure")
 ROOT = Path(__file__).parent.parent.parent
 
 
