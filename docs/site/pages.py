@@ -175,7 +175,7 @@ def reference_pages() -> Iterator[tuple[str, str, str]]:
     for line in re.findall(r"^\| (`fusionbench[^\n]*) \|$", text, re.MULTILINE):
         names, _, what = line.rpartition(" | ")
         known = re.findall(r"`(fusionbench\.[\w.]+)`", names)
-        title = re.sub(r"[`:].*", "", what).strip() or known[0]
+        title = what.replace("`", "").partition(":")[0].strip()
         slug = known[0].rpartition(".")[2].lower()
         blocks = [f"::: {_real(name)}\n" for name in known]
         yield title, f"reference/{slug}.md", "\n".join([f"# {title[:1].upper()}{title[1:]}\n", *blocks])
