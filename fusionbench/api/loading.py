@@ -71,25 +71,31 @@ def load_results(source: str | os.PathLike[str] = "results") -> pd.DataFrame:
 
 def _all_rows(source: str | os.PathLike[str], faults: list[str]) -> Iterator[dict[str, Any]]:
     """Records that lie in a folder, then those that are packed there and do not lie there as well."""
-    name = os.fspath(source)
+    name, known = os.fspath(source), set[tuple[str, str]]()
     if not is_url(name) and not name.endswith(END):
         check_folder(Path(name))
-    with tempfile.TemporaryDirectory(prefix="fusionbench-packed-") as place:
-        tree, records = Path(place) / "tree", Path(place) / "results"
-        tree.mkdir()
-        if is_url(name):
-            fetch_tree(name, tree)
-        known = set[tuple[str, str]]()
-        if Path(name).is_dir():
-            for row in _rows(Path(name), faults):
-                known.add((row["suite"], row["key"]))
+    if Path(name).is_dir():
+        for row in _rows(Path(name), faults):
+            known.add((row["suite"], row["key"]))
+            yield row
+    with tempfile.TemporaryDirectory(prefix="fusionbench-packed-") as folder:
+        for row in _packed_rows(name, Path(folder), faults):
+            if (row["suite"], row["key"]) not in known:
                 yield row
-        packed = tree if is_url(name) else Path(name)
-        if any(True for _ in packs(packed)):
-            faults += (line.replace(str(tree), name) for line in unpack(packed, records).faults)
-            for row in _rows(records, faults) if records.is_dir() else ():
-                if (row["suite"], row["key"]) not in known:
-                    yield {**row, "path": f"{name}, packed"}
+
+
+def _packed_rows(name: str, folder: Path, faults: list[str]) -> Iterator[dict[str, Any]]:
+    """Those of packed tables, unpacked into an empty folder."""
+    tree, records = folder / "tree", folder / "results"
+    tree.mkdir()
+    records.mkdir()
+    if is_url(name):
+        fetch_tree(name, tree)
+    packed = tree if is_url(name) else Path(name)
+    if any(True for _ in packs(packed)):
+        faults += (line.replace(str(tree), name) for line in unpack(packed, records).faults)
+    for row in _rows(records, faults):
+        yield {**row, "path": f"{name}, packed"}
 
 
 def _rows(root: Path, faults: list[str]) -> Iterator[dict[str, Any]]:

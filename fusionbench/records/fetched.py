@@ -23,7 +23,6 @@ SCHEMES = ("http", "https", "file")
 LARGEST_FILE, LARGEST_TREE, LARGEST_INDEX = 256 * 2**20, 2**30, 4 * 2**20
 """Bytes. A table of seventy strategies at six seeds has about 10 MB."""
 WAIT_S = 60.0
-PART = 2**20
 
 
 def is_url(source: str) -> bool:
@@ -79,15 +78,11 @@ def _fetched(url: str, limit: int) -> bytes:
     """The bytes behind a URL of a known kind, at most so many."""
     try:
         with urllib.request.urlopen(url, timeout=WAIT_S) as answer:  # noqa: S310  (the schemes were looked at)
-            found = bytearray()
-            while part := answer.read(PART):
-                found += part
-                if len(found) > limit:
-                    raise UserError(
-                        f"{url}: more than {limit / 2**20:,.1f} MB, which is the limit here; nothing was read"
-                    )
-    except (urllib.error.URLError, HTTPException, OSError, ValueError) as error:
+            found = answer.read(limit + 1)
+    except (HTTPException, OSError, ValueError) as error:  # URLError is an OSError, too.
         reason = getattr(error, "reason", None) or error
         code = f"{error.code} " if isinstance(error, urllib.error.HTTPError) else ""
         raise UserError(f"{url}: cannot be read: {code}{' '.join(str(reason).split())[:160]}") from error
+    if len(found) > limit:
+        raise UserError(f"{url}: more than the limit of {limit / 2**20:,.1f} MB here; nothing was read")
     return bytes(found)
