@@ -55,8 +55,8 @@ def test_a_plain_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
 def test_the_loaders_of_multibench(shape: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lists of [modality, modality, label] behind a DataLoader, as its avmnist has; labels of its affect are (n, 1)."""
     rows = [[IMAGES[i], VECTORS[i], LABELS[i].reshape(shape)] for i in range(ROWS)]
-    loaders = [DataLoader(part, batch_size=8) for part in (rows[:40], rows[40:48], rows[48:])]  # type: ignore[arg-type]
-    given = dict(zip(("train", "valid", "test"), loaders, strict=True))
+    parts: dict[str, Any] = {"train": rows[:40], "valid": rows[40:48], "test": rows[48:]}
+    given = {name: DataLoader(part, batch_size=8) for name, part in parts.items()}
     _, record = ran("MultiBench", tmp_path, monkeypatch, **given)
     assert record["test_rows"] == 12
     assert record["metric"] == "accuracy"

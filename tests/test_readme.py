@@ -78,7 +78,8 @@ def test_the_repository_moves_by_one_command(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(script, "CITATION", tmp_path / "CITATION.cff")
     script.move()
     assert (tmp_path / "README.md").read_text(encoding="utf-8") == before
-    address, script.ADDRESS = script.ADDRESS, "https://github.com/somebody/else"
+    address = script.ADDRESS
+    monkeypatch.setattr(script, "ADDRESS", "https://github.com/somebody/else")
     script.move()
     for name in ("README.md", "CITATION.cff"):
         moved = (tmp_path / name).read_text(encoding="utf-8")

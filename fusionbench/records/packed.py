@@ -136,7 +136,7 @@ def _title(line: bytes, name: str) -> Title:
         raise UserError(f"{name}: no packed records: its first line is no JSON ({_short(error)})") from error
     if not isinstance(found, dict) or found.get("packed") != FORM:
         raise UserError(f"{name}: no packed records of form {FORM}: its first line does not say so")
-    parts = {part: found.get(part) for part in ("suite", "dataset", "track")}
+    parts: dict[str, Any] = {part: found.get(part) for part in ("suite", "dataset", "track")}
     for part, value in parts.items():
         if not is_name(value):
             raise UserError(f"{name}: {part} {_short(value)} is no name of a folder")

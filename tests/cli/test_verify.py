@@ -46,7 +46,7 @@ def verified(root: Path, key: str, data: Path) -> subprocess.CompletedProcess[st
     """With the variables that its record states, so that on the same processor bytes are asked for."""
     stated: dict[str, str] = json.loads(path_of(PUBLISHED, key).read_text())["environment"]["variables"]
     others = {name: value for name, value in os.environ.items() if name not in noted(os.environ)}
-    words = ["verify", f"quickstart/{key}", "--results", root, "--data", data, "--mark", data / MARKS]
+    words = ["verify", f"quickstart/{key}", "--results", str(root), "--data", str(data), "--mark", str(data / MARKS)]
     return subprocess.run(
         [sys.executable, "-m", "fusionbench.cli", *words],
         env={**others, **stated},
