@@ -85,11 +85,11 @@ def test_the_sdist_gives_the_same_wheel(wheel: ZipFile, tmp_path: Path) -> None:
 
 def test_the_wheel_runs_a_shipped_suite_in_an_empty_folder(installed: dict[str, str], tmp_path: Path) -> None:
     less = ["--set", "seeds=1", "--set", "budget.epochs=1", "--set", "measures=[size]", "--workers", "1"]
-    rows = ["--only", "dataset=digits", "--only", "strategy=concat,late,unimodal"]
+    rows = ["--only", "dataset=digits", "--only", "strategy=concat"]
     command = [sys.executable, "-m", "fusionbench.cli", "run", "quickstart", "--data", ".", *less, *rows]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=installed)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "quickstart: 4 done" in done.stdout
+    assert "quickstart: 1 done" in done.stdout
     assert (tmp_path / "results" / "quickstart" / "digits" / "table.md").is_file()
     where = [sys.executable, "-c", "import fusionbench; print(fusionbench.__file__)"]
     found = subprocess.run(where, capture_output=True, text=True, check=True, cwd=tmp_path, env=installed).stdout
