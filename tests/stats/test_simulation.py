@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -55,7 +57,9 @@ def test_the_stored_figures_are_of_every_scenario_and_keep_the_bounds() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_ten_thousand_tables_keep_the_bounds_and_are_what_the_docs_show() -> None:
-    found = [figures(scenario, seeds, MANY) for scenario in SCENARIOS for seeds in SEEDS]
+    cells = [(scenario, seeds, MANY) for scenario in SCENARIOS for seeds in SEEDS]
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        found = list(pool.map(figures, *zip(*cells, strict=True)))
     with FILE.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
