@@ -14,19 +14,8 @@ from matplotlib.ticker import MaxNLocator
 
 from fusionbench.core.scores import lower_is_better
 from fusionbench.report.collect import Outcome
-from fusionbench.report.figures import (
-    BLACK,
-    BLUE,
-    COLUMN,
-    GREEN,
-    ORANGE,
-    PURPLE,
-    SKY,
-    YELLOW,
-    drawn,
-    entitle,
-    grid,
-)
+from fusionbench.report.figures import COLUMN, drawn, entitle, grid
+from fusionbench.report.lines import LOOKS, Look, named_rows, plain_legend
 from fusionbench.report.marks import short_label
 from fusionbench.report.rows import TableRow
 from fusionbench.report.tables import Table
@@ -35,17 +24,6 @@ from fusionbench.stats.estimate import Estimate, Scored, estimate
 
 HEIGHT = 2.9
 """Inches."""
-NAMED = 7
-"""As many colours as there are."""
-LOOKS = (
-    (BLUE, "-", "o"),
-    (ORANGE, (0, (5, 1.5)), "s"),
-    (GREEN, (0, (1, 1)), "^"),
-    (BLACK, "-", "D"),
-    (PURPLE, (0, (4, 1, 1, 1)), "v"),
-    (YELLOW, (0, (5, 1.5)), "P"),
-    (SKY, "-", "X"),
-)
 FEWEST = 3
 """Seeds of a band."""
 MARKS = 6
@@ -66,7 +44,8 @@ def curves_picture(table: Table) -> dict[str, bytes]:
     found = list(_curves(table))
     if not found:
         return {}
-    named = _named(found)
+    rows = named_rows([curve.row for curve in found])
+    named = [curve for curve in found if curve.row in rows]
 
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
@@ -83,9 +62,7 @@ def curves_picture(table: Table) -> dict[str, bytes]:
         if lower_is_better(table.metric):
             axes.invert_yaxis()  # The better end is up.
         entitle(figure, table, *_said(found, others))
-        figure.legend(loc="outside lower center", ncols=2, frameon=False, columnspacing=1.2)
-        for text in figure.legends[0].get_texts():
-            text.set_parse_math(False)
+        plain_legend(figure, columns=2)
 
     return drawn(COLUMN, HEIGHT + 0.14 * ((len(named) + 1) // 2), draw)
 
@@ -115,19 +92,7 @@ def _curve(outcome: Outcome, name: str) -> Sequence[float]:
     return outcome.record.curves.get(name, ()) if outcome.record and outcome.scores else ()
 
 
-def _named(found: Sequence[Curve]) -> list[Curve]:
-    """All of a few; of many the best single modality, `late`, and the best means; in the table's order."""
-    references = [next((curve for curve in found if _name(curve) == name), None) for name in ("unimodal", "late")]
-    wanted = [curve for curve in references if curve] + [curve for curve in found if curve not in references]
-    chosen = wanted[:NAMED]
-    return [curve for curve in found if curve in chosen]
-
-
-def _name(curve: Curve) -> str:
-    return curve.row.outcomes[0].run.strategy.name
-
-
-def _draw(axes: Axes, curve: Curve, look: tuple[str, object, str]) -> None:
+def _draw(axes: Axes, curve: Curve, look: Look) -> None:
     colour, dashes, mark = look
     epochs, means = _line(curve)
     axes.plot(

@@ -88,6 +88,7 @@ def made_report(suite: Suite, store: Store, told: Told = lambda _: None, *, draw
     report.files += tuned_files(suite, store, heard)
     if any(dataset.train_missing for dataset in suite.datasets) and report.missing:
         report.files.append((store.root / "missing.csv", text_of(report.missing).encode()))
+        report.files += _missing(suite, report.missing, store.root, heard) if heard else ()
     report.files.append((store.root / "checklist.tex", checklist(suite, report.tables, report.took).encode()))
     for line in _not_begun(suite, waiting) if report.tables else ():
         told(line)
@@ -168,6 +169,28 @@ def _drawn(table: Table, told: Told) -> dict[str, tuple[str, dict[str, bytes]]]:
 
         return {name: (words(name, table), forms) for name, forms in pictures(table, told)}
     return {}
+
+
+def _missing(
+    suite: Suite, lines: Sequence[Mapping[str, Any]], folder: Path, told: Told
+) -> Iterator[tuple[Path, bytes]]:
+    """A picture for each data set and track of what is missing in training by what is missing in the test."""
+    with _library(suite.name, told):
+        from fusionbench.report.missing_picture import missing_picture
+
+        groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+        for line in lines:
+            groups.setdefault((line["dataset"], line["track"]), []).append(line)
+        for (dataset, track), found in groups.items():
+            name = "-".join(
+                [
+                    "missing",
+                    *([dataset] if len({d for d, _ in groups}) > 1 else []),
+                    *([track] if len({t for _, t in groups}) > 1 else []),
+                ]
+            )
+            drawn = missing_picture(suite.name, dataset, found)
+            yield from ((folder / f"{name}.{form}", content) for form, content in drawn.items())
 
 
 def _ranks(found: Sequence[Table], told: Told) -> dict[str, bytes]:

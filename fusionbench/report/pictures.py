@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from fusionbench.report.contribution_picture import contribution_picture
+from fusionbench.report.costs_picture import costs_picture
 from fusionbench.report.curves import curves_picture
 from fusionbench.report.forest import differences_picture
 from fusionbench.report.front import front_picture
 from fusionbench.report.matrix import pairs_picture
+from fusionbench.report.reliability_picture import reliability_picture
+from fusionbench.report.robustness_picture import robustness_picture
 from fusionbench.report.tables import Table
 from fusionbench.report.titles import title
 
@@ -17,6 +21,10 @@ PICTURES: dict[str, Picture] = {
     "differences": differences_picture,
     "pairs": pairs_picture,
     "curves": curves_picture,
+    "costs": costs_picture,
+    "contribution": contribution_picture,
+    "robustness": robustness_picture,
+    "reliability": reliability_picture,
 }
 """By the name of the file, in the order of a page; what each makes is empty where it would show nothing."""
 
@@ -47,4 +55,8 @@ def words(name: str, table: Table) -> str:
         "differences": f"differences of {score} to the references",
         "pairs": f"differences of {score} between all pairs of a family",
         "curves": f"validation {score} by epoch",
+        "costs": f"{score} against every cost that was measured",
+        "contribution": f"what each modality gives to {score}",
+        "robustness": f"{score} where inputs are noisy or missing",
+        "reliability": "how often answers of a confidence are right",
     }[name]

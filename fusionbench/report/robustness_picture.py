@@ -1,0 +1,81 @@
+"""What noise and missing modalities cost: the score by severity, a panel for each way in which inputs are spoilt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from fusionbench.core.scores import bare, lower_is_better
+from fusionbench.report.figures import drawn, entitle, grid
+from fusionbench.report.lines import LOOKS, Look, named_rows, plain_legend
+from fusionbench.report.marks import short_label
+from fusionbench.report.panels import panels, shape_of, width_of
+from fusionbench.report.rows import TableRow
+from fusionbench.report.tables import Table
+from fusionbench.report.titles import directed
+from fusionbench.stats import robust
+from fusionbench.stats.estimate import Estimate
+from fusionbench.stats.measured import at, over_seeds
+
+HEIGHT = 1.55
+"""Inches of a row of panels."""
+FEWEST = 3
+"""Seeds of a band."""
+
+
+def robustness_picture(table: Table) -> dict[str, bytes]:
+    """The picture in each form; empty where robustness was not measured."""
+    rows = [row for row in table.rows if row.measured.get("robustness") and row.uses != "none"]
+    files = [file for row in rows for file in row.measured["robustness"].values()]
+    found = dict.fromkeys(place for file in files for place in robust.places_of(file))
+    if not found:
+        return {}
+    named = named_rows(rows)
+
+    def draw(figure: Figure) -> None:
+        for axes, place in zip(panels(figure, len(found), same_y=True), found, strict=True):
+            for row, look in zip(named, LOOKS, strict=False):
+                _draw(axes, row, place, bare(table.metric), look)
+            grid(axes)
+            axes.set_title(f"{place[0]}: {place[1]}", parse_math=False)
+        if lower_is_better(table.metric):
+            figure.axes[0].invert_yaxis()  # The better end is up; all panels share the axis.
+        figure.supxlabel("severity, or share of rows that lack it", fontsize="medium")
+        figure.supylabel(f"test {directed(table.metric)}", fontsize="medium", parse_math=False)
+        banded = any(len(row.measured["robustness"]) >= FEWEST for row in named)
+        entitle(figure, table, *(["bands: 95 % intervals over seeds"] if banded else []))
+        plain_legend(figure, columns=2 if len(found) <= 2 else 4)
+
+    legend = 0.16 * -(-len(named) // (2 if len(found) <= 2 else 4))
+    return drawn(width_of(len(found)), HEIGHT * shape_of(len(found))[0] + 0.9 + legend, draw)
+
+
+def _draw(axes: Axes, row: TableRow, place: robust.Place, score: str, look: Look) -> None:
+    colour, dashes, mark = look
+    points = _points(row, place, score)
+    x, means = [severity for severity, _ in points], [one.mean for _, one in points]
+    label = short_label(row.title)
+    axes.plot(x, means, color=colour, linestyle=dashes, linewidth=1.0, marker=mark, markersize=2.6, label=label)
+    if all(one.n >= FEWEST for _, one in points):
+        low, high = ([one.mean + sign * (one.half_width or 0.0) for _, one in points] for sign in (-1, 1))
+        axes.fill_between(x, low, high, color=colour, alpha=0.12, linewidth=0)
+
+
+def _points(row: TableRow, place: robust.Place, score: str) -> Sequence[tuple[float, Estimate]]:
+    """Severity 0 first; a step that no seed knows is left out."""
+    files = row.measured["robustness"]
+    severities = next(iter(files.values())).get("severities")
+    steps = severities if isinstance(severities, list) else []
+    found = [(0.0, at(files, "clean", score))]
+    for step, severity in enumerate(steps):
+        found.append((float(severity), over_seeds(files, partial(_at, place, score, step))))
+    return [(severity, one) for severity, one in found if one is not None]
+
+
+def _at(place: robust.Place, score: str, step: int, file: Mapping[str, Any]) -> float | None:
+    curve = robust.curve(file, place, score)
+    return curve[step] if step < len(curve) else None
