@@ -16,7 +16,7 @@ from fusionbench.report.titles import signed
 from fusionbench.stats.estimate import Estimate
 from fusionbench.stats.measured import at, places
 
-LINE, AROUND = 0.14, 1.1
+LINE, AROUND = 0.14, 1.2
 """Inches: of a strategy, and of all else."""
 MOST = int((TALLEST - AROUND) / LINE)
 """Strategies that a page holds."""
@@ -40,18 +40,16 @@ def contribution_picture(table: Table) -> dict[str, bytes]:
             _dots(values, [at(row.measured["contribution"], "shapley", name) for row in shown], colour, mark, name)
         for name, (colour, _, mark) in zip(pairs, reversed(LOOKS), strict=False):
             found = [at(row.measured["contribution"], "interaction", name) for row in shown]
-            _dots(together, found, colour, mark, name.replace("+", " and "))
+            _dots(together, found, colour, mark, f"{name.replace('+', ' with ')}")
         _dots(gaps, [at(row.measured["contribution"], "emap", "gap") for row in shown], BLACK, "o", "")
         for axes, words in ((values, "Shapley value"), (together, "interaction"), (gaps, "EMAP gap")):
             axes.axvline(0, color=GREY, linewidth=0.7)
             axes.set_title(words)
             grid(axes, "x")
         _names(values, shown)
-        for axes, count in ((values, len(modalities)), (together, len(pairs))):
-            if 1 < count <= len(LOOKS) or axes is values:
-                legend = axes.legend(loc="best", fontsize=5.5, frameon=True, framealpha=0.8)
-                for text in legend.get_texts():
-                    text.set_parse_math(False)
+        figure.legend(loc="outside lower center", ncols=4, frameon=False, columnspacing=1.2)
+        for text in figure.legends[0].get_texts():
+            text.set_parse_math(False)
         more = [f"the {len(shown)} best of {len(rows)} strategies"] if len(shown) < len(rows) else []
         entitle(figure, table, f"in {signed(table.metric)}; bars: 95 % intervals over seeds", *more)
 

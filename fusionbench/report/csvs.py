@@ -32,7 +32,7 @@ TIMES = (("fusion", 1), ("end_to_end", 1), ("end_to_end", 64))
 
 
 def table_csv(*tables: Table) -> str:
-    """A line for each strategy: what table.md shows, unrounded, and every score's mean and half-width."""
+    """A line for each strategy: what table.md shows, of ten digits each, and every score's mean and half-width."""
     return text_of(row for table in tables for row in strategy_rows(table))
 
 
@@ -152,9 +152,13 @@ def text_of(rows: Iterable[Mapping[str, Any]]) -> str:
     """A CSV with a header; columns in the order in which rows first have them."""
     found = list(rows)
     buffer = io.StringIO()
-    # Floats are written by repr: the shortest text that reads back as the same number.
     names = list(dict.fromkeys(name for row in found for name in row))
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(names)
-    writer.writerows([row.get(name, "") for name in names] for row in found)
+    writer.writerows([_cell(row.get(name, "")) for name in names] for row in found)
     return buffer.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    """Of a float ten digits: those after them are another on another processor, and say nothing."""
+    return float(f"{value:.10g}") if isinstance(value, float) else value

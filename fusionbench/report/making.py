@@ -88,7 +88,7 @@ def made_report(suite: Suite, store: Store, told: Told = lambda _: None, *, draw
     report.files += tuned_files(suite, store, heard)
     if any(dataset.train_missing for dataset in suite.datasets) and report.missing:
         report.files.append((store.root / "missing.csv", text_of(report.missing).encode()))
-        report.files += _missing(suite, report.missing, store.root, heard) if heard else ()
+        report.files += _missing(report, store.root, heard) if heard else ()
     report.files.append((store.root / "checklist.tex", checklist(suite, report.tables, report.took).encode()))
     for line in _not_begun(suite, waiting) if report.tables else ():
         told(line)
@@ -171,25 +171,23 @@ def _drawn(table: Table, told: Told) -> dict[str, tuple[str, dict[str, bytes]]]:
     return {}
 
 
-def _missing(
-    suite: Suite, lines: Sequence[Mapping[str, Any]], folder: Path, told: Told
-) -> Iterator[tuple[Path, bytes]]:
-    """A picture for each data set and track of what is missing in training by what is missing in the test."""
-    with _library(suite.name, told):
+def _missing(report: Report, folder: Path, told: Told) -> Iterator[tuple[Path, bytes]]:
+    """A picture for each data set and track of what fusions lack in training by what they lack in the test."""
+    fusions = {row.strategy for table in report.tables for row in table.rows if row.uses == "all"}
+    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for line in report.missing:
+        if line["strategy"] in fusions:
+            groups.setdefault((line["dataset"], line["track"]), []).append(line)
+    suite = report.tables[0].suite
+    with _library(suite, told):
         from fusionbench.report.missing_picture import missing_picture
 
-        groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
-        for line in lines:
-            groups.setdefault((line["dataset"], line["track"]), []).append(line)
         for (dataset, track), found in groups.items():
+            several = [len({key[at] for key in groups}) > 1 for at in (0, 1)]
             name = "-".join(
-                [
-                    "missing",
-                    *([dataset] if len({d for d, _ in groups}) > 1 else []),
-                    *([track] if len({t for _, t in groups}) > 1 else []),
-                ]
+                ["missing", *(word for word, is_one in zip((dataset, track), several, strict=True) if is_one)]
             )
-            drawn = missing_picture(suite.name, dataset, found)
+            drawn = missing_picture(suite, dataset, found)
             yield from ((folder / f"{name}.{form}", content) for form, content in drawn.items())
 
 

@@ -1,4 +1,4 @@
-"""Measures of trained models for machines: a line for each number, over seeds, unrounded."""
+"""Measures of trained models for machines: a line for each number, over seeds, of ten digits each."""
 
 from __future__ import annotations
 

@@ -31,6 +31,7 @@ def missing_picture(suite: str, title: str, lines: Sequence[Line]) -> dict[str, 
     """
     modalities = list(dict.fromkeys(line["modality"] for line in lines))
     strategies = _best(lines)
+    means = [line["mean"] for line in lines if line["strategy"] in strategies and line["mean"] is not None]
     if not strategies or all(line["train_missing"] == "none" for line in lines):
         return {}
 
@@ -38,7 +39,8 @@ def missing_picture(suite: str, title: str, lines: Sequence[Line]) -> dict[str, 
         found = figure.subplots(len(strategies), len(modalities), squeeze=False)
         for panels, strategy in zip(found, strategies, strict=True):
             for axes, modality in zip(panels, modalities, strict=True):
-                _matrix(axes, [one for one in lines if (one["strategy"], one["modality"]) == (strategy, modality)])
+                found_here = [one for one in lines if (one["strategy"], one["modality"]) == (strategy, modality)]
+                _matrix(axes, found_here, min(means), max(means))
                 axes.set_title(f"{short_label(strategy)}, {modality} missing", fontsize=SMALL, parse_math=False)
         figure.supxlabel("share of test rows that lack it", fontsize="medium")
         figure.supylabel("missing in training", fontsize="medium")
@@ -58,19 +60,18 @@ def _best(lines: Sequence[Line]) -> list[str]:
     return ranked[:MOST]
 
 
-def _matrix(axes: Axes, lines: Sequence[Line]) -> None:
+def _matrix(axes: Axes, lines: Sequence[Line], least: float, most: float) -> None:
+    """One scale of colours for the whole picture, so that matrices compare."""
     trained = list(dict.fromkeys(line["train_missing"] for line in lines))
     rates = list(dict.fromkeys(line["test_rate"] for line in lines))
     means = {(line["train_missing"], line["test_rate"]): line["mean"] for line in lines}
     values = [[means.get((one, rate)) for rate in rates] for one in trained]
     numbers = [[float("nan") if value is None else float(value) for value in row] for row in values]
-    axes.imshow(numbers, aspect="auto", cmap="cividis")
-    known = [value for row in numbers for value in row if value == value]
-    middle = (min(known) + max(known)) / 2 if known else 0.0
-    for y, row in enumerate(numbers):
+    axes.imshow(numbers, aspect="auto", cmap="cividis", vmin=least, vmax=most)
+    for y, row in enumerate(values):
         for x, value in enumerate(row):
-            if value == value:
-                colour = "white" if value < middle else "black"
+            if value is not None:
+                colour = "white" if value < (least + most) / 2 else "black"
                 axes.text(x, y, f"{value:.2f}".lstrip("0"), ha="center", va="center", fontsize=5, color=colour)
     axes.set_xticks(range(len(rates)), [f"{rate:g}" for rate in rates], fontsize=5.5)
     axes.set_yticks(range(len(trained)), trained, fontsize=5.5)

@@ -51,7 +51,7 @@ def overview(tables: Sequence[Table], picture: str = "") -> str:
 
 
 def overview_csv(tables: Sequence[Table]) -> str:
-    """The same for machines: a line for each strategy and dataset, unrounded."""
+    """The same for machines: a line for each strategy and dataset, of ten digits each."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(["track", "strategy", "dataset", "metric", "mean", "half_width", "done", "planned"])

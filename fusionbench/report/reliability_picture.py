@@ -15,7 +15,7 @@ from fusionbench.report.rows import TableRow
 from fusionbench.report.tables import Table
 from fusionbench.stats.measured import number
 
-HEIGHT = 2.6
+HEIGHT = 2.7
 """Inches."""
 PARTS = {"reliability": "as trained", "reliability_at_temperature": "at the fitted temperature"}
 FEWEST = 10
@@ -37,8 +37,8 @@ def reliability_picture(table: Table) -> dict[str, bytes]:
             grid(axes)
             axes.set_title(words)
             axes.set_aspect("equal")
-        figure.supxlabel("confidence", fontsize="medium")
-        figure.supylabel("share that is right", fontsize="medium")
+            axes.set_xlabel("confidence")
+        figure.axes[0].set_ylabel("share that is right")
         entitle(figure, table, "all seeds together; dotted: as sure as right")
         plain_legend(figure, columns=2)
 

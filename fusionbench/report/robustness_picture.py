@@ -9,7 +9,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fusionbench.core.scores import bare, lower_is_better
+from fusionbench.core.scores import bare, score_of
+from fusionbench.report.axes import scale_score
 from fusionbench.report.figures import drawn, entitle, grid
 from fusionbench.report.lines import LOOKS, Look, named_rows, plain_legend
 from fusionbench.report.marks import short_label
@@ -21,7 +22,7 @@ from fusionbench.stats import robust
 from fusionbench.stats.estimate import Estimate
 from fusionbench.stats.measured import at, over_seeds
 
-HEIGHT = 1.55
+HEIGHT = 1.75
 """Inches of a row of panels."""
 FEWEST = 3
 """Seeds of a band."""
@@ -42,9 +43,8 @@ def robustness_picture(table: Table) -> dict[str, bytes]:
                 _draw(axes, row, place, bare(table.metric), look)
             grid(axes)
             axes.set_title(f"{place[0]}: {place[1]}", parse_math=False)
-        if lower_is_better(table.metric):
-            figure.axes[0].invert_yaxis()  # The better end is up; all panels share the axis.
-        figure.supxlabel("severity, or share of rows that lack it", fontsize="medium")
+            axes.set_xlabel("share of rows" if place[1] == "missing" else "severity")
+        scale_score(figure.axes[0], _means(named, list(found), bare(table.metric)), score_of(table.metric))
         figure.supylabel(f"test {directed(table.metric)}", fontsize="medium", parse_math=False)
         banded = any(len(row.measured["robustness"]) >= FEWEST for row in named)
         entitle(figure, table, *(["bands: 95 % intervals over seeds"] if banded else []))
@@ -52,6 +52,11 @@ def robustness_picture(table: Table) -> dict[str, bytes]:
 
     legend = 0.16 * -(-len(named) // (2 if len(found) <= 2 else 4))
     return drawn(width_of(len(found)), HEIGHT * shape_of(len(found))[0] + 0.9 + legend, draw)
+
+
+def _means(rows: Sequence[TableRow], places: Sequence[robust.Place], score: str) -> list[float]:
+    """All that is drawn, but for the bands: those of a few seeds reach beyond what a score can be."""
+    return [one.mean for row in rows for place in places for _, one in _points(row, place, score)]
 
 
 def _draw(axes: Axes, row: TableRow, place: robust.Place, score: str, look: Look) -> None:

@@ -184,7 +184,8 @@ def _marked(table: Table) -> Iterator[TableRow]:
     families = [one for one in table.tests.families if one.is_tested]
     means = [mean for row in table.rows if row.comparable and (mean := good_mean(row, table.metric)) is not None]
     points = [table.point(row) for row in table.rows]
-    marks = iter(front([point for point in points if point]))
+    weighed = [row.strategy for row, point in zip(table.rows, points, strict=True) if point]
+    marks = iter(front([point for point in points if point], table.tests.differences.of(weighed)))
     for row, point in zip(table.rows, points, strict=True):
         if families:
             best = any(row.strategy in one.best for one in families)

@@ -14,7 +14,7 @@ CHOSEN = ("learning_rate", "weight_decay", "dropout")
 
 
 def tuned_csv(found: Tuning) -> str:
-    """A line for each strategy: what the page shows, unrounded."""
+    """A line for each strategy: what the page shows, of ten digits each."""
     return text_of(_row(found, row) for row in found.rows)
 
 

@@ -11,7 +11,7 @@ Leading axes are tables of their own: simulations have thousands.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import product
 
 import numpy as np
@@ -87,6 +87,12 @@ class Matrix:
             for found in (self.half_width, self.seed_error, self.test_error)
         )
         return Estimate(float(self.mean[i, j]), half, int(self.n[i, j]), seed, test)
+
+    def of(self, names: Sequence[str]) -> Matrix:
+        """Those of some strategies, in that order."""
+        places = [self.names.index(name) for name in names]
+        parts = (getattr(self, one.name)[np.ix_(places, places)] for one in fields(self) if one.name != "names")
+        return Matrix(tuple(names), *parts)
 
 
 def paired(scores: Floats, rows: Floats | None = None, units: int = 0) -> Paired:

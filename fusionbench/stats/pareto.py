@@ -17,7 +17,7 @@ from statistics import fmean
 import numpy as np
 
 from fusionbench.stats.estimate import Scored
-from fusionbench.stats.paired import matrix
+from fusionbench.stats.paired import Matrix, matrix
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,19 @@ class Point:
         return fmean(one.score for one in self.scores.values())
 
 
-def front(points: Sequence[Point]) -> list[bool]:
-    """Whether each point is on the front."""
+def front(points: Sequence[Point], apart: Matrix | None = None) -> list[bool]:
+    """Whether each point is on the front.
+
+    Args:
+        points: to be weighed.
+        apart: all differences of their scores, in their order, where these are known.
+    """
     if not points:
         return []
     means, costs, spreads = (
         np.array(values) for values in zip(*((p.mean, p.cost, p.spread) for p in points), strict=True)
     )
-    apart = matrix({str(index): point.scores for index, point in enumerate(points)})
+    apart = apart or matrix({str(index): point.scores for index, point in enumerate(points)})
     # At one shared seed there is no interval, so no difference is beyond it: NaN is not above anything.
     better = apart.mean > apart.half_width
     cheaper = (costs * (1 + spreads))[:, None] < (costs * (1 - spreads))[None, :]

@@ -11,8 +11,9 @@ from made_up_suite import Bench, make
 from matplotlib.figure import Figure
 from scipy import stats
 
-from fusionbench.report.curves import NAMED, curves_picture
+from fusionbench.report.curves import curves_picture
 from fusionbench.report.figures import drawn
+from fusionbench.report.lines import NAMED
 from fusionbench.report.tables import Table, tables
 
 MANY = (

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fusionbench.stats.estimate import Scored
+from fusionbench.stats.paired import matrix
 from fusionbench.stats.pareto import Point, front, staircase
 
 VALUE = st.floats(0.01, 1, allow_subnormal=False)
@@ -25,6 +26,14 @@ def test_without_noise_it_is_the_usual_front(pairs: list[tuple[float, float]]) -
     points = [Point(seeds(score, score), cost) for score, cost in pairs]
     assert front(points) == usual
     assert {(p.mean, p.cost) for p in staircase(points)} == {p for p, on in zip(pairs, usual, strict=True) if on}
+
+
+@given(st.lists(POINT, min_size=2, max_size=10))
+def test_differences_that_are_known_of_more_strategies_give_the_same_front(points: list[Point]) -> None:
+    every = matrix({str(at): point.scores for at, point in enumerate(points)})
+    chosen = list(range(len(points)))[::-2]
+    some = [points[at] for at in chosen]
+    assert front(some, every.of([str(at) for at in chosen])) == front(some)
 
 
 @given(st.lists(POINT, min_size=1, max_size=10))
