@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from fusionbench.core.scores import score_of
 from fusionbench.report.axes import scale_cost, scale_score
+from fusionbench.report.counted import MEMORY
 from fusionbench.report.figures import GREY, drawn, entitle, grid
 from fusionbench.report.lines import LOOKS, named_rows, plain_legend
 from fusionbench.report.marks import short_label
@@ -82,6 +83,10 @@ def _seconds(_: Table, row: TableRow) -> float | None:
     return fmean(found) if found else None
 
 
+def _memory(_: Table, row: TableRow) -> float | None:
+    return row.costs.get(MEMORY)
+
+
 UNITS = ("latency of one sample, ms", "seconds of training")
 """Costs that are no counts."""
 COSTS: dict[str, Cost] = {
@@ -89,4 +94,5 @@ COSTS: dict[str, Cost] = {
     "FLOPs of a sample": _size("flops_per_sample"),
     UNITS[0]: _latency,
     UNITS[1]: _seconds,
+    "peak memory of training, bytes": _memory,
 }

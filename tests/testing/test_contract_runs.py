@@ -159,7 +159,9 @@ def test_a_data_set_that_draws_is_found(folder: Path) -> None:
     assert "has no encoder for its modality 'a'" in failed["a strategy trains on it"]
 
 
-@pytest.mark.parametrize("name", ["digits", "wdbc", "diabetes", "synthetic_pid", "synthetic_parity", "synthetic_regression"])
+@pytest.mark.parametrize(
+    "name", ["digits", "wdbc", "diabetes", "synthetic_pid", "synthetic_parity", "synthetic_regression"]
+)
 def test_the_data_sets_that_need_no_download_keep_it(name: str, folder: Path) -> None:
     relation = {"synthetic_pid": "synergy", "synthetic_regression": "product"}.get(name)
     options = {} if relation is None else {"relation": relation}
