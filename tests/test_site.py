@@ -83,6 +83,7 @@ def test_links_of_a_page_are_those_of_the_site(site: dict[str, ModuleType]) -> N
         f"[d]({addresses.REPOSITORY}/tree/main/tests) [e](https://a.org/x)\n"
         "[f](suites.md)\na list:\n\n- one\n\n```\n[g](nowhere)\n```\n"
     )
+    assert addresses.on_site("see [docs/suites.md](docs/suites.md)", "README.md", places) == "see [Suites](suites.md)"
     with pytest.raises(ValueError, match=r"links to nowhere\.md, which is not there"):
         addresses.on_site("[h](nowhere.md)", "README.md", places)
 

@@ -13,7 +13,8 @@ ROOT = Path(__file__).resolve().parents[2]
 REPOSITORY: str = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Repository"]
 AT = f"{REPOSITORY}/blob/main"
 RAW = REPOSITORY.replace("https://github.com", "https://raw.githubusercontent.com") + "/main"
-LINK = re.compile(r"(?<=\]\()(?P<target>[^)\s]+)(?=\))")
+LINK = re.compile(r"\[(?P<text>[^\]]*)\]\((?P<target>[^)\s]+)\)")
+A_FILE = re.compile(r"(docs/)?[\w-]+\.md")
 FENCE = re.compile(r"(^```.*?^```[^\n]*$)", re.MULTILINE | re.DOTALL)
 MARK = re.compile(r"^<!-- (begin|end) [^\n]* -->$", re.MULTILINE)
 ITEM = re.compile(r"^(?P<before>[^\n|#>\-\s][^\n]*)\n(?=- )", re.MULTILINE)
@@ -37,7 +38,16 @@ def on_site(text: str, source: str, places: Mapping[str, str]) -> str:
 def _prose(text: str, source: str, places: Mapping[str, str]) -> str:
     text = MARK.sub("", text)
     text = ITEM.sub(r"\g<before>\n\n", text)  # GitHub begins a list below a paragraph, mkdocs needs a blank line.
-    return LINK.sub(lambda found: _linked(found["target"], source, places), text)
+    return LINK.sub(lambda found: _link(found["text"], found["target"], source, places), text)
+
+
+def _link(text: str, target: str, source: str, places: Mapping[str, str]) -> str:
+    """A link; one that shows the name of a file shows the title of its page."""
+    named = os.path.normpath(Path(source).parent / unquote(target.partition("#")[0]))
+    if A_FILE.fullmatch(text) and named in places and (ROOT / named).is_file():
+        heading = (ROOT / named).read_text(encoding="utf-8").partition("\n")[0]
+        text = heading.lstrip("# ").partition(":")[0]
+    return f"[{text}]({_linked(target, source, places)})"
 
 
 def _linked(target: str, source: str, places: Mapping[str, str]) -> str:

@@ -37,7 +37,8 @@ def assemble(folder: Path) -> dict[str, Any]:
     known = places()
     for source, place in known.items():
         if source.endswith(".md") and source != "docs/strategies.md":
-            write(folder / place, on_site((ROOT / source).read_text(encoding="utf-8"), source, known))
+            text = on_site((ROOT / source).read_text(encoding="utf-8"), source, known)
+            write(folder / place, pages.as_page(text) if source.startswith("results/") else text)
         elif (ROOT / source).is_file() and source != "docs/strategies.md":
             write(folder / place, (ROOT / source).read_bytes())
     write(folder / "site.css", (HERE / "site.css").read_bytes())
@@ -50,6 +51,7 @@ def assemble(folder: Path) -> dict[str, Any]:
         tables = [f"published/{path.relative_to(pages.RESULTS).as_posix()}" for path in pages.tables()]
         mine = [place for place in tables if place.startswith(f"published/{name}/")]
         made["PUBLISHED"].append({name: [f"published/{name}/index.md", *mine]})
+    made["REPOSITORY"] = REPOSITORY
     made["REFERENCE"] = []
     for title, place, text in pages.reference_pages():
         write(folder / place, text)
@@ -73,10 +75,11 @@ def write(path: Path, content: str | bytes) -> None:
 def configuration(made: dict[str, Any], folder: Path, site: Path) -> dict[str, Any]:
     """That of mkdocs, with the pages that are made in its navigation."""
     found = yaml.safe_load((HERE / "mkdocs.yml").read_text(encoding="utf-8"))
-    found |= {"docs_dir": str(folder), "site_dir": str(site), "repo_url": REPOSITORY, "edit_uri": ""}
+    found |= {"docs_dir": str(folder), "site_dir": str(site)}
     for plugin in found["plugins"]:
         if isinstance(plugin, dict):
-            plugin["mkdocstrings"]["handlers"]["python"]["paths"] = [str(ROOT)]
+            handler = plugin["mkdocstrings"]["handlers"]["python"]
+            handler["paths"], handler["options"]["extensions"] = [str(ROOT)], [str(HERE / "doctests.py")]
     found["nav"] = [_filled(part, made) for part in found["nav"]]
     return found
 

@@ -149,6 +149,12 @@ def published_files() -> Iterator[tuple[str, Path]]:
             yield f"published/{path.relative_to(RESULTS).as_posix()}", path
 
 
+def as_page(text: str) -> str:
+    """A published page, which begins with a heading of the second level and has a sentence a line."""
+    lines = text.replace("## ", "# ", 1).splitlines()
+    return "\n".join(line if line.startswith("|") or not line else f"{line}\n" for line in lines) + "\n"
+
+
 def published_index(name: str) -> str:
     """The page of one published suite: its tables and what each is evidence of."""
     folder = RESULTS / name
@@ -177,7 +183,7 @@ def reference_pages() -> Iterator[tuple[str, str, str]]:
         known = re.findall(r"`(fusionbench\.[\w.]+)`", names)
         title = what.replace("`", "").partition(":")[0].strip()
         slug = known[0].rpartition(".")[2].lower()
-        blocks = [f"::: {_real(name)}\n" for name in known]
+        blocks = [f"::: {_real(name)}\n    options:\n      heading: {name}\n" for name in known]
         yield title, f"reference/{slug}.md", "\n".join([f"# {title[:1].upper()}{title[1:]}\n", *blocks])
 
 
