@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 from small_suites import Bench, is_record, kill_tree
 
-KILLS = int(os.environ.get("FUSIONBENCH_TEST_KILLS", "3"))
-"""At how many random moments a suite is killed; fewer in CI than when it is measured."""
+KILLS = int(os.environ.get("FUSIONBENCH_TEST_KILLS", "5"))
+"""At how many random moments a suite is killed; fewer in CI than when it is measured (benchmarks/kills.py)."""
+STARTS = int(os.environ.get("FUSIONBENCH_TEST_STARTS", "2"))
+"""Likewise, how often two runners are started together."""
 
 
 def leftovers(bench: Bench, results: str) -> list[str]:
@@ -69,7 +71,8 @@ def test_an_interrupted_suite_stops_cleanly_and_goes_on(bench: Bench, number: si
     assert done.items() <= bench.scores().items()
 
 
-def test_two_runners_at_once_share_the_suite(bench: Bench) -> None:
+@pytest.mark.parametrize("_", range(STARTS))
+def test_two_runners_at_once_share_the_suite(bench: Bench, _: int) -> None:
     latency = {"name": "latency", "options": {"seconds": 0.3, "batch_sizes": [1], "threads": [1]}}
     suite = bench.suite(strategies=["concat", "late", "sum"], seeds=4, measures=["size", latency])
     both = [bench.start(suite, "--workers", "1") for _ in range(2)]
