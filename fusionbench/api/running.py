@@ -19,6 +19,7 @@ from fusionbench.plan.configuration import chosen_engine
 from fusionbench.plan.engines import Slurm
 from fusionbench.plan.suite import RunSpec
 from fusionbench.records.checkpoints import CHECKPOINT_AFTER_S
+from fusionbench.records.claims import SILENT_AFTER_S
 from fusionbench.records.trials import all_trials
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def run(
     stored_encodings: bool = True,
     keep_encodings: bool = False,
     checkpoint_after: float = CHECKPOINT_AFTER_S,
+    silent_after: float = SILENT_AFTER_S,
     progress: bool = True,
     debug: bool = False,
     engine: str | None = None,
@@ -78,6 +80,8 @@ def run(
         keep_encodings: whether what they gave stays in the data folder.
         checkpoint_after: seconds of training from which on a run keeps its state at epochs' borders, so as to go on
             after a kill.
+        silent_after: a worker that neither computes nor says anything for so many seconds is ended and tried again,
+            twice at most.
         progress: whether it is shown: bars in a notebook or on a terminal, else lines on standard error.
         debug: whether workers' output is shown.
         engine: local, slurm or ray; None: as the configuration file says, else local.
@@ -100,7 +104,7 @@ def run(
     folder = None if data is None else Path(data)
     how = workers, devices, threads, stored_encodings, keep_encodings, checkpoint_after, debug
     work = Work(made, runs, root, folder, *how, beside)
-    work = replace(work, engine=chosen_engine(engine, engine_settings))
+    work = replace(work, engine=chosen_engine(engine, engine_settings), silent_after=silent_after)
     return finish(work, statuses(listed(again)), shown(progress), of_call(time_limit))
 
 

@@ -18,6 +18,7 @@ from fusionbench.plan.select import only, shard
 from fusionbench.plan.source import Source, read_source, with_settings
 from fusionbench.plan.suite import RunSpec, Suite
 from fusionbench.records.checkpoints import CHECKPOINT_AFTER_S
+from fusionbench.records.claims import SILENT_AFTER_S
 from fusionbench.records.store import Store
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ class Work:
     """Runs that are not to be done, of which records may be there: what added strategies stand beside."""
     engine: EngineSettings = field(default_factory=Local)
     """Where the runs happen; decides no result."""
+    silent_after: float = SILENT_AFTER_S
+    """Seconds after which a worker hangs that neither computes nor says anything."""
 
     @cached_property
     def store(self) -> Store:
@@ -78,6 +81,8 @@ class Work:
         if not self.checkpoint_after >= 0:
             found = self.checkpoint_after
             raise UserError(f"checkpoint_after (--checkpoint-after): give seconds from 0 on, got {found}")
+        if not self.silent_after > 0:
+            raise UserError(f"silent_after (--silent-after): give seconds above 0, got {self.silent_after}")
         data = self.data
         if data is not None and not data.is_dir():
             raise UserError(
@@ -94,6 +99,7 @@ class Work:
             self.debug,
             self.stored_encodings,
             self.checkpoint_after,
+            self.silent_after,
         )
 
     def runner(self, watcher: Watcher, told: Callable[[str], None]) -> Runner:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from socket import socket
+from threading import Lock
 from typing import Any, Literal, NoReturn
 
 from fusionbench.core.catalogue import describe
@@ -14,6 +15,7 @@ from fusionbench.core.errors import Interrupted
 from fusionbench.core.ranks import ALONE, Ranks
 from fusionbench.plan.suite import Choice, RunSpec
 from fusionbench.records.checkpoints import CHECKPOINT_AFTER_S
+from fusionbench.records.claims import SILENT_AFTER_S
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Place:
     """Whether frozen encoders run once and what they give is stored; decides no result."""
     checkpoint_after: float = CHECKPOINT_AFTER_S
     """Seconds of training from which on a run keeps its state at epochs' borders; decides no result."""
+    silent_after: float = SILENT_AFTER_S
+    """Seconds after which a worker hangs that neither computes nor says anything; decides no result."""
 
     def stores(self, run: RunSpec) -> bool:
         """Whether a run reads stored encodings: all its encoders are frozen, and its strategy can do without inputs."""
@@ -50,6 +54,8 @@ class TrainJob:
     """So many processes train it together; no part of the run's key, since they find what one finds."""
     keep_weights: bool = False
     """Whether its weights stay beside its record."""
+    time_limit: float = 0.0
+    """Seconds that it may take; 0: no limit."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +168,7 @@ class WorkerContext:
 class Message:
     """One thing that a worker tells the launcher."""
 
-    kind: Literal["progress", "notice", "finished", "user_error"]
+    kind: Literal["progress", "notice", "finished", "user_error", "beat"]
     text: str = ""
     """finished: the status; user_error: the message; progress: what is going on."""
     done: int = 0
@@ -176,6 +182,7 @@ class Report:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+        self._one_at_a_time = Lock()
 
     def send(self, message: Message) -> None:
         """Tell the launcher.
@@ -184,7 +191,8 @@ class Report:
             Interrupted: it is gone.
         """
         try:
-            self.connection.send(message)
+            with self._one_at_a_time:  # Heartbeats come from a thread of their own.
+                self.connection.send(message)
         except (BrokenPipeError, ConnectionResetError) as error:
             raise Interrupted from error
 

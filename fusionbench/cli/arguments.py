@@ -131,6 +131,8 @@ def _add_run_arguments(entry: argparse.ArgumentParser) -> None:
     )
     about = "keep a run's state at epochs' borders from so much training on, to go on from after a kill (default: 600)"
     entry.add_argument("--checkpoint-after", metavar="SECONDS", type=float, help=about)
+    about = "end a worker that neither computes nor says anything for so long, and try again, twice (default: 600)"
+    entry.add_argument("--silent-after", metavar="SECONDS", type=float, help=about)
     entry.add_argument("--again", metavar="STATUS", help="do runs with these statuses again: failed,diverged")
     about = "begin nothing that would not be done by then: 90s, 10m, 1.5h, 1h30m; the same command goes on"
     entry.add_argument("--for", dest="limit", metavar="TIME", help=about)
@@ -180,7 +182,7 @@ def _add_suite_arguments(entry: argparse.ArgumentParser) -> None:
     entry.add_argument(
         "--workers", metavar="N", type=int, help="runs at a time (default: as many as the GPUs, or else cores, allow)"
     )
-    entry.set_defaults(devices=None, keep_encodings=False, checkpoint_after=None)
+    entry.set_defaults(devices=None, keep_encodings=False, checkpoint_after=None, silent_after=None)
     entry.add_argument(
         "--no-stored-encodings",
         action="store_true",

@@ -109,6 +109,7 @@ def _working(working: Working, unit: str = "epoch") -> str:
     parts = [f"{printable(working.host) or 'a host that does not say its name'}, process {working.pid}"]
     parts += [f"{unit} {working.done}/{working.total}"] if working.total else []
     parts += [f"about {lasting(working.left_s)} left"] if working.left_s is not None else []
+    parts += [f"try {working.tries}, it hung before"] if working.tries > 1 else []
     if not working.is_heard:
         parts.append(f"not heard of for {lasting(working.heard_s)}: gone, or its clock is behind")
     return ", ".join(parts)

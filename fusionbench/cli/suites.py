@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from fusionbench.report.making import Report
 
 
+SECONDS = ("checkpoint_after", "silent_after")
+"""Options that have their default where `Work` has it."""
+
+
 def work_of(options: argparse.Namespace) -> Work:
     """The suite, the runs that the command line leaves of it, and where they happen."""
     from fusionbench.api.beside import planned_beside
@@ -43,7 +47,7 @@ def work_of(options: argparse.Namespace) -> Work:
         threads=options.threads,
         stored_encodings=not options.no_stored_encodings,
         keep_encodings=options.keep_encodings,
-        **({} if options.checkpoint_after is None else {"checkpoint_after": options.checkpoint_after}),
+        **{name: value for name in SECONDS if (value := getattr(options, name)) is not None},
         debug=options.debug,
         beside=beside,
         engine=engine_of(options),

@@ -22,6 +22,8 @@ from fusionbench.core.files import HOST, is_running
 from fusionbench.core.output import printable
 
 POLL_S = 0.05
+last_wait_s = float("-inf")
+"""When this process has last waited for another, by the monotonic clock: who waits so does not hang."""
 
 
 @contextmanager
@@ -136,4 +138,6 @@ def _pid(found: Mapping[str, Any]) -> int | None:
 def _wait(began: float, timeout_s: float | None, why: str) -> None:
     if timeout_s is not None and time.monotonic() - began >= timeout_s:
         raise TimeoutError(why)
+    global last_wait_s  # noqa: PLW0603  (of the process, as its heartbeat is)
+    last_wait_s = time.monotonic()
     time.sleep(POLL_S)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,8 +47,14 @@ class JobFiles:
             return not lacking_measures(self.store, job.measures, [job.run])
         return isinstance(job, TrainJob) and not self.store.is_wanted(job.run, self.again)
 
-    def crashed(self, job: Job, reason: str) -> Message:
-        """A failed record for training, a reason for timed steps; anything else is an error of the whole suite."""
+    def crashed(self, job: Job, reason: str, log: Sequence[str] = ()) -> Message:
+        """A failed record for training, a reason for timed steps; anything else is an error of the whole suite.
+
+        Args:
+            job: whose process ended without a record, as far as it said.
+            reason: why.
+            log: the last of its output.
+        """
         if isinstance(job, TimeJob):
             return Message("finished", "failed", facts={"reason": reason})
         if not isinstance(job, TrainJob):
@@ -64,9 +70,12 @@ class JobFiles:
             environment=job.place.environment,
             started=now,
             finished=now,
+            log=list(log),
         )
-        self.store.publish(record)
+        published = self.store.publish(record)
         drop_checkpoints(self.store, [job.run])
+        if not published and (there := self.store.read(job.run)):  # Ended after its record, before it said so.
+            return Message("finished", there.status, facts={"score": there.score, "seconds": there.train_seconds})
         return Message("finished", "failed", facts={"reason": reason, "score": None, "seconds": 0.0})
 
 

@@ -20,6 +20,7 @@ from fusionbench.core.errors import UserError
 from fusionbench.engines.deadline import Deadline
 from fusionbench.engines.gpus import gpus_of
 from fusionbench.engines.job_files import JobFiles
+from fusionbench.engines.titles import title
 from fusionbench.engines.worker_group import WorkerGroup
 from fusionbench.records.claims import Claims, told
 
@@ -151,10 +152,21 @@ class Pool:
                 lock = files.lock(group.job)
                 if lock is not None:
                     self._claims.note(lock, {**group.pace.facts(message), "workers": self.workers})
-            if group.is_over:
+            group.look()
+            if group.may_try_again and not files.is_done(group.job):
+                self._try_again(slot, files)
+            elif group.is_over:
                 yield group.job, self._end(slot, files)
                 if deadline is not None:
                     deadline.learn(group.job, deadline.clock() - self._began[slot])
+
+    def _try_again(self, slot: int, files: JobFiles) -> None:
+        """End a job that hangs, and begin it anew: in the same slot, under the same claim."""
+        group = self._running[slot]
+        self.watcher.told(f"{title(group.job)}: {group.failure}; it is ended and tried again")
+        group.stop(remove_logs=False)
+        self._running[slot] = self._group(group.job, files, slot)
+        self._running[slot].follow(group)
 
     def _end(self, slot: int, files: JobFiles) -> Message:
         group = self._running[slot]
@@ -162,7 +174,8 @@ class Pool:
         if isinstance(said, Message) and said.kind == "user_error":
             raise UserError(said.text)
         if not group.has_first_said(said):
-            said = files.crashed(group.job, said if isinstance(said, str) else said.facts["reason"])
+            reason = said if isinstance(said, str) else said.facts["reason"]
+            said = files.crashed(group.job, reason, group.told_last())
         assert isinstance(said, Message)
         del self._running[slot]
         lock = files.lock(group.job)

@@ -118,6 +118,13 @@ class RemoteJob(WorkerGroup):
         told, self.told = self.told, []
         return told
 
+    def look(self) -> None:
+        """The node does: it ends what hangs or takes too long, and tries again."""
+
+    def told_last(self) -> list[str]:
+        """Of what a lost node printed nothing is known."""
+        return []
+
     @property
     def is_over(self) -> bool:
         """Whether it has ended, for good or not."""

@@ -138,7 +138,7 @@ class Runner:
         """A trial is measured by its validation score alone."""
         measures = self.suite.measures if run.role == "final" else ()
         keep = self.suite.keep == "weights" and run.role == "final"
-        return TrainJob(self.place, run, measures, self.devices, keep)
+        return TrainJob(self.place, run, measures, self.devices, keep, self.suite.time_limit)
 
     def prepare_all(self, runs: Sequence[RunSpec]) -> None:
         """What `prepare` does, then encoders that are trained beforehand, and encodings, of all seeds."""

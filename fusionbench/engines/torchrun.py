@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import gc
 import json
+import os
+import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from itertools import count
 from pathlib import Path
+from threading import Timer
 
 import torch
 from torch.distributed import DistNetworkError
@@ -21,7 +25,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from fusionbench.bench.artefacts import pretrain_one
 from fusionbench.bench.encodings import encode_one
-from fusionbench.bench.jobs import Job, Message, Place, Report
+from fusionbench.bench.jobs import Job, Message, Place, Report, TrainJob
 from fusionbench.bench.session import prepare
 from fusionbench.bench.train import train
 from fusionbench.core.errors import Interrupted, UserError
@@ -31,6 +35,7 @@ from fusionbench.engines.local import Watcher
 from fusionbench.engines.other_data import refuse_other_data
 from fusionbench.engines.pace import Pace
 from fusionbench.engines.runner import Runner
+from fusionbench.engines.watch import Watch
 from fusionbench.plan.suite import RunSpec, Suite
 from fusionbench.records.claims import LOCK, Claims
 from fusionbench.training.fit import quiet
@@ -146,7 +151,8 @@ class TorchrunProcess:
         job = self.runner.training(run)
         self.watcher.started(job)
         join = partial(joined, self.ranks, PrefixStore(f"run/{number}", self.store))
-        message = train(job, self._told(job), self.ranks, join)
+        with self._limited(job):
+            message = train(job, self._told(job), self.ranks, join)
         if message.text == "failed" and not self.ranks.is_first:
             message = JobFiles(self.runner.store).crashed(job, f"device {self.ranks.rank}: {message.facts['reason']}")
         self.claims.release(self.runner.store.path(run, LOCK))
@@ -156,6 +162,26 @@ class TorchrunProcess:
             torch.cuda.empty_cache()
         # The others may be waiting for this one within a step: only their end brings all together again.
         return f"{run.key} failed and is recorded" if message.text == "failed" else ""
+
+    @contextmanager
+    def _limited(self, job: TrainJob) -> Iterator[None]:
+        """Ended after its time limit: nothing is above this process that could do that, and go on with the next."""
+        timer = Timer(job.time_limit, self._end_late, [job])
+        timer.daemon = True
+        if job.time_limit and self.ranks.is_first:
+            timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _end_late(self, job: TrainJob) -> None:
+        """A failed record; then torchrun ends the others of the group, since this one ends with an error."""
+        JobFiles(self.runner.store).crashed(job, Watch(job).too_late)
+        self.claims.release_all()
+        sys.stderr.write(f"{job.run.key} failed and is recorded: {Watch(job).too_late}; the same command goes on\n")
+        sys.stderr.flush()
+        os._exit(1)
 
 
 class _Told(Report):

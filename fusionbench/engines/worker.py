@@ -44,6 +44,7 @@ from fusionbench.core.errors import Interrupted, UserError
 from fusionbench.core.output import never_fail
 from fusionbench.engines.forkserver import forget_server_settings
 from fusionbench.engines.gpus import VISIBLE
+from fusionbench.engines.heartbeat import Heartbeat, tell_where
 from fusionbench.training.fit import quiet
 from fusionbench.training.group import backend, joined, store_at
 
@@ -55,10 +56,13 @@ def main(job: Job, connection: Connection, context: WorkerContext) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     forget_server_settings()
+    tell_where()
     never_fail()  # What a plug-in prints is no reason to lose its run.
     report = Report(connection)
     if report.is_abandoned():
         os._exit(1)  # Interrupted while the server was starting.
+    if job.place.silent_after < float("inf"):
+        Heartbeat(report, job.place.silent_after).start()
     quiet()
     torch.set_num_threads(job.place.threads)
     if not torch.cuda.is_available():

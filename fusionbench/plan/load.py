@@ -18,7 +18,7 @@ from fusionbench.plan.names import slug, track_label
 from fusionbench.plan.schema import validated
 from fusionbench.plan.source import Source, TreePath, named_suites, read_source, with_settings
 from fusionbench.plan.suite import TUNED, Choice, Row, Suite, on_half
-from fusionbench.plan.suite_file import FileBudget, FileChoice, FileDataset, FileEncoder, SuiteFile
+from fusionbench.plan.suite_file import FileChoice, FileDataset, FileEncoder, FileTraining, SuiteFile
 from fusionbench.plan.titles import checked_titles
 from fusionbench.plan.tracks import filled_track
 from fusionbench.plan.tuned import own_space
@@ -56,8 +56,9 @@ def suite_of(source: Source) -> Suite:
     families = checked_families(source, file.families, rows)
     titles = tuple(checked_titles(source, datasets, file.datasets))
     seeds = tuple(file.seeds)
-    keep = file.keep or ""
-    return Suite(file.name, datasets, rows, seeds, tracks, budget, measures, fewer, others, families, titles, keep)
+    keep, limit = file.keep or "", file.budget.time_limit
+    parts = seeds, tracks, budget, measures, fewer, others, families, titles, keep, limit
+    return Suite(file.name, datasets, rows, *parts)
 
 
 def has_own_labels(dataset: Choice, modality: str) -> bool:
@@ -95,7 +96,7 @@ class _Resolver:
             return replace(choice, pretrain=None)
         return replace(choice, pretrain=Pretraining(**vars(self.budget(given.pretrain, (*at, "pretrain")))))
 
-    def budget(self, given: FileBudget, at: TreePath) -> Budget:
+    def budget(self, given: FileTraining, at: TreePath) -> Budget:
         """The budget; one whose momentum nobody would use is refused."""
         if given.momentum and given.optimiser != "sgd":
             place = self.source.place((*at, "momentum"))

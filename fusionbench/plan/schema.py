@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from fusionbench.core.canonical import canonical_json
 from fusionbench.core.catalogue import names
+from fusionbench.core.durations import seconds_of
 from fusionbench.core.errors import UserError, shown, unknown
 from fusionbench.core.options import complaint
 from fusionbench.plan.source import Source
@@ -57,6 +58,8 @@ def _spelled_out(source: Source) -> dict[str, Any]:
     if tree.get("strategies") == "all":
         tree["strategies"] = list(names("strategy"))
     tree["seeds"] = _seeds(tree["seeds"], source.place(("seeds",)))
+    if isinstance(tree.get("budget"), dict):
+        tree["budget"] = _budget(tree["budget"], source.place(("budget", "time_limit")))
     for part in ("datasets", "strategies", "tracks", "measures"):
         if isinstance(tree.get(part), list):
             tree[part] = [_choice(item) for item in tree[part]]
@@ -68,14 +71,23 @@ def _spelled_out(source: Source) -> dict[str, Any]:
     return tree
 
 
+def _budget(given: dict[str, Any], place: str) -> dict[str, Any]:
+    """A limit in words is one in seconds."""
+    limit = given.get("time_limit")
+    return {**given, "time_limit": seconds_of(limit, place)} if isinstance(limit, str) else given
+
+
 def _encoder(item: Any, budget: Any) -> Any:
-    """Pretraining has the suite's budget, but for what it sets itself; `true` sets nothing, `false` is none."""
+    """Pretraining has the suite's budget, but for what it sets itself; `true` sets nothing, `false` is none.
+
+    The time limit is that of runs.
+    """
     item = _choice(item)
     first = item.get("pretrain") if isinstance(item, dict) else None
     if first is False:
         return {**item, "pretrain": None}
     if first is True or isinstance(first, dict):
-        shared = budget if isinstance(budget, dict) else {}
+        shared = {k: v for k, v in budget.items() if k != "time_limit"} if isinstance(budget, dict) else {}
         return {**item, "pretrain": {**shared, **(first if isinstance(first, dict) else {})}}
     return item
 
@@ -115,17 +127,18 @@ def _choice(item: Any) -> Any:
 def _line(source: Source, problem: Mapping[str, Any]) -> str:
     path = problem["loc"]
     place = source.place(path)
+    last = path[-1] if path else ""  # None where a dict holds what is no text; a file was looked at before.
     if problem["type"] == "unexpected_keyword_argument":
         owner = SuiteFile if len(path) == 1 else _OWNERS.get(str(path[-2]), _OWNERS.get(str(path[0]), FileChoice))
-        return str(unknown("key", str(path[-1]), TypeAdapter(owner).json_schema()["properties"], place))
+        return str(unknown("key", str(last), TypeAdapter(owner).json_schema()["properties"], place))
     if problem["type"] in ("missing", "missing_argument"):
         return f"{place}: is missing"
     if problem["type"] in ("string_pattern_mismatch", "string_too_long"):
         given = shown(problem["input"])
-        if path[-1] == "title":
+        if last == "title":
             return f"{place}: a title is up to 60 characters on one line, got {given}"
         what = "suite" if len(path) == 1 else "family"
         return f"{place}: a {what}'s name is up to 64 lower-case letters, digits, - and _, no path, got {given}"
-    if path[-1] in ("budget", "pretrain") and problem["type"] == "dataclass_type":
+    if last in ("budget", "pretrain") and problem["type"] == "dataclass_type":
         return f"{place}: give a mapping such as {{epochs: 20}}, got {shown(problem['input'])}"
     return f"{place}: {complaint(problem)}"

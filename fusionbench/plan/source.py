@@ -103,6 +103,8 @@ def read_source(suite: str) -> Source:
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise UserError(f"{suite}, line {line}: not UTF-8 text") from error
+    except ValueError as error:  # A null byte, or half a character.
+        raise UserError(f"{shown(suite)} is no path of a file") from error
     return parse_source(text, suite if is_path else path.name)
 
 
@@ -234,5 +236,7 @@ def _check_scalar(loader: _Loader, node: yaml.ScalarNode, place: str) -> None:
         value = loader.construct_object(node)
     except ValueError as error:
         raise UserError(f"{place}: {shown(node.value)} is no number that can be read") from error
+    if kind == "str" and any("\ud800" <= sign <= "\udfff" for sign in node.value):  # By an escape, in quotes.
+        raise UserError(f"{place}: {shown(node.value)} holds half a character")
     if kind in ("int", "float") and not (math.isfinite(value) and abs(value) < 2**63):
         raise UserError(f"{place}: give a finite number below 2^63, got {shown(node.value)}")

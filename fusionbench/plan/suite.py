@@ -204,6 +204,8 @@ class Suite:
     """Data sets that have a title of the suite's own, for tables and pictures; decides no run."""
     keep: str = ""
     """`weights`: those of each final run stay beside its record, for measures that are asked for later."""
+    time_limit: float = 0.0
+    """Seconds that a run may take, all it does together; 0: no limit. Moves no score, so it is in no key."""
 
     def seeds_of(self, track: Choice) -> tuple[int, ...]:
         """The seeds of a track, in the suite's order."""

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, GetJsonSchemaHandler
 from pydantic.dataclasses import dataclass
 
+from fusionbench.core.durations import LONGEST_S
 from fusionbench.plan.budget import Budget, OptimiserName, Precision, TrainedOn
 from fusionbench.plan.suite import SAME_ENCODERS
 
@@ -42,6 +43,7 @@ class Short:
 
 A_COUNT: Mapping[str, Any] = {"type": "integer", "minimum": 1}
 A_NAME = Short({"type": "string"})
+A_DURATION: Mapping[str, Any] = {"type": "string", "pattern": "^[0-9.]+[hmsHMS]"}
 Seeds = list[Annotated[int, Field(ge=0, le=LARGEST_SEED)]]
 DIFFERENT = {"minItems": 1, "uniqueItems": True}
 
@@ -79,8 +81,8 @@ class FileMeasure(FileChoice):
 
 
 @dataclass(config=STRICT, kw_only=True)
-class FileBudget:
-    """What training may cost, the same for every strategy."""
+class FileTraining:
+    """What training may cost, of a run or of an encoder beforehand."""
 
     # Those of plan.budget.Budget, whose docstrings say what they mean, with their ranges.
     epochs: int = Field(default=Budget.epochs, ge=1)
@@ -96,7 +98,16 @@ class FileBudget:
 
 
 @dataclass(config=STRICT, kw_only=True)
-class FilePretraining(FileBudget):
+class FileBudget(FileTraining):
+    """What training may cost, the same for every strategy."""
+
+    time_limit: Annotated[float, Field(ge=0, le=LONGEST_S), Short(A_DURATION)] = 0.0
+    """What a run may take, in seconds or as 90s, 10m, 1.5h; one that takes longer is ended, and fails. 0: no limit. No
+    part of a key."""
+
+
+@dataclass(config=STRICT, kw_only=True)
+class FilePretraining(FileTraining):
     """The budget under which an encoder is trained beforehand, and on which of the training rows."""
 
     rows: TrainedOn | None = None

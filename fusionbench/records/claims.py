@@ -27,6 +27,8 @@ NOTE_S = 2.0
 ROOM = 512
 """Bytes of a lock file, filled up with spaces: it is written over in one piece, and never shorter than before."""
 STALE_S = 120.0
+SILENT_AFTER_S = 600.0
+"""A worker that neither computes nor says anything for so long hangs: its runner ends it. A default."""
 GUARD_S = 30.0
 """So long nobody holds the guard; see core/locks.py."""
 LOCK = ".lock"

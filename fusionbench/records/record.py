@@ -90,6 +90,9 @@ class Record:
     started: str = ""
     """UTC, ISO 8601."""
     finished: str = ""
+    log: list[str] = field(default_factory=list)
+    """Of a run whose process died or was ended: the last lines that it printed, and where it was, if it told. Where it
+    is empty, it is no part of the file."""
     schema: int = SCHEMA
     results_version: int = RESULTS_VERSION
 
@@ -117,7 +120,10 @@ _RECORD = TypeAdapter(Record)
 
 def to_text(record: Record) -> str:
     """The record as indented JSON with sorted keys; ValueError if a number is not finite."""
-    return json.dumps(asdict(record), sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    facts = asdict(record)
+    if not record.log:
+        del facts["log"]
+    return json.dumps(facts, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def from_text(text: str | bytes, expected: RunSpec | None = None) -> Record:

@@ -49,6 +49,8 @@ class Working:
     """Seconds; None: not known yet."""
     heard_s: float
     """Seconds since its last heartbeat, by our clock; below 0 where that of its host is ahead."""
+    tries: int = 1
+    """How often it was begun: before, its process hung and was ended."""
 
     @property
     def is_heard(self) -> bool:
@@ -207,6 +209,7 @@ def _working(lock: Path, gone: list[str]) -> Working | None:
         ran_s=_number(facts.get("ran_s")),
         left_s=rest,
         heard_s=heard,
+        tries=max(1, int(_number(facts.get("tries")))),
     )
 
 

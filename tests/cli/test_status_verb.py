@@ -72,6 +72,17 @@ def test_the_text_shows_where_runs_are_and_groups_failures_by_reason(
     assert lines[12] == f"waiting: 54, the next {runs[2].key}  digits / concat, seed 1"
 
 
+def test_a_run_that_hung_before_says_which_try_it_is(suite: str, capsys: pytest.CaptureFixture[str]) -> None:
+    claim(suite, 0, worker=4711, done=12, total=20, ran_s=60.0, left_s=40.0, tries=2)
+    fail(suite, 1, reason="hangs: it neither computed nor said anything for 600 s, in each of 3 tries")
+    assert main(words(suite)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[3].endswith("node7, process 4711, epoch 12/20, about 40 s left, try 2, it hung before")
+    assert lines[5] == "  hangs: it neither computed nor said anything for 600 s, in each of 3 tries"
+    assert main(words(suite, "--format", "json")) == 0
+    assert json.loads(capsys.readouterr().out)["runs"][0]["running"]["tries"] == 2
+
+
 def test_the_json_has_every_run(suite: str, capsys: pytest.CaptureFixture[str]) -> None:
     claim(suite, 0, worker=4711, done=12, total=20, ran_s=60.0, left_s=40.0)
     fail(suite, 1, reason="no idea")

@@ -22,6 +22,17 @@ OWN_STRATEGIES = {
     "dies": "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
     "second_raises": "assert not self.training or self.trainer.global_rank < 1, 'only here'; "
     "return Prediction(self.head(pooled))",
+    "exits": "import os; print('so far so good', flush=True); os._exit(3)",
+    "second_exits": "import os\n        if self.training and self.trainer.global_rank: os._exit(0)\n"
+    "        return Prediction(self.head(pooled))",
+    "hangs": "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('here I stay', flush=True)\n"
+    "        while True: time.sleep(60)",
+    "second_hangs": "import time\n        if self.training and self.trainer.global_rank: time.sleep(600)\n"
+    "        return Prediction(self.head(pooled))",
+    "computes_for_ever": "while True: pooled.sum()",
+    "hangs_once": "import os, pathlib, time; mark = pathlib.Path('hung')\n"
+    "        if not mark.exists(): mark.touch(); time.sleep(600)\n"
+    "        return Prediction(self.head(pooled))",
     "slow": "import time; time.sleep(0.05); return Prediction(self.head(pooled))",
     "works": "return Prediction(self.head(pooled))",
     "unbuildable": "return Prediction(self.head(pooled))",

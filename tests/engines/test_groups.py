@@ -218,6 +218,19 @@ def test_torchrun_trains_the_suite_as_one_device_does(bench: Bench) -> None:
     assert left_behind(bench) == []
 
 
+def test_under_torchrun_a_run_that_takes_too_long_is_recorded_and_ends_the_command(bench: Bench) -> None:
+    suite = bench.suite(
+        strategies=bench.own("computes_for_ever"), seeds=1, budget={"epochs": 1, "time_limit": 3}, encoders=SMALL
+    )
+    done = torchrun(bench, suite)
+    assert done.returncode == 1
+    assert "not done within its time limit of 3 s (budget.time_limit); the same command goes on" in done.stderr
+    (record,) = bench.records().values()
+    assert (record["status"], record["devices"]) == ("failed", 2)
+    assert "time limit of 3 s" in record["reason"]
+    assert left_behind(bench) == []
+
+
 def test_under_torchrun_encoders_are_trained_beforehand_on_their_half_and_the_fusion_on_the_other(bench: Bench) -> None:
     encoders = {"image": {**SMALL["image"], "pretrain": {"epochs": 1}}}
     suite = bench.suite(strategies=["concat"], seeds=1, budget=BUDGET, encoders=encoders)

@@ -33,3 +33,17 @@ def test_one_that_goes_on_in_the_middle_is_no_faster_for_it() -> None:
     pace.facts(Message("progress", done=90, total=100))
     clock[0] += 5.0
     assert pace.facts(Message("progress", done=91, total=100))["left_s"] == 45.0
+
+
+def test_another_try_begins_anew_and_is_counted() -> None:
+    clock = [0.0]
+    pace = Pace(lambda: clock[0])
+    pace.facts(Message("progress", done=0, total=10, facts={"pid": 1}))
+    clock[0] += 5.0
+    assert pace.facts(Message("progress", done=5, total=10))["left_s"] == 5.0
+    clock[0] += 95.0
+    found = pace.facts(Message("progress", done=0, total=10, facts={"pid": 2, "tries": 2}))
+    assert (found["worker"], found["tries"], found["left_s"], found["ran_s"]) == (2, 2, None, 100.0)
+    clock[0] += 5.0
+    found = pace.facts(Message("progress", done=5, total=10))
+    assert (found["worker"], found["tries"], found["left_s"]) == (2, 2, 5.0)

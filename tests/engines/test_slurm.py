@@ -135,6 +135,18 @@ def test_a_strategy_that_fails_is_recorded_and_done_again_once_where_asked(bench
 
 
 @needs_slurm
+def test_a_run_that_takes_too_long_fails_by_its_limit_in_a_job_too(bench: Bench, node: SlurmNode) -> None:
+    suite = bench.suite(strategies=bench.own("hangs"), seeds=1, budget={"epochs": 1, "time_limit": 2})
+    process = bench.start(suite, "--engine", "slurm")
+    output, _ = process.communicate(timeout=540)
+    assert process.returncode == 1, output + said(bench)
+    (record,) = bench.records().values()
+    assert record["reason"] == "not done within its time limit of 2 s (budget.time_limit)"
+    assert record["log"][0] == "here I stay"
+    assert leftovers(bench) == []
+
+
+@needs_slurm
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -16,7 +16,7 @@ from fusionbench.plan.load import load_suite, suite_of
 from fusionbench.plan.names import slug
 from fusionbench.plan.source import parse_source, shipped_suites, with_settings
 from fusionbench.plan.suite import Choice, Suite
-from fusionbench.plan.suite_file import FileBudget
+from fusionbench.plan.suite_file import FileBudget, FileTraining
 
 BASE = "name: x\ndatasets: [digits]\nstrategies: [concat]\n"
 
@@ -56,8 +56,22 @@ def test_short_forms_stand_for_what_the_design_says() -> None:
 
 
 def test_the_file_knows_every_field_of_the_budget_and_its_default() -> None:
-    assert vars(FileBudget()) == vars(Budget())
-    assert [field.name for field in fields(FileBudget)] == [field.name for field in fields(Budget)]
+    assert vars(FileTraining()) == vars(Budget())
+    assert [field.name for field in fields(FileTraining)] == [field.name for field in fields(Budget)]
+    assert {field.name for field in fields(FileBudget)} - {field.name for field in fields(FileTraining)} == {
+        "time_limit"
+    }
+
+
+def test_a_time_limit_is_in_seconds_and_in_no_key() -> None:
+    base = "name: x\ndatasets: [digits]\nstrategies: [concat]\nencoders: {image: {name: small_cnn, pretrain: true}}"
+    plain = suite(base)
+    assert plain.time_limit == 0
+    for given, seconds in (("90", 90.0), ("1h30m", 5400.0), ("0", 0.0)):
+        limited = suite(f"{base}\nbudget: {{time_limit: {given}}}")
+        assert limited.time_limit == seconds
+        assert [run.key for run in limited.runs()] == [run.key for run in plain.runs()]
+        assert [run.to_json() for run in limited.runs()] == [run.to_json() for run in plain.runs()]
 
 
 def test_seeds_are_outermost_so_that_a_stopped_suite_is_comparable() -> None:

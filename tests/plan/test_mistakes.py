@@ -85,6 +85,14 @@ MISTAKES = [
     ),
     (BASE + "budget: {patience: -1}", r"budget.patience: should be greater than or equal to 0"),
     (BASE + "budget: {learning_rate: .nan}", r"budget.learning_rate: give a finite number"),
+    (BASE + 'compare_with: ["a\\0b.yaml"]', r"line 4: compare_with.0: 'a\\x00b.yaml' is no path of a file"),
+    (BASE + "budget: {time_limit: soon}", r"line 4: budget.time_limit: give a duration such as 90s, 10m, 1.5h"),
+    (BASE + "budget: {time_limit: -1}", r"line 4: budget.time_limit: should be greater than or equal to 0"),
+    (BASE + "budget: {time_limit: [1]}", r"line 4: budget.time_limit: give a number"),
+    (
+        BASE + "encoders: {image: {name: small_cnn, pretrain: {time_limit: 5}}}",
+        r"encoders.image.pretrain.time_limit: no key 'time_limit'",
+    ),
     (BASE + "budget: {precision: bf16}", r"give '32-true' or 'bf16-mixed', got 'bf16'; did you mean 'bf16-mixed'"),
     (
         "name: x\ndatasets: [digits]\nstrategies: [../../concat]",

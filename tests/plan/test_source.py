@@ -63,6 +63,7 @@ def test_an_exponent_needs_no_point() -> None:
         ("a: 1\nb: 2024-01-01", "line 2: b: '2024-01-01' reads as a timestamp; put it in quotes"),
         ("a: 2024-13-45", "reads as a timestamp"),
         ("a: =", "reads as a value"),
+        ('a: 1\nb: ["\\ud800x"]', r"line 2: b.0: '\\ud800x' holds half a character"),
         ("a: .nan", "line 1: a: give a finite number below 2\\^63, got '.nan'"),
         ("a: [1, -.inf]", "line 1: a.1: give a finite number"),
         ("a: 1e999", "give a finite number"),

@@ -22,6 +22,12 @@ def test_a_record_is_written_exactly_as_the_golden_file(record: Record) -> None:
     assert record.metric == "test/accuracy"
 
 
+def test_last_words_are_in_the_file_where_there_are_any(record: Record) -> None:
+    failed = replace(record, status="failed", reason="its process died", log=["a", "b \u00e9"])
+    assert from_text(to_text(failed)) == failed
+    assert to_text(replace(failed, log=[])) == to_text(replace(record, status="failed", reason="its process died"))
+
+
 def test_the_key_is_the_hash_of_the_spec(record: Record) -> None:
     assert record.run.key == record.key
     assert record.run.to_json() == record.spec
