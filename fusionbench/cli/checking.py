@@ -18,7 +18,8 @@ def report_checked(root: Path) -> bool:
     problems = list(_problems(root))
     for line in problems:
         print(line)
-    print(f"{root}: {len(problems)} problems" if problems else f"{root}: all records valid and in their place")
+    fine = "all records valid and in their place, and what is made of them follows"
+    print(f"{root}: {f'{len(problems)} problems' if problems else fine}")
     return not problems
 
 

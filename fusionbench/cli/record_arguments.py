@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 PACK = "the records of each table in one file, in a folder that can be a repository of its own; what is there stays"
 UNPACK = "the files of packed tables below a results folder, byte for byte; what is there stays"
+CHECK = "records valid and in their place; tables of shipped suites, and README and docs beside them, as records say"
 VERIFY = "train the run of one record again and compare; the record stays as it is"
 
 
@@ -18,7 +19,7 @@ def add_record_verbs(verbs: Verbs) -> None:
     _add_verify(verbs.add_parser("verify", help=VERIFY, description=VERIFY))
     _add_pack(verbs.add_parser("pack", help=PACK, description=PACK))
     _add_unpack(verbs.add_parser("unpack", help=UNPACK, description=UNPACK))
-    _add_check(verbs.add_parser("check", help="records valid and in their place"))
+    _add_check(verbs.add_parser("check", help=CHECK, description=CHECK))
 
 
 def _add_verify(entry: argparse.ArgumentParser) -> None:

@@ -30,7 +30,8 @@ from fusionbench.report.tables import tables
 
 BLOCK = re.compile(r"(?P<begin><!-- begin (?P<name>[^\n]+?) -->\n).*?(?P<end><!-- end (?P=name) -->)", re.DOTALL)
 LINK = re.compile(r"\[([^\]]+)\]\(([^)/]+)\)")
-PICTURE = re.compile(r"\n\n!\[[^\n]*\]\([^\n]*\)")
+PICTURE = re.compile(r"\n\n!\[[^\n]*\]\([^\n]*\)(\n\nBest of n: [^\n]+(\n[^\n]+)*)?")
+"""A picture, and what tuned_page.py says below its own."""
 COLUMNS = 96
 DEMO = "quickstart"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fusionbench.cli.main import main
-from fusionbench.report.current import stale_pages
+from fusionbench.report.current import PICTURE, stale_pages
 
 ROOT = Path(__file__).parents[2]
 BLOCK = "<!-- begin table quickstart digits -->\n{}<!-- end table quickstart digits -->\n"
@@ -49,6 +49,13 @@ def test_what_was_edited_or_is_missing_is_a_line_each(results: Path, capsys: pyt
     assert "missing; `fusionbench report quickstart" in lines[1]
     assert "cannot be made" in lines[3]
     assert lines[-1].endswith("5 problems")
+
+
+def test_what_stands_below_the_picture_of_a_search_is_not_looked_for_without_it() -> None:
+    text = (ROOT / "results/quickstart_tuned/digits/tuned.md").read_text(encoding="utf-8")
+    assert "Best of n: " in text
+    assert "Best of n: " not in PICTURE.sub("", text)
+    assert "Spread of the winner" in PICTURE.sub("", text)
 
 
 def test_the_pages_of_this_repository_show_what_its_results_say() -> None:
