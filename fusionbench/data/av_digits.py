@@ -180,9 +180,9 @@ class AVDigits(MultimodalData):
         assert self.parts is not None
         sounds, pictures = (np.asarray(self.arrays[name]) for name in ("audio", "image"))
         heard, seen = (np.unique(rows[self.parts.train]) for rows in (self.pairs.first, self.pairs.second))
-        to_one_scale = fitted(lambda: [sounds[heard].reshape(-1, sounds.shape[2])])
+        self.standard["audio"] = fitted(lambda: [sounds[heard].reshape(-1, sounds.shape[2])])
         centred = pictures.astype(np.float32) - pictures[seen].astype(np.float32).mean(0)
-        self.tensors["audio"] = torch.from_numpy(to_one_scale(sounds))
+        self.tensors["audio"] = torch.from_numpy(self.standard["audio"](sounds))
         self.tensors["image"] = torch.from_numpy(centred / centred[seen].std())
         self.tensors["targets"] = torch.from_numpy(self.pairs.targets)
 

@@ -25,6 +25,7 @@ from fusionbench.data.checks import refuse_arrays, refuse_batches, refuse_names,
 from fusionbench.data.missing import Left, left_of
 from fusionbench.data.orders import Batches, EpochOrder, InOrder
 from fusionbench.data.splits import Rows, Split
+from fusionbench.data.standard import Standardiser
 from fusionbench.data.store import Array, data_root, not_finite, open_arrays, prepared, read_manifest
 from fusionbench.data.targets import in_memory, refuse_constant
 
@@ -53,13 +54,12 @@ class MultimodalData(LightningDataModule):
 
     def __init__(self, root: Path | str | None = None, seed: int = 0, batch_size: int = 128) -> None:
         super().__init__()
-        self.root, self.seed, self.batch_size = data_root(root), seed, batch_size
-        self.arrays: dict[str, Array] = {}
-        self.tensors: dict[str, Tensor] = {}
+        self.root, self.seed, self.batch_size, self.ranks = data_root(root), seed, batch_size, ALONE
+        self.arrays, self.tensors = dict[str, Array](), dict[str, Tensor]()
+        self.standard: dict[str, Standardiser] = {}  # By modality, what brought its numbers to one scale.
         self.parts: Split | None = None
         self.whole: Split | None = None  # The parts before `data.halves` cut the training rows in two, if it did.
         self.fingerprint = ""
-        self.ranks = ALONE
         self.ranked_by: MetricName | None = None  # What a suite names in the place of the task's own metric.
         self.train_missing: dict[str, float] = {}  # By modality, the share of training rows that lack it.
         self.augments = True  # False where every encoder is frozen: training rows are seen as validation rows then.

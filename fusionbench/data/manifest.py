@@ -165,6 +165,7 @@ class Manifest(MultimodalData):
         if "targets" in self.arrays:
             self.tensors["targets"] = in_memory(self.arrays["targets"], self.task_kind)
         self.stored.fit(self.root, self.parts, {"fingerprint": self.fingerprint})
+        self.standard = self.stored.standard
 
     def train_order(self) -> EpochOrder:
         """Batches of rows of like length, where lengths differ."""

@@ -11,10 +11,17 @@
                swap        each token is chosen with probability s; the chosen ones change places among themselves
                unknown     each token becomes id 1, the unknown one of our subwords, with probability s
     bag        drop        each entry goes with probability s, one stays
-    audio      gaussian, dropout    as of sequences, in the frames of the log-mel spectrogram that models meet: noise in
-                            the loudness of each band, not in the sound, whose own scale is not known here
+    audio      noise       sound of the data's own mean spectrum is added, at a signal-to-noise ratio of
+                           -20 log10(2 s) dB: 14 at severity .1, 0 at .5, -6 at 1
+               dropout     each frame takes the mean frame with probability s
     text       typing      each character is with probability s/2 typed wrongly: left out, doubled, exchanged with the
                            next, or that of a neighbouring key
+
+A log-mel spectrogram y is brought back to power, P = exp(y), and gets what noise of power N has in each frame and band:
+
+    y' = ln(P + N_b g),   N_b = (2 s)^2 * (mean over the sound's frames of sum_b P) * (share of band b in the data)
+
+with g of chi-squared / 4 with 4 degrees of freedom. What sound and noise do together, whose mean is 0, is left out.
 
 Means and deviations are those of rows that are not tested. What is drawn depends on the data, the row, the modality,
 the corruption and the severity alone, so a row is the same in every batch, for every strategy and worker.
@@ -26,7 +33,7 @@ arXiv:2107.07502, strengths are ours.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +44,7 @@ from scipy.ndimage import gaussian_filter
 from fusionbench.core.batch import MultimodalBatch
 from fusionbench.core.canonical import sha256_of
 from fusionbench.core.task import ModalityKind, ModalitySpec
+from fusionbench.data.standard import Standardiser
 from fusionbench.measure.typing_errors import mistyped
 
 Values = NDArray[Any]
@@ -46,10 +54,12 @@ BY_KIND: Mapping[ModalityKind, tuple[str, ...]] = {
     "sequence": ("gaussian", "dropout"),
     "tokens": ("drop", "swap", "unknown"),
     "bag": ("drop",),
-    "audio": ("gaussian", "dropout"),
+    "audio": ("noise", "dropout"),
     "text": ("typing",),
 }
 STRONGEST, SIDE, UNKNOWN = 2.0, 4, 1
+FREEDOM = 4
+"""How even the noise of a sound is from frame to frame: a band holds about two frequencies, of two degrees each."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +68,10 @@ class Spread:
 
     mean: Values
     deviation: Values
+    scale: Standardiser | None = None
+    """Of sounds: what brought their spectrograms to one scale; None: they are as they were taken."""
+    shares: Values = field(default_factory=lambda: np.zeros(0))
+    """Of sounds: of the power of all rows, the share of each band."""
 
 
 def corrupted(
@@ -89,8 +103,14 @@ def corrupted(
     return replace(batch, inputs={**batch.inputs, **inputs}, masks={**batch.masks, **masks})
 
 
-def spread_of(batch: MultimodalBatch, spec: ModalitySpec) -> Spread | None:
-    """Mean and deviation over samples that have the modality, and over real frames or all pixels; None of symbols."""
+def spread_of(batch: MultimodalBatch, spec: ModalitySpec, scale: Standardiser | None = None) -> Spread | None:
+    """Mean and deviation over samples that have the modality, and over real frames or all pixels; None of symbols.
+
+    Args:
+        batch: rows that are not tested.
+        spec: of the modality.
+        scale: what brought a sound's spectrogram to one scale, where anything did.
+    """
     if spec.kind not in ("image", "vector", "sequence", "audio"):
         return None
     x = batch.inputs[spec.name].numpy()[batch.present[spec.name].numpy()].astype(np.float64)
@@ -99,7 +119,11 @@ def spread_of(batch: MultimodalBatch, spec: ModalitySpec) -> Spread | None:
         x = x.reshape(-1, x.shape[-1]) if mask is None else x[mask.numpy()[batch.present[spec.name].numpy()]]
     axes = (0, 2, 3) if spec.kind == "image" else 0
     shape = (-1, 1, 1) if spec.kind == "image" else (-1,)
-    return Spread(x.mean(axes).reshape(shape).astype(np.float32), x.std(axes).reshape(shape).astype(np.float32))
+    mean, deviation = (of.reshape(shape).astype(np.float32) for of in (x.mean(axes), x.std(axes)))
+    if spec.kind != "audio":
+        return Spread(mean, deviation)
+    power = _power(x, scale).mean(0)
+    return Spread(mean, deviation, scale, power / power.sum())
 
 
 def _real(x: Values, spec: ModalitySpec, mask: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
@@ -128,6 +152,9 @@ def _one(
             assert spread is not None
             found = x.copy()
             inside = x[real]
+            if how == "noise":
+                found[real] = _noisy_sound(inside, severity, rng, spread)
+                return found, real
             lost = rng.random(len(inside)) < severity
             noise = STRONGEST * severity * spread.deviation * rng.standard_normal(inside.shape, dtype=np.float32)
             found[real] = inside + noise if how == "gaussian" else np.where(lost[:, None], spread.mean, inside)
@@ -136,6 +163,23 @@ def _one(
             return mistyped(x, severity / 2, rng)
         case _:
             return _symbols(x, real, how, severity, rng)
+
+
+def _power(x: Values, scale: Standardiser | None) -> Values:
+    """What a spectrogram (..., F) is the logarithm of; a band that never changed in training is at its mean."""
+    if scale is None:
+        return np.asarray(np.exp(x.astype(np.float64)))
+    spread = np.divide(1.0, scale.factor, out=np.zeros_like(scale.factor), where=scale.factor > 0)
+    return np.asarray(np.exp(x * spread + scale.mean))
+
+
+def _noisy_sound(x: Values, severity: float, rng: np.random.Generator, spread: Spread) -> Values:
+    """The real frames (t, F) of a sound with noise added."""
+    power = _power(x, spread.scale)
+    loudness = (STRONGEST * severity) ** 2 * power.sum(1).mean()
+    drawn = rng.chisquare(FREEDOM, size=x.shape) / FREEDOM
+    found = np.log(power + loudness * spread.shares * drawn)
+    return (found if spread.scale is None else spread.scale(found)).astype(np.float32)
 
 
 def _numbers(x: Values, how: str, severity: float, rng: np.random.Generator, spread: Spread, kind: str) -> Values:

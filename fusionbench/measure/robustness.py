@@ -142,7 +142,7 @@ class _Passes:
         parts = data.whole or data.parts
         assert parts is not None
         rows = self.trained.some(np.union1d(parts.train, parts.validation), SPREAD_ROWS, "spread")
-        return spread_of(data.batch(rows), spec)
+        return spread_of(data.batch(rows), spec, data.standard.get(spec.name))
 
     def missing(self, name: str, rate: float) -> Change:
         """A modality absent in a share of the rows: those whose own number is below it."""

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from fusionbench.core.batch import MultimodalBatch
 from fusionbench.core.task import ModalitySpec
+from fusionbench.data.standard import Standardiser
 from fusionbench.measure.corruptions import BY_KIND, corrupted, spread_of
 from fusionbench.measure.typing_errors import mistyped
 
@@ -139,12 +140,31 @@ def test_swapped_tokens_are_the_same_tokens_and_unknown_ones_are_known_to_be() -
     assert torch.equal(unknown, (batch.inputs["m"] != 0).long())
 
 
-def test_sounds_are_corrupted_in_their_frames_as_sequences_are() -> None:
+def test_frames_of_sounds_are_dropped_as_those_of_sequences_are() -> None:
     batch = sample("audio")
-    noise = change(batch, "audio", "gaussian", 0.5).inputs["m"] - batch.inputs["m"]
-    assert float(noise.std()) == pytest.approx(0.5 * 2 * 2, rel=0.03)
     lost = (change(batch, "audio", "dropout", 0.5).inputs["m"] != batch.inputs["m"]).all(2)
     assert float(lost.float().mean()) == pytest.approx(0.5, abs=0.08)
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.parametrize(("severity", "decibels"), [(0.1, 13.98), (0.5, 0.0), (1.0, -6.02)])
+def test_noise_is_added_to_a_sound_at_the_ratio_that_is_said(scaled: bool, severity: float, decibels: float) -> None:
+    spec, rng = ModalitySpec("m", "audio", (400, 8)), np.random.default_rng(1)
+    logs = rng.normal(-4, 1, (6, 400, 8)) - 0.3 * np.arange(8)
+    scale = Standardiser(logs.mean((0, 1)), 1 / logs.std((0, 1))) if scaled else None
+    x = torch.from_numpy((scale(logs) if scale else logs).astype(np.float32))
+    here = torch.ones(6, dtype=torch.bool)
+    batch = MultimodalBatch({"m": x}, {}, {"m": here}, torch.zeros(6), torch.arange(6))
+    spread = spread_of(batch, spec, scale)
+    assert spread is not None
+    assert spread.shares == pytest.approx(np.exp(logs).sum((0, 1)) / np.exp(logs).sum(), rel=1e-4)
+    found = corrupted(batch, spec, "noise", severity, 7, spread).inputs["m"].numpy()
+    after = np.exp(found / scale.factor + scale.mean) if scale else np.exp(found.astype(np.float64))
+    added = after - np.exp(logs)
+    assert (added > -1e-4 * np.exp(logs)).all()
+    ratio = 10 * np.log10(np.exp(logs).sum((1, 2)) / added.sum((1, 2)))
+    assert ratio == pytest.approx(decibels, abs=0.25)
+    assert added.sum((0, 1)) / added.sum() == pytest.approx(spread.shares, abs=0.01)  # The data's own spectrum.
 
 
 def test_a_mistyped_text_is_text_of_about_as_many_right_characters() -> None:
