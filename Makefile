@@ -4,6 +4,7 @@
 # make twice    one strategy trained under two names, which the statistics have to call tied: once for each release
 # make pages    tables, pictures and pages of every published suite anew, from its records
 # make docs     the site, into build/site, with every link checked; needs no network once it is installed
+# make fuzz     damaged and hostile files for every reader, 40 minutes at most; some of them are among the tests
 # make check    what CI runs: format, lint, types, import rules, dependencies, CITATION.cff, the site, then the tests
 # make pretrained  tests with networks of others, whose libraries stand in an environment of their own; part of check
 # make engines  install what the engines `ray` and `slurm` need, so that their tests run
@@ -23,7 +24,8 @@ DEVELOPS := .venv/installed-dev
 DOCUMENTS := .venv/installed-docs
 OTHERS := .venv/pretrained
 
-.PHONY: demo test slow twice pages docs check format lint types imports dependencies citation pretrained engines bench clean
+.PHONY: demo test slow twice fuzz pages docs check format lint types imports dependencies citation pretrained engines
+.PHONY: bench clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -41,6 +43,11 @@ slow: export OMP_NUM_THREADS ?= 1
 slow: $(DEVELOPS)
 	$(BIN)/python -m pytest -m slow
 	$(BIN)/python docs/readme.py
+
+# Two readers at a time; real records from $FUSIONBENCH_TEST_DATA.
+fuzz: export OMP_NUM_THREADS ?= 1
+fuzz: $(DEVELOPS)
+	$(BIN)/python tests/fuzz/fuzzing.py $(FUZZ)
 
 twice: $(RUNS)
 	rm -rf docs/twice/results

@@ -1,6 +1,6 @@
 """Whether a suite survives kills, and two runners at once: nothing lost, damaged or doubled, and the same scores.
 
-    python benchmarks/kills.py [--runs 40] [--kills 50] [--starts 10] [--workers 2] [--epochs 2] [--seed 15]
+    python benchmarks/kills.py [--runs 40] [--kills 50] [--starts 10] [--workers 2] [--epochs 2] [--minutes N]
 
 First all runs undisturbed, which also tells how long they take. Then they are begun and SIGKILL ends the whole process
 tree at a random moment of that time, again and again; a suite that got done is looked at and begun anew in another
@@ -78,6 +78,10 @@ class Bench:
         tree = {"name": "kills", "datasets": ["digits"], "strategies": ["concat", "late"], "seeds": chosen.runs // 2}
         self.suite.write_text(json.dumps({**tree, "budget": {"epochs": chosen.epochs}}))
 
+    def is_time(self, done: int, wanted: int) -> bool:
+        """Whether another one is to be done."""
+        return done < wanted and time.monotonic() < self.chosen.end
+
     def start(self, results: Path, workers: int) -> subprocess.Popen[str]:
         """The command line, as a process group of its own."""
         words = ["run", str(self.suite), "--results", str(results), "--workers", str(workers)]
@@ -98,7 +102,11 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, default in (("runs", 40), ("kills", 50), ("starts", 10), ("workers", 2), ("epochs", 2), ("seed", 15)):
         options.add_argument(f"--{name}", type=int, default=default)
+    options.add_argument(
+        "--minutes", type=float, default=float("inf"), help="no kill, and no start, begins after these"
+    )
     chosen = options.parse_args()
+    chosen.end = time.monotonic() + 60 * chosen.minutes
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         bench, faults = Bench(Path(name), chosen), Counter[str]()
         bench.whole(Folder(bench.folder / "first", faults))  # Converts the data.
@@ -123,10 +131,10 @@ def kill(bench: Bench, expected: dict[str, str], took: float) -> tuple[str, Coun
     """SIGKILL to launcher, server and workers at once, each time at a moment drawn over the time of a whole suite."""
     rng, faults, kills, suites = random.Random(bench.chosen.seed), Counter[str](), 0, 0  # noqa: S311  (no secret)
     training = 0
-    while kills < bench.chosen.kills:
+    while bench.is_time(kills, bench.chosen.kills):
         suites += 1
         folder = Folder(bench.folder / f"killed-{suites}", faults)
-        while kills < bench.chosen.kills:
+        while bench.is_time(kills, bench.chosen.kills):
             process = bench.start(folder.path, bench.chosen.workers)
             time.sleep(rng.uniform(0, took))
             if process.poll() is not None:
@@ -145,8 +153,9 @@ def kill(bench: Bench, expected: dict[str, str], took: float) -> tuple[str, Coun
 
 def start_together(bench: Bench, expected: dict[str, str]) -> tuple[str, Counter[str]]:
     """Two runners at the same time on an empty folder; each run is said to be done by one of them, once."""
-    faults, shares = Counter[str](), []
-    for number in range(bench.chosen.starts):
+    faults, shares = Counter[str](), list[int]()
+    while bench.is_time(len(shares), bench.chosen.starts):
+        number = len(shares)
         folder = Folder(bench.folder / f"together-{number}", faults)
         both = [bench.start(folder.path, 1) for _ in range(2)]
         said = [DONE.findall(process.communicate()[0]) for process in both]

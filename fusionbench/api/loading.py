@@ -183,7 +183,7 @@ def _read(path: Path) -> dict[str, Any]:
     """What a file beside records holds; an unreadable one is as if it were not there, and stays as it is."""
     try:
         found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) and found.get("schema") == SCHEMA else {}
 

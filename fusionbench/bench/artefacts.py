@@ -13,11 +13,11 @@ import io
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from pickle import UnpicklingError
+from types import UnionType
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fusionbench.bench.build import dataset_of, seeded
 from fusionbench.bench.jobs import Message, PretrainJob, Report
@@ -39,8 +39,6 @@ from fusionbench.training.trunks import StoredTrunk
 FOLDER = "pretrained"
 FORM = 2
 """Raised when a file holds more than before: older ones are left alone and made anew under other names."""
-BROKEN = (OSError, EOFError, RuntimeError, UnpicklingError, LookupError, TypeError, ValueError)
-"""What torch raises for a file that is cut short, damaged, or holds more than tensors and plain values."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +54,13 @@ class Artefact:
     """How many it was trained on."""
     made: bool
     """Whether it was made just now."""
+
+    def put_into(self, encoder: nn.Module) -> None:
+        """Give an encoder these weights; UserError if they are another's."""
+        try:
+            encoder.load_state_dict(self.weights)
+        except RuntimeError as error:
+            raise UserError(f"{self.path}: weights of another encoder; remove the file, it is made again") from error
 
     def facts(self, choice: Choice) -> dict[str, Any]:
         """What a record says of it."""
@@ -107,7 +112,7 @@ def load_pretrained(
     """
     found = {name: artefact(run, name, data, root, trunks=trunks) for name in run.pretrained if name in module.encoders}
     for name, one in found.items():
-        module.encoders[name].load_state_dict(one.weights)
+        one.put_into(module.encoders[name])
     return {name: one.facts(run.encoders[name]) for name, one in found.items()}
 
 
@@ -194,7 +199,17 @@ def _read(path: Path, *, made: bool) -> Artefact:
     try:
         # Tensors and plain values alone: a file that holds code is refused, not run.
         found = torch.load(path, map_location="cpu", weights_only=True)
-        return Artefact(path, dict(found["weights"]), dict(found["scores"]), found["metric"], found["rows"], made)
-    except BROKEN as error:
+        weights, scores, metric, rows = (found[name] for name in ("weights", "scores", "metric", "rows"))
+        if not (_are(weights, Tensor) and _are(scores, int | float) and f"validation/{metric}" in scores):
+            raise ValueError("no tensors with their scores")
+        return Artefact(path, dict(weights), dict(scores), str(metric), int(rows), made)
+    except Exception as error:  # Whatever hostile bytes make of a reader.
         reason = str(error).partition("\n")[0][:120]
         raise UserError(f"{path}: damaged ({reason}); remove the file, it is made again") from error
+
+
+def _are(values: object, kind: type | UnionType) -> bool:
+    """Whether it is a mapping from names to such values."""
+    if not isinstance(values, dict):
+        return False
+    return all(isinstance(name, str) and isinstance(value, kind) for name, value in values.items())

@@ -154,7 +154,7 @@ def _estimate(run: RunSpec, modality: str, data: MultimodalData) -> tuple[int, i
 def _opened(
     run: RunSpec, modality: str, encoder: Encoder, data: MultimodalData, *, with_stages: bool
 ) -> StoredEncoding:
-    _, arrays = opened(lambda: _stored(run, modality, encoder, data, Trunks())[0])
+    _, arrays = opened(lambda: _stored(run, modality, encoder, data, Trunks())[0], rows_of(data))
     return StoredEncoding(arrays, with_stages=with_stages)
 
 

@@ -28,6 +28,7 @@ from fusionbench.plan.names import slug
 from fusionbench.plan.suite import RunSpec
 from fusionbench.records.record import RESULTS_VERSION
 from fusionbench.training.fit import OnEpoch
+from fusionbench.training.torn import refuse_torn
 from fusionbench.training.trunks import BehindTrunk, StoredTrunk, TrunkedData, write_trunk
 
 FOLDER = "encodings"
@@ -64,7 +65,7 @@ class Trunks:
             with _computing(encoder):
                 write_trunk(folder, encoder, modality, data, rows, self.tell)
 
-        folder, arrays = opened(lambda: prepared(data.root, name, facts, None, write, FOLDER))
+        folder, arrays = opened(lambda: prepared(data.root, name, facts, None, write, FOLDER), rows)
         self.folders.append(str(folder))
         return StoredTrunk(arrays)
 
@@ -94,18 +95,24 @@ def through_trunks(run: RunSpec, module: FusionModule, data: MultimodalData) -> 
         module.encoders.update({name: live[name] for name in stored})
 
 
-def opened(make: Callable[[], Path]) -> tuple[Path, dict[str, Array]]:
+def opened(make: Callable[[], Path], rows: Rows) -> tuple[Path, dict[str, Array]]:
     """A folder and its arrays, mapped: what another runner removes meanwhile is made again.
 
     Args:
         make: makes the folder if it is not there, and says where it is.
+        rows: that the arrays have to be of.
+
+    Raises:
+        UserError: they are damaged.
     """
     while True:
         folder = make()
         # Under its lock: another runner may be done with it and remove it. What is mapped by then stays.
         with locked(f"{folder}.lock"):
             if (folder / MANIFEST).exists():
-                return folder, open_arrays(folder)
+                arrays = open_arrays(folder)
+                refuse_torn(folder, arrays, rows)
+                return folder, arrays
 
 
 def all_rows(data: MultimodalData) -> Rows:

@@ -8,6 +8,11 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 
+from fusionbench.core.output import printable
+
+MOST_KNOWN = 1500
+"""Characters of names that are told; a table may have thousands of columns."""
+
 
 class UserError(Exception):
     """Wrong use or bad data: printed without a traceback, exit code 2."""
@@ -25,13 +30,15 @@ def unknown(what: str, name: str, known: Iterable[str], where: str = "") -> User
     """The error for a name that is not there, with the nearest right one and all known ones."""
     names = sorted(known)
     at = f"{where}: " if where else ""
-    return UserError(f"{at}no {what} {shown(name)}{nearest(name, names) or '.'} Known: {', '.join(names) or 'none'}")
+    listed = printable(", ".join(names))
+    cut = f"{listed[:MOST_KNOWN]}, ..." if len(listed) > MOST_KNOWN else listed
+    return UserError(f"{at}no {what} {shown(name)}{nearest(name, names) or '.'} Known: {cut or 'none'}")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """`; did you mean 'gated'?`, or nothing where no known name is near."""
     near = get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"; did you mean '{near[0]}'?" if near else ""
+    return f"; did you mean '{printable(near[0])}'?" if near else ""
 
 
 def shown(value: object) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import pickletools
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ PICTURES = 10_000
 """In each batch."""
 SHAPE = (3, 32, 32)
 """Red, green, blue; rows from the top; columns from the left."""
+LARGEST_NUMBER = 2**17
+"""Under which a batch keeps what it has read: twenty thousand names and a few more."""
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 UNREADABLE = (
     pickle.UnpicklingError,
@@ -120,6 +123,7 @@ def unpickled(content: bytes, place: str) -> tuple[NDArray[np.uint8], NDArray[np
         UserError: it holds anything but CIFAR-10's arrays; nothing of it was executed.
     """
     try:
+        _refuse_vast(content)
         found = _Unpickler(io.BytesIO(content), encoding="bytes").load()
     except UNREADABLE as error:
         raise _foreign(place, str(error) or type(error).__name__) from error
@@ -128,6 +132,13 @@ def unpickled(content: bytes, place: str) -> tuple[NDArray[np.uint8], NDArray[np
             pictures = np.frombuffer(pixels, dtype=np.uint8).reshape(PICTURES, *SHAPE)
             return pictures, np.array(labels, dtype=np.int64)
     raise _foreign(place, "no dictionary of pictures and labels")
+
+
+def _refuse_vast(content: bytes) -> None:
+    """A pickle keeps what it has read under numbers that it names, and Python makes room for all of them up to that."""
+    for code, argument, _ in pickletools.genops(content):
+        if code.name in ("PUT", "BINPUT", "LONG_BINPUT") and not 0 <= int(argument or 0) <= LARGEST_NUMBER:
+            raise pickle.UnpicklingError(f"it keeps something under the number {shown(argument)}")
 
 
 def _are_labels(labels: list[object]) -> bool:

@@ -177,7 +177,7 @@ def _state(work: Path, origin: Any) -> _State:
         found = _State(**json.loads((work / STATE).read_text(encoding="utf-8")))
         if found.origin == json.loads(json.dumps(origin)) and all((work / f"{n}.npy").is_file() for n in found.counts):
             return found
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         pass
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)

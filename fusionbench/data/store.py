@@ -36,7 +36,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, None)
 """No room left; numpy raises an OSError without a number when only part of an array could be written."""
 CLOSED = (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
 """A file or folder that cannot be read or written, or a file where a folder should be."""
-BROKEN = (OSError, ValueError, EOFError, SyntaxError, TokenError)
+BROKEN = (OSError, ValueError, EOFError, SyntaxError, TokenError, OverflowError, RecursionError, MemoryError, TypeError)
 """What numpy raises for a file that is cut short or has a damaged header."""
 
 
@@ -122,7 +122,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest = dict(json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
         return manifest | {"fingerprint": str(manifest["fingerprint"]), "arrays": dict(manifest["arrays"])}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"{folder / MANIFEST}: damaged ({error}); remove the folder, it is made again") from error
 
 
@@ -186,6 +186,8 @@ def _mapped(path: Path) -> Array:
         if error.errno not in (*REFUSED, errno.ENODEV):
             raise
         array = np.load(path, allow_pickle=False)
+    if not isinstance(array, np.ndarray):
+        raise ValueError("an archive of arrays")
     return array
 
 

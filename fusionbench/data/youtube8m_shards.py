@@ -193,7 +193,7 @@ def read_plan(path: Path) -> dict[str, str]:
         plan = json.loads(path.read_text(encoding="utf-8"))
         files = plan.get("files", plan)
         good = files and all(re.fullmatch(r"[0-9a-fA-F]{32}", md5) for md5 in files.values())
-    except (OSError, ValueError, AttributeError, TypeError) as error:
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
         raise UserError(f"{path}: no download plan ({error}); remove it, it is fetched again") from error
     if not good:
         raise UserError(f"{path}: no download plan (not names with MD5s); remove it, it is fetched again")

@@ -179,7 +179,7 @@ def _known(path: Path) -> dict[str, Any]:
     """What was saved; empty if nothing was, or if nobody can say."""
     try:
         found = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

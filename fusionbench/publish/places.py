@@ -51,7 +51,7 @@ def sent_before(marker: Path) -> dict[str, str]:
     """By place, the hash of what was sent there; empty if nothing was, or if nobody can say."""
     try:
         found = json.loads(marker.read_bytes())
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, RecursionError):
         return {}
     places = found.get("sent") if isinstance(found, dict) else None
     return {str(place): str(digest) for place, digest in places.items()} if isinstance(places, dict) else {}

@@ -17,6 +17,14 @@ def test_a_name_near_nothing_gets_no_guess() -> None:
     assert nearest("zzz", ["late", "gated"]) == ""
 
 
+def test_names_from_a_hostile_file_command_no_terminal_and_fill_no_screen() -> None:
+    error = str(unknown("column", "hue", ["h\x0bue", "\x1b[31m", *(f"column {number}" for number in range(1000))]))
+    assert error.isprintable()
+    assert "; did you mean 'h ue'? Known: " in error
+    assert error.endswith(", ...")
+    assert len(error) < 1700
+
+
 def test_a_choice_from_nothing_says_so() -> None:
     assert str(unknown("measure", "x", [])) == "no measure 'x'. Known: none"
 

@@ -158,6 +158,12 @@ HOSTILE: dict[str, Callable[[Path], bytes]] = {
 }
 
 
+def test_a_pickle_that_would_fill_the_memory_is_refused_before_it_does() -> None:
+    for opcode in (b"r\xff\xff\xff\x07", b"p134217727\n"):
+        with pytest.raises(UserError, match="it keeps something under the number 134217727"):
+            unpickled(b"\x80\x02]" + opcode + b".", "data_batch_1")
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_pickle_of_anything_else_is_refused_and_not_executed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str

@@ -1,6 +1,7 @@
 """Converted arrays: whole or not at all, once for all processes, made anew when their origin changes."""
 
 import errno
+import io
 import json
 import os
 import re
@@ -185,7 +186,10 @@ def test_memory_order_and_the_order_of_names_do_not_move_the_fingerprint() -> No
 # --- damage -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"fingerprint": "x"}', '{"arrays": {}}', "\x00"])
+DAMAGED = ["", "{", "[]", "null", '{"fingerprint": "x"}', '{"arrays": {}}', "\x00", "[" * 100_000]
+
+
+@pytest.mark.parametrize("text", DAMAGED)
 def test_a_damaged_manifest_is_told_with_the_way_out(tmp_path: Path, text: str) -> None:
     folder = prepared(tmp_path, "toy", {}, [1], convert)
     (folder / "manifest.json").write_text(text)
@@ -222,7 +226,17 @@ def pickled(data: bytes) -> bytes:
     return data.replace(b"'<f4'", b"'|O' ")
 
 
-@pytest.mark.parametrize("damage", [cut, empty, no_magic, broken_header, other_shape, pickled])
+def endless(data: bytes) -> bytes:
+    return data.replace(b"(4, 3)", b"(%d,)" % 10**20)
+
+
+def several(data: bytes) -> bytes:
+    made = io.BytesIO()
+    np.savez(made, a=np.zeros(3))
+    return made.getvalue()
+
+
+@pytest.mark.parametrize("damage", [cut, empty, no_magic, broken_header, other_shape, pickled, endless, several])
 def test_a_damaged_array_is_told_with_the_way_out(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     folder = prepared(tmp_path, "toy", {}, None, convert)
     path = folder / "a.npy"

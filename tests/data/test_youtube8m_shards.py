@@ -79,7 +79,9 @@ def test_a_plan_is_read_bare_or_under_files(tmp_path: Path, wrapped: bool) -> No
     assert read_plan(tmp_path / "plan.json") == files
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", "3", '{"a": 3}', '{"a": "short"}', '{"files": []}', "<html>"])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", "3", '{"a": 3}', '{"a": "short"}', '{"files": []}', "<html>", "[" * 100_000]
+)
 def test_what_is_no_plan_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "plan.json").write_text(text)
     with pytest.raises(UserError, match=r"plan\.json: no download plan .*remove it"):

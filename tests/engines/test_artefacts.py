@@ -146,6 +146,24 @@ def test_a_damaged_file_is_named_and_the_way_out_told(
     assert not bench.records()
 
 
+def test_weights_of_another_encoder_are_told(bench: Bench, suite: str, capsys: pytest.CaptureFixture[str]) -> None:
+    run = first_run(suite)
+    found = artefact(run, "a", ready(run, bench.data), bench.data)
+    content = torch.load(found.path, weights_only=True)
+    torch.save({**content, "weights": {"other": torch.zeros(2)}}, found.path)
+    assert bench.run(suite) == 2
+    assert f"{found.path}: weights of another encoder; remove the file, it is made again" in capsys.readouterr().err
+    for wrong in (
+        {"weights": {"a": 3}},
+        {"scores": {"validation/accuracy": "x"}},
+        {"metric": "none"},
+        {"rows": "many"},
+    ):
+        torch.save({**content, **wrong}, found.path)
+        with pytest.raises(UserError, match="damaged"):
+            artefact(run, "a", ready(run, bench.data), bench.data)
+
+
 class Hostile:
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -12,6 +12,7 @@ from bits import Bits
 from torch import Tensor
 
 from fusionbench.core.batch import Encoded, MultimodalBatch
+from fusionbench.core.errors import UserError
 from fusionbench.core.task import ModalitySpec
 from fusionbench.data.base import MultimodalData
 from fusionbench.data.splits import Split
@@ -22,6 +23,7 @@ from fusionbench.encoders.mlp import MLP
 from fusionbench.encoders.small_cnn import SmallCNN
 from fusionbench.fusion._stages import level_vectors, without_absent
 from fusionbench.training.encodings import EncodedData, StoredEncoding, rows_of, write_encoding
+from fusionbench.training.torn import refuse_torn
 
 N = 300
 LENGTHS = np.arange(N) % 7
@@ -118,3 +120,30 @@ def test_a_dataset_with_encodings_gives_the_same_samples_without_their_inputs(
             assert a.inputs == {}
             assert a.encoded["b"].pooled.shape == (len(b), 8)
     assert seen.task == data.task
+
+
+TORN: dict[str, tuple[Callable[[dict[str, np.ndarray]], object], str]] = {
+    "other rows": (lambda found: found.update(rows=found["rows"] + 1), "rows.npy holds other rows"),
+    "no rows": (lambda found: found.pop("rows"), "rows.npy holds other rows"),
+    "no tokens": (lambda found: found.pop("tokens"), "an array is missing"),
+    "half of them": (
+        lambda found: found.update(pooled=found["pooled"].astype(np.float16)),
+        "pooled.npy holds no vectors",
+    ),
+    "fewer": (lambda found: found.update(pooled=found["pooled"][1:]), "pooled.npy has 249 rows, not 250"),
+    "longer mask": (lambda found: found.update(mask=np.append(found["mask"], True)), "mask.npy is not that of tokens"),
+    "back": (lambda found: found.update(offsets=found["offsets"][::-1].copy()), "offsets.npy leads out of tokens"),
+    "beyond": (lambda found: found.update(offsets=found["offsets"] * 2), "offsets.npy leads out of tokens"),
+    "one offset": (lambda found: found.update(offsets=found["offsets"][:-1]), "offsets.npy has not one number"),
+}
+
+
+@pytest.mark.parametrize("name", TORN)
+def test_arrays_that_do_not_belong_together_are_told(name: str, data: MultimodalData, tmp_path: Path) -> None:
+    write_encoding(tmp_path, encoder("a"), "a", data, rows_of(data), lambda *_: None)
+    found = {path.stem: np.load(path) for path in tmp_path.glob("*.npy")}
+    refuse_torn(tmp_path, found, rows_of(data))
+    tear, told = TORN[name]
+    tear(found)
+    with pytest.raises(UserError, match=rf"{told}.*remove the folder, it is made again"):
+        refuse_torn(tmp_path, found, rows_of(data))
