@@ -34,7 +34,7 @@ def _fault(arrays: Mapping[str, Array], rows: Rows) -> str:
         return "rows.npy holds other rows"
     vectors = [name for name in arrays if name in ("pooled", "vector") or name.startswith("stage")]
     steps = [name for name in STEPS if name in arrays]
-    if not {"pooled", "vector"} & set(vectors) or ("pooled" in arrays and not steps):
+    if not {"pooled", "vector", "steps"} & arrays.keys() or ("pooled" in arrays and "tokens" not in arrays):
         return "an array is missing"
     for name in (*vectors, *steps):
         if arrays[name].ndim != 2 or arrays[name].dtype != np.float32:
