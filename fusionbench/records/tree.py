@@ -107,7 +107,7 @@ def packs(source: Path) -> Iterator[Path]:
     is_tree = (source / INDEX).exists()
     for path in sorted(source.rglob(f"*{END}")):
         parts = path.relative_to(source).parts
-        if path.name != VERIFIED and WANDB not in parts and (is_tree or _says_so(path)):
+        if path.name != VERIFIED and WANDB not in parts and path.is_file() and (is_tree or _says_so(path)):
             yield path
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -221,6 +222,7 @@ def test_the_command_says_what_it_left_out_and_goes_on(
     file = tmp_path / "tree/quickstart/digits/same_encoders.jsonl"
     file.write_bytes(file.read_bytes()[:-30])
     (tmp_path / "tree/notes.jsonl").write_text("{}\n")
+    os.mkfifo(tmp_path / "tree/pipe.jsonl")  # Reading it would wait for ever.
     assert main(["unpack", str(tmp_path / "tree"), "--results", str(tmp_path / "results")]) == 1
     captured = capsys.readouterr()
     assert len(captured.err.splitlines()) == 2
