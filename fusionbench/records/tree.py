@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from fusionbench.records.store import LATENCY, WANDB
 from fusionbench.records.verified import NAME as VERIFIED
 from fusionbench.records.verified import merge_marks
 
+Write = Callable[[Path, bytes], bool]
 INDEX = "index.json"
 BEGINNING = b'{"packed":'
 LARGEST_PACK = 2**30
@@ -73,8 +74,13 @@ def pack(root: Path, tree: Path, suites: Collection[str] = ()) -> Done:
     return done
 
 
-def unpack(source: Path, root: Path) -> Done:
+def unpack(source: Path, root: Path, write: Write = write_new) -> Done:
     """Write the files of a tree, or of one packed file, below a results folder; what is there stays as it is.
+
+    Args:
+        source: the tree, or the file.
+        root: the results folder.
+        write: publishes one file; False if there is one of that name.
 
     Raises:
         UserError: no such file or folder, or nothing packed in it.
@@ -91,7 +97,7 @@ def unpack(source: Path, root: Path) -> Done:
         done.tables.append(one.title.place)
         for run in one.runs:
             done.runs += 1
-            done.faults += _put(run, folder / run.strategy)
+            done.faults += _put(run, folder / run.strategy, write)
     if source.is_dir():
         merge_marks(source / VERIFIED, root / VERIFIED)
     return done
@@ -198,12 +204,12 @@ def _read(path: Path, faults: list[str]) -> Pack | None:
     return None
 
 
-def _put(run: Packed, folder: Path) -> Iterator[str]:
+def _put(run: Packed, folder: Path, write: Write) -> Iterator[str]:
     """Write the files of a run, the record last; a line for each that is there with another content."""
     _make(folder)
     for end, content in sorted(run.files.items(), key=lambda pair: pair[0] == RECORD):
         path = folder / f"{run.key}.{end}"
-        if not write_new(path, content) and path.read_bytes() != content:
+        if not write(path, content) and path.read_bytes() != content:
             yield f"{path}: is there with another content, which stays; not unpacked"
 
 
