@@ -93,6 +93,17 @@ def test_trials_measures_and_a_latency_session_come_home_from_a_cluster_of_this_
 
 
 @needs_ray
+def test_a_run_that_hangs_on_a_node_fails_by_its_limit_and_its_last_words_come_home(bench: Bench) -> None:
+    suite = bench.suite(strategies=bench.own("hangs"), seeds=1, budget={"epochs": 1, "time_limit": 4})
+    process = bench.start(suite, "--engine", "ray")
+    output, _ = process.communicate(timeout=540)
+    assert process.returncode == 1, output
+    (record,) = bench.records().values()
+    assert record["reason"] == "not done within its time limit of 4 s (budget.time_limit)"
+    assert record["log"][0] == "here I stay"
+
+
+@needs_ray
 def test_what_no_cluster_can_do_is_one_line(bench: Bench) -> None:
     suite = bench.suite(strategies=["concat"], seeds=1)
     with socket.create_server(("127.0.0.1", 0)) as taken:  # The port is in use, by something else than Ray.
