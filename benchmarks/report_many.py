@@ -16,10 +16,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from fusionbench.plan.family import Family
 from fusionbench.plan.load import load_suite
 from fusionbench.plan.suite import RunSpec
 from fusionbench.records.record import SCHEMA, DataFacts, Record, to_text
@@ -50,16 +52,25 @@ def main() -> None:
         report(suite, folder, len(runs))
 
 
-def suite_file(folder: Path, records: int) -> Path:
-    """A suite of at least as many runs."""
-    count = -(-records // (ROWS * SEEDS))
+def suite_file(folder: Path, records: int, seeds: int = SEEDS, families: Sequence[Family] = ()) -> Path:
+    """A suite of at least as many runs.
+
+    Args:
+        folder: where it is written.
+        records: runs.
+        seeds: of each strategy.
+        families: whose pairs are tested.
+    """
+    count = -(-records // (ROWS * seeds))
     datasets = [
         {"name": "synthetic_pid", "options": {"relation": RELATIONS[at % 5], "noise": 1.0 + at // 5}}
         for at in range(count)
     ]
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "many.yaml"
-    path.write_text(json.dumps({"name": "many", "datasets": datasets, "strategies": "all", "seeds": SEEDS}))
+    tested = [{"name": family.name, "rows": family.members} for family in families]
+    suite = {"name": "many", "datasets": datasets, "strategies": "all", "seeds": seeds, "families": tested}
+    path.write_text(json.dumps(suite))
     return path
 
 

@@ -61,7 +61,8 @@ def test_the_wheel_carries_every_suite_the_bibliography_types_and_licence(wheel:
     suites = {f"fusionbench/experiments/{path.name}" for path in (ROOT / "experiments").glob("*.yaml")}
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "fusionbench").rglob("*.py")}
     assert len(suites) >= 2
-    assert suites | modules | {"fusionbench/py.typed", "fusionbench/report/references.bib"} <= names
+    page = {f"fusionbench/report/page/page.{ending}" for ending in ("css", "js")}
+    assert suites | modules | page | {"fusionbench/py.typed", "fusionbench/report/references.bib"} <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 

@@ -161,7 +161,8 @@ def _add_own_arguments(entry: argparse.ArgumentParser, verb: str) -> None:
         about = "fusion parameters to show the heads at, besides those of the suite's tracks; may be repeated"
         entry.add_argument("--target", metavar="N", type=int, action="append", default=[], help=about)
     if verb == "report":
-        entry.add_argument("--format", choices=["md", "latex", "csv"], help="print the tables in this form alone")
+        about = "print the tables in this form alone; html: write a page that opens without a network, report.html"
+        entry.add_argument("--format", choices=["md", "latex", "csv", "html"], help=about)
         about = "of LaTeX, in this order: strategy,score,parameters,... (default: what fits one column of a paper)"
         entry.add_argument("--columns", metavar="A,B,...", help=about)
         entry.add_argument("--wide", action="store_true", help="of LaTeX, the table over both columns of a paper")

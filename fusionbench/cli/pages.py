@@ -8,20 +8,10 @@ from typing import Any
 
 from fusionbench.core.catalogue import Plugin
 from fusionbench.core.options import Option
+from fusionbench.report import families
 from fusionbench.report.titles import display_name
 
-FAMILIES = {
-    "baseline": "Baselines",
-    "input": "Input",
-    "feature": "Features",
-    "bilinear": "Bilinear forms",
-    "token": "Tokens",
-    "sequential": "In sequence",
-    "decision": "Decisions",
-    "missing": "Made for missing modalities",
-    "coordinated": "Coordinated representations",
-    "training": "Training",
-}
+FAMILIES = families.HEADINGS
 """A strategy's fact `family`, and its heading; in the order of the pages."""
 HEAD = """\
 # Strategies
@@ -51,22 +41,21 @@ PART = re.compile(
 def pages(plugins: Iterable[Plugin]) -> str:
     """All pages as Markdown, family by family, with a list of them before."""
     found = sorted(plugins, key=lambda plugin: (list(FAMILIES).index(family(plugin)), plugin.name))
-    families = {name: [p for p in found if family(p) == name] for name in FAMILIES}
+    by_family = {name: [p for p in found if family(p) == name] for name in FAMILIES}
     contents = [
-        f"- {heading}: " + ", ".join(f"[{plugin.name}](#{plugin.name})" for plugin in families[name])
+        f"- {heading}: " + ", ".join(f"[{plugin.name}](#{plugin.name})" for plugin in by_family[name])
         for name, heading in FAMILIES.items()
-        if families[name]
+        if by_family[name]
     ]
     parts = [HEAD, "\n".join(contents) + "\n"]
     for name, heading in FAMILIES.items():
-        parts += [f"## {heading}\n"] * bool(families[name]) + [page(plugin) for plugin in families[name]]
+        parts += [f"## {heading}\n"] * bool(by_family[name]) + [page(plugin) for plugin in by_family[name]]
     return "\n".join(parts)
 
 
 def family(plugin: Plugin) -> str:
     """Its fact; a user's own strategy that states none is taken by its stage."""
-    stated = str(plugin.facts.get("family", plugin.facts.get("stage", "feature")))
-    return stated if stated in FAMILIES else "feature"
+    return families.family(plugin.facts)
 
 
 def page(plugin: Plugin) -> str:

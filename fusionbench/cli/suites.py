@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fusionbench.plan.suite import RunSpec, Suite
     from fusionbench.records.store import Store
     from fusionbench.report.making import Report
+    from fusionbench.report.tables import Table
 
 
 SECONDS = ("checkpoint_after", "silent_after")
@@ -96,11 +97,11 @@ def show_report(suite: Suite, store: Store, *, draw: bool = True) -> None:
         print(f"  {path}")
 
 
-def made(suite: Suite, store: Store, *, draw: bool = True) -> Report:
+def made(suite: Suite, store: Store, *, draw: bool = True, seen: Callable[[Table], None] = lambda _: None) -> Report:
     """The report; what could not be drawn is said in a line."""
     from fusionbench.report.making import made_report
 
-    return made_report(suite, store, lambda line: print(line, file=sys.stderr), draw=draw)
+    return made_report(suite, store, lambda line: print(line, file=sys.stderr), draw=draw, seen=seen)
 
 
 def written(suite: Suite, store: Store, report: Report) -> list[Path]:

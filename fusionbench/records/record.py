@@ -120,10 +120,15 @@ _RECORD = TypeAdapter(Record)
 
 def to_text(record: Record) -> str:
     """The record as indented JSON with sorted keys; ValueError if a number is not finite."""
+    return json.dumps(facts_of(record), sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def facts_of(record: Record) -> dict[str, Any]:
+    """The record's fields, as its file has them."""
     facts = asdict(record)
     if not record.log:
         del facts["log"]
-    return json.dumps(facts, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return facts
 
 
 def from_text(text: str | bytes, expected: RunSpec | None = None) -> Record:

@@ -33,6 +33,14 @@ def strays(store: Store, runs: Iterable[RunSpec]) -> Iterator[str]:
             yield from _strays_in(folder, places)
 
 
+def put_aside(store: Store) -> Iterator[str]:
+    """One line for each file that was moved out of the way earlier, being no record: those of now are said already."""
+    now = "\n".join(store.set_aside)
+    for path in sorted(store.root.glob("*/*/*.invalid-*")):
+        if f"moved to {path.name}," not in now:
+            yield f"{path}: not a valid record, moved aside earlier; not counted"
+
+
 def _strays_in(folder: Path, places: dict[str, set[Path]]) -> Iterator[str]:
     for name in sorted(_names(folder)):
         if said := _stray(name, folder, places):

@@ -12,8 +12,8 @@ from fusionbench.core.scores import score_of
 from fusionbench.report.axes import scale_cost, scale_score
 from fusionbench.report.counted import MEMORY
 from fusionbench.report.figures import GREY, drawn, entitle, grid
-from fusionbench.report.lines import LOOKS, named_rows, plain_legend
-from fusionbench.report.marks import short_label
+from fusionbench.report.lines import LOOKS, plain_legend
+from fusionbench.report.marks import named_rows, short_label
 from fusionbench.report.panels import panels, shape_of, width_of
 from fusionbench.report.rows import TableRow
 from fusionbench.report.tables import Table

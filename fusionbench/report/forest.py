@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from fusionbench.report.figures import BLUE, COLUMN, GREY, ORANGE, PAGE, SMALL, TALLEST, drawn, entitle, grid
-from fusionbench.report.marks import short_label
+from fusionbench.report.marks import differences_shown, short_label
 from fusionbench.report.rows import TableRow
 from fusionbench.report.tables import Table
 from fusionbench.report.titles import signed
@@ -53,7 +53,7 @@ def differences_picture(table: Table) -> dict[str, bytes]:
 
 
 def _panel(axes: Axes, found: Against, rows: Sequence[TableRow], reference: str) -> None:
-    low, high = _limits(found, rows)
+    low, high = differences_shown(found, rows)
     axes.axvline(0, color="black", linewidth=0.6, zorder=1)
     axes.set_xlim(low, high)
     axes.set_xlabel(f"less {short_label(reference)}", parse_math=False)
@@ -87,24 +87,6 @@ def _row(axes: Axes, place: int, one: Compared, low: float, high: float) -> None
 
 def _look(one: Compared) -> tuple[str, str, str]:
     return BETTER if one.is_better else WORSE if one.is_worse else NEITHER
-
-
-def _limits(found: Against, rows: Sequence[TableRow]) -> tuple[float, float]:
-    """All intervals, but of rows that lie more than three times as far out as three in four of them.
-
-    An interval that is twice as wide as that would flatten all others, so it is cut there.
-    """
-    known = [one.estimate for row in rows if (one := found.of(row.strategy))]
-    far = sorted(abs(one.mean) + (one.half_width or 0.0) for one in known)
-    most = 3 * far[(3 * len(far) - 1) // 4 if len(far) > 3 else -1]
-    ends = [end for one in known if abs(one.mean) <= most for end in _ends(one.mean, one.half_width or 0.0, 2 * most)]
-    low, high = min([0.0, *ends]), max([0.0, *ends])
-    room = 0.06 * (high - low) or 0.01
-    return low - room, high + room
-
-
-def _ends(mean: float, half: float, most: float) -> tuple[float, float]:
-    return max(mean - half, -most), min(mean + half, most)
 
 
 def _keys(found: Sequence[Against]) -> list[Line2D]:

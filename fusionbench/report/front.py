@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from fusionbench.core.scores import good, lower_is_better, score_of
+from fusionbench.core.scores import lower_is_better, score_of
 from fusionbench.report.axes import scale_cost, scale_score
 from fusionbench.report.figures import (
     BLUE,
@@ -31,11 +31,10 @@ from fusionbench.report.figures import (
     picture,
 )
 from fusionbench.report.labels import Box, Spot, place
-from fusionbench.report.marks import LONGEST_LABEL, MANY, Mark, is_named, marks_of, shown_ends
+from fusionbench.report.marks import LONGEST_LABEL, MANY, Mark, cost_label, front_points, is_named, marks_of, shown_ends
 from fusionbench.report.rows import TableRow
 from fusionbench.report.tables import Table
 from fusionbench.report.titles import directed
-from fusionbench.stats.pareto import staircase
 
 HEIGHT, HEIGHT_OF_MANY = 3.5, 4.8
 """Inches."""
@@ -79,7 +78,7 @@ def _draw(axes: Axes, table: Table, marks: Sequence[Mark]) -> list[Line2D]:
         axes.plot(mark.cost, mark.score.mean, **_look(_shape(mark.row), mark.row.front), zorder=3)
     reversed_ = "; axis reversed" * lower_is_better(table.metric)  # Upper left is best in every picture.
     axes.set_ylabel(f"test {directed(table.metric)}{reversed_}", parse_math=False)
-    axes.set_xlabel(_cost_label(table), parse_math=False)
+    axes.set_xlabel(cost_label(table), parse_math=False)
     grid(axes)
     keys = list(_point_keys(marks))
     if any(mark.score.half_width for mark in marks):
@@ -111,18 +110,9 @@ def _point_keys(marks: Sequence[Mark]) -> Iterator[Line2D]:
         yield Line2D([], [], **_look("X", False), label="* some runs did not end well")
 
 
-def _cost_label(table: Table) -> str:
-    if table.latency is None:
-        return "fusion parameters (latency not measured)"
-    latency = table.latency
-    threads = f"{latency.threads} thread{'s' * (latency.threads > 1)}"
-    state = "; indicative" if latency.indicative else ""
-    return f"end-to-end latency of one sample, median ms\n{latency.device}, {threads}{state}"
-
-
 def _stairs(axes: Axes, table: Table) -> Iterator[Line2D]:
     """The front as steps; yields its key."""
-    stairs = _front_points(table)
+    stairs = front_points(table)
     if not stairs:
         return
     costs = [*(cost for cost, _ in stairs), axes.get_xlim()[1]]
@@ -130,13 +120,6 @@ def _stairs(axes: Axes, table: Table) -> Iterator[Line2D]:
     look: dict[str, Any] = {"color": BLUE, "linewidth": 0.8, "linestyle": (0, (4, 2))}
     axes.step(costs, means, where="post", zorder=1, **look)
     yield Line2D([], [], **look, label="front by the means")
-
-
-def _front_points(table: Table) -> list[tuple[float, float]]:
-    """Cost and mean of each stair, cheapest first."""
-    points = (table.point(row) for row in table.rows if row.front)
-    stairs = staircase([point for point in points if point and point.cost > 0])
-    return [(point.cost, good(table.metric, point.mean)) for point in stairs]  # Signs that were turned turn back.
 
 
 def _floor(axes: Axes, table: Table) -> Iterator[Line2D]:
@@ -241,7 +224,7 @@ def _write(axes: Axes, group: Sequence[Mark], spot: Spot, box: Box) -> None:
 
 def _steps(axes: Axes, table: Table) -> Iterator[Box]:
     """The steps of the front as thin boxes, in points."""
-    corners = [_at(axes, cost, mean) for cost, mean in _front_points(table)]
+    corners = [_at(axes, cost, mean) for cost, mean in front_points(table)]
     for (x, y), (next_x, next_y) in pairwise(corners):
         yield Box(x, y - 1, next_x, y + 1)
         yield Box(next_x - 1, y, next_x + 1, next_y)

@@ -28,6 +28,7 @@ from fusionbench.report.tables import Table, tables
 from fusionbench.report.tuned import tuned_files
 
 Told = Callable[[str], None]
+Seen = Callable[[Table], None]
 COLLECT_AFTER = 200_000
 """Objects: Python's own 700 to 2,000 are for programs that hold little."""
 
@@ -51,7 +52,9 @@ class Report:
     """What is missing in training by what is missing in the test."""
 
 
-def made_report(suite: Suite, store: Store, told: Told = lambda _: None, *, draw: bool = True) -> Report:
+def made_report(
+    suite: Suite, store: Store, told: Told = lambda _: None, *, draw: bool = True, seen: Seen = lambda _: None
+) -> Report:
     """Tables, pages for papers and pictures of every data set; the same records, the same bytes.
 
     A suite of several tracks has one set of files for each, named `table-<track>.md` and so on; one of several data
@@ -64,6 +67,7 @@ def made_report(suite: Suite, store: Store, told: Told = lambda _: None, *, draw
         told: hears in one line why a picture could not be drawn, all other files are there then; and what has no
             table, being not begun, and how to begin it.
         draw: whether to make pictures.
+        seen: gets each table that is begun while its records are there.
 
     Raises:
         UserError: records that do not compare would share a table.
@@ -81,6 +85,7 @@ def made_report(suite: Suite, store: Store, told: Told = lambda _: None, *, draw
             report.lines += lines
             report.took += took(table)
             report.missing += missing_lines(table)
+            seen(table)
             report.tables.append(_light(table))
     for track in suite.tracks:
         found = [table for table in report.tables if table.track == track]

@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 
 from fusionbench.core.scores import score_of
 from fusionbench.report.figures import BLUE, COLUMN, PALE, SMALL, drawn, entitle
-from fusionbench.report.marks import short_label
+from fusionbench.report.marks import METHODS, short_label
 from fusionbench.report.numbers import significant
 from fusionbench.report.tables import Table
 from fusionbench.report.titles import signed
@@ -19,7 +19,6 @@ from fusionbench.stats.families import Family
 
 CELL, AROUND = 0.2, 1.9
 """Inches: of a row, and of all that is not rows: column names stand upright."""
-METHODS = {"tukey": "seed-blocked Tukey", "holm": "paired t tests, Holm"}
 
 
 def pairs_picture(table: Table) -> dict[str, bytes]:

@@ -18,10 +18,16 @@ def methods(table: Table) -> str:
     lines = [
         "% How the table was made; commands of fusionbench may be left out of a paper.",
         rf"{{\sloppy\paragraph{{Methods of Table~\ref{{tab:{label(table)}}}.}}%",
-        *(sentence(_named(table, words)) for words in (*opening(table), *caption(table), *_notes(table))),
+        *map(sentence, paragraph(table)),
         r"\par}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def paragraph(table: Table) -> Iterator[str]:
+    """Its sentences as plain text; what stands between backquotes is a command."""
+    for words in (*opening(table), *caption(table), *_notes(table)):
+        yield _named(table, words)
 
 
 def _notes(table: Table) -> Iterator[str]:

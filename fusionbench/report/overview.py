@@ -42,7 +42,7 @@ def overview(tables: Sequence[Table], picture: str = "") -> str:
     ]
     for strategy in _strategies(rows):
         facts = next(of[strategy] for of in rows if strategy in of)
-        cells = [_cell(table, of.get(strategy)) for table, of in zip(tables, rows, strict=True)]
+        cells = [cell(table, of.get(strategy), "**") for table, of in zip(tables, rows, strict=True)]
         cells += [f"{places[strategy]:.2f}" if strategy in places else "-"] * bool(found)
         lines.append(f"| {' | '.join([f'`{strategy}`', facts.fidelity, facts.interaction, *cells])} |")
     said = [*_caption(tables), *(sentences(found) if found else ())]
@@ -105,15 +105,22 @@ def _strategies(rows: Sequence[Names]) -> list[str]:
     return list(dict.fromkeys(strategy for found in rows for strategy in found))
 
 
-def _cell(table: Table, row: TableRow | None) -> str:
+def cell(table: Table, row: TableRow | None, bold: str = "") -> str:
+    """The score that ranks, with what went wrong.
+
+    Args:
+        table: a data set's.
+        row: its row of a strategy; None where it has none, as of another modality.
+        bold: what stands around the best.
+    """
     if row is None:
-        return ""  # Of another modality: a row of other datasets.
+        return ""
     states = [outcome.state for outcome in row.outcomes]
     worst = next((state for state in BAD if state in states), None)
     if table.metric not in row.scores:
         return worst or ""
     text = score(row.scores[table.metric])
-    text = f"**{text}**" if row.best else text
+    text = f"{bold}{text}{bold}" if row.best else text
     return text if worst in (None, "missing") else f"{text} ({states.count(worst)} {worst})"
 
 

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fusionbench.report.figures import COLUMN, GREY, drawn, entitle, grid
-from fusionbench.report.lines import LOOKS, Look, named_rows, plain_legend
-from fusionbench.report.marks import short_label
+from fusionbench.report.lines import LOOKS, Look, plain_legend
+from fusionbench.report.marks import named_rows, short_label
 from fusionbench.report.rows import TableRow
 from fusionbench.report.tables import Table
 from fusionbench.stats.measured import number

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from fusionbench.core.scores import bare, score_of
 from fusionbench.report.axes import scale_score
 from fusionbench.report.figures import drawn, entitle, grid
-from fusionbench.report.lines import LOOKS, Look, named_rows, plain_legend
-from fusionbench.report.marks import short_label
+from fusionbench.report.lines import LOOKS, Look, plain_legend
+from fusionbench.report.marks import named_rows, short_label
 from fusionbench.report.panels import panels, shape_of, width_of
 from fusionbench.report.rows import TableRow
 from fusionbench.report.tables import Table

@@ -28,6 +28,8 @@ OURS = re.compile(
 )
 """Files that a report makes, or made once: those that it makes no longer are removed."""
 PICTURES = (".png", ".pdf")
+PAGE = "report.html"
+"""The page for browsers, which is made where it is asked for; a report without it leaves it."""
 
 
 def write_report(suite: Suite, store: Store, told: Told = lambda _: None, *, draw: bool = True) -> list[Path]:

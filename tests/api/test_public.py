@@ -9,7 +9,7 @@ import pytest
 
 import fusionbench
 
-HEAVY = ("torch", "lightning", "timm", "pandas", "pyarrow", "sklearn", "matplotlib", "scipy")
+HEAVY = ("torch", "lightning", "timm", "pandas", "pyarrow", "sklearn", "matplotlib", "scipy", "altair", "vl_convert")
 
 
 def loaded_by(code: str) -> list[str]:

@@ -26,7 +26,7 @@ def command(*words: str, folder: Path | None = None) -> subprocess.CompletedProc
     )
 
 
-HEAVY = ("torch", "lightning", "timm", "pandas", "pyarrow", "sklearn", "matplotlib", "scipy")
+HEAVY = ("torch", "lightning", "timm", "pandas", "pyarrow", "sklearn", "matplotlib", "scipy", "altair", "vl_convert")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from fusionbench.core.scores import SCORES
-from fusionbench.report.axes import round_numbers, scale_cost, scale_score
+from fusionbench.report.axes import scale_cost, scale_score
+from fusionbench.report.marks import round_numbers
 
 
 @given(st.floats(1e-5, 1e5), st.floats(1.3, 1e6))

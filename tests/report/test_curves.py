@@ -13,7 +13,7 @@ from scipy import stats
 
 from fusionbench.report.curves import curves_picture
 from fusionbench.report.figures import drawn
-from fusionbench.report.lines import NAMED
+from fusionbench.report.marks import NAMED
 from fusionbench.report.tables import Table, tables
 
 MANY = (
