@@ -46,6 +46,8 @@ def assemble(folder: Path) -> dict[str, Any]:
     made = {"STRATEGIES": list(put(folder, pages.strategy_pages())), "DATASETS": ["datasets.md"]}
     made["DATASETS"] += put(folder, pages.dataset_pages())
     made["PUBLISHED"] = []
+    for place, path in pages.report_pages(folder.with_name("results")):
+        write(folder / place, path.read_bytes())
     for name in pages.published_suites():
         write(folder / f"published/{name}/index.md", pages.published_index(name))
         tables = [f"published/{path.relative_to(pages.RESULTS).as_posix()}" for path in pages.tables()]

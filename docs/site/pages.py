@@ -5,9 +5,15 @@ They are made from source and results/ whenever the site is built, and are in no
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 
 from addresses import ROOT
@@ -159,6 +165,7 @@ def published_index(name: str) -> str:
     """The page of one published suite: its tables and what each is evidence of."""
     folder = RESULTS / name
     parts = [f"# {name}", "", f"[What the suite is](../../shipped_suites.md#{name}).", ""]
+    parts += ["[All of it on a page](report.html): tables that sort and filter, pictures, every run, downloads.", ""]
     overviews = sorted(folder.glob("overview*.md"))
     parts += [*(f"- [Over all data sets ({path.stem})]({path.name})" for path in overviews), ""]
     for path in sorted(folder.glob("*/table*.md")):
@@ -168,6 +175,28 @@ def published_index(name: str) -> str:
         if picture.exists():
             parts += [f"![Score against cost, with the front]({picture.relative_to(folder).as_posix()})", ""]
     return "\n".join(parts)
+
+
+def report_pages(folder: Path) -> Iterator[tuple[str, Path]]:
+    """The page of every published suite that opens by itself: its place on the site, and the file.
+
+    Args:
+        folder: an empty one; results are copied there, since a report writes beside its records.
+    """
+    shutil.copytree(RESULTS, folder, dirs_exist_ok=True)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for name, path in zip(published_suites(), pool.map(_report, published_suites(), repeat(folder)), strict=True):
+            yield f"published/{name}/{path.name}", path
+
+
+def _report(name: str, folder: Path) -> Path:
+    """Written by the command that everybody has, in a process of its own."""
+    words = ["report", name, "--results", str(folder), "--format", "html", "--no-pictures"]
+    search = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    surroundings = {**os.environ, "PYTHONPATH": search}
+    command = [sys.executable, "-m", "fusionbench.cli", *words]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=surroundings)
+    return folder / name / "report.html"
 
 
 def published_suites() -> list[str]:
