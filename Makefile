@@ -116,7 +116,7 @@ $(DEVELOPS): pyproject.toml | $(BIN)/python
 	@touch $@ $(RUNS)
 
 $(DOCUMENTS): $(DEVELOPS)
-	$(BIN)/python -m pip install --quiet -e '.[docs]'
+	$(BIN)/python -m pip install --quiet -e '.[docs,page]'
 	@touch $@
 
 # It sees all that .venv has, and adds to it.

@@ -2,7 +2,7 @@
 
     python docs/site/build.py [FOLDER]        default: build/site
 
-Needs the extra `docs` and no network. Exits 1, and says where, if a page links to what is not there.
+Needs the extras `docs` and `page`, and no network. Exits 1, and says where, if a page links to what is not there.
 """
 
 from __future__ import annotations
