@@ -21,7 +21,7 @@ from fusionbench.records.find import check_folder
 from fusionbench.records.packed import END
 from fusionbench.records.reading import content_of, track_of
 from fusionbench.records.record import SCHEMA, InvalidRecord, Record, from_text
-from fusionbench.records.store import LATENCY, WANDB
+from fusionbench.records.store import FORMS, LATENCY, WANDB
 from fusionbench.records.tree import packs, unpack
 from fusionbench.records.verified import NAME as VERIFIED
 from fusionbench.records.verified import Mark, marks_of
@@ -217,5 +217,6 @@ class _Times:
 def _sessions(folder: Path, track: Choice, version: int) -> Iterator[dict[str, Any]]:
     for path in sorted((folder / LATENCY).glob("*.json")):
         session = _read(path)
-        if session.get("results_version", 1) == version and have_one_size(track_of(session), track):
+        is_plain = FORMS not in session and session.get("results_version", 1) == version
+        if is_plain and have_one_size(track_of(session), track):
             yield session

@@ -116,6 +116,32 @@ class LatencyJob:
     runs: tuple[RunSpec, ...]
     """One run per strategy, all of the same dataset."""
     options: dict[str, Any]
+    forms: tuple[str, ...] = ()
+    """Of the trained models, timed and scored one beside the other; none: models as they are built, timed alone."""
+
+
+@dataclass(frozen=True)
+class ExportJob:
+    """Write the trained model of a run that is done as a file of another form."""
+
+    place: Place
+    run: RunSpec
+    form: str
+    """torch-export or onnx."""
+    path: Path
+    """Where the file goes."""
+
+
+@dataclass(frozen=True)
+class ExplainJob:
+    """Say which inputs of one test row speak for the answer of a run that is done; leaves nothing."""
+
+    place: Place
+    run: RunSpec
+    example: int
+    """Which test row, from 0."""
+    of_class: str | None = None
+    """Whose logit; None: the model's answer."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +156,9 @@ class TimeJob:
     """Whose encoder; empty: the row itself."""
 
 
-Job = TimeJob | TrainJob | MeasureJob | PrepareJob | PretrainJob | EncodeJob | LatencyJob | RendezvousJob
+AboutModel = ExportJob | ExplainJob
+"""About the trained model of a record, which stays as it is."""
+Job = TimeJob | TrainJob | MeasureJob | PrepareJob | PretrainJob | EncodeJob | LatencyJob | RendezvousJob | AboutModel
 
 
 def devices_of(job: Job) -> int:

@@ -10,12 +10,12 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from fusionbench.bench.build import Unsuitable, dataset_of, seeded, training_data
+from fusionbench.bench.again import model_again
+from fusionbench.bench.build import Unsuitable, dataset_of, seeded
 from fusionbench.bench.encodings import encoded_data
 from fusionbench.bench.jobs import MeasureJob, Message, Report, TrainJob
-from fusionbench.bench.ready import Ready, made_ready, seen
+from fusionbench.bench.ready import Ready
 from fusionbench.bench.session import model_of, store_measures
-from fusionbench.bench.weights import load_weights
 from fusionbench.core.catalogue import load, with_later
 from fusionbench.core.errors import Diverged, Interrupted, UserError, reason_of
 from fusionbench.core.ranks import ALONE
@@ -24,10 +24,7 @@ from fusionbench.measure.trained import Trained
 from fusionbench.plan.measures import fits, needs
 from fusionbench.plan.suite import Choice, RunSpec
 from fusionbench.records.reading import stated
-from fusionbench.records.record import Record
 from fusionbench.records.store import Store
-from fusionbench.records.weights import checked_weights
-from fusionbench.training.fit import evaluate, fit
 
 
 def of_trained(measures: Sequence[Choice], run: RunSpec) -> tuple[Choice, ...]:
@@ -93,29 +90,10 @@ def measure(job: MeasureJob, report: Report) -> Message:
     record = store.read(job.run)
     assert record is not None
     try:
-        ready, repeat = _model_again(job, record, store, report)
+        ready, repeat = model_again(job.run, record, job.place, store, report)
     except (Diverged, Unsuitable) as error:
         raise UserError(f"{job.run.key}: it is done, and this time it could not be: {error}") from error
     store_measures(store, job, ready.module, ready.data)
     failed = take_measures(store, job, ready, report, repeat)
     text = "from its weights" if not repeat else "of a repeat"
     return Message("finished", "measured", facts={"unmeasured": failed, "how": text})
-
-
-def _model_again(job: MeasureJob, record: Record, store: Store, report: Report) -> tuple[Ready, dict[str, Any]]:
-    """The trained model, and what differs from the record: nothing, if it gives the same scores byte for byte."""
-    run = job.run
-    ready = made_ready(run, training_data(run, job.place.data), job.place, store)
-    path, budget = checked_weights(store, run), ready.chosen.budget
-    with seen(job.place, run, ready) as found:
-        if path is None:
-            with seeded(run.seed, "training"):
-                fit(ready.module, found, budget, lambda epoch, _: report.progress(epoch, budget.epochs, "repeat"))
-        else:
-            load_weights(ready.module, path)
-        tested = evaluate(ready.module, found, budget)
-    if tested.scores == record.scores:
-        return ready, {}
-    name = f"test/{record.task['metric']}"
-    differing = {name: {"record": record.scores.get(name), "here": tested.scores.get(name)}}
-    return ready, {"of_repeat": differing}

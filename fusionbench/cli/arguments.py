@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from fusionbench.cli.engines import add_engine_arguments
+from fusionbench.cli.model_arguments import add_forms, add_model_verbs
 from fusionbench.cli.record_arguments import add_record_verbs
 
 SUITE_VERBS = {
@@ -12,7 +13,7 @@ SUITE_VERBS = {
     "prepare": "download, verify and convert the data, train encoders that the suite wants trained beforehand",
     "run": "train and measure what is not done, then report",
     "status": "how far it is: done, running (where, epoch, time left), failed, waiting; from any terminal or machine",
-    "latency": "a latency session alone",
+    "latency": "a latency session alone; with --forms, of trained models in several forms, with the score of each",
     "measure": "measures of trained models, of runs that are done: from their weights, or trained again",
     "report": "tables and pictures from the records",
     "push": "send to Weights & Biases what was not sent yet",
@@ -50,6 +51,8 @@ def parser() -> argparse.ArgumentParser:
     entry.add_argument("--devices", metavar="N", type=int, help="default: all GPUs, or 2 processes without any")
     entry.add_argument("--data", metavar="DIR", help="data folder (default: $FUSIONBENCH_DATA or ~/.cache/fusionbench)")
     entry.set_defaults(verb="selftest", debug=False)
+
+    add_model_verbs(verbs)
 
     _add_inspect(verbs.add_parser("inspect", help=INSPECT, description=INSPECT))
     _add_recipe(verbs.add_parser("recipe", help=RECIPE, description=RECIPE))
@@ -153,6 +156,8 @@ def _add_own_arguments(entry: argparse.ArgumentParser, verb: str) -> None:
     if verb == "measure":
         about = "which, by name, with options as the suite has them, else their defaults (default: the suite's own)"
         entry.add_argument("--measures", metavar="A,B,...", help=about)
+    if verb == "latency":
+        add_forms(entry)
     if verb == "status":
         about = "look again every so many seconds (default: 5) until nothing is left to do"
         entry.add_argument("--watch", metavar="SECONDS", nargs="?", type=float, const=5.0, help=about)

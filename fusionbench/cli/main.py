@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fusionbench.cli.arguments import parser
+from fusionbench.cli.model_verbs import explain, export
 from fusionbench.cli.plugin_verbs import contract, list_, new
 from fusionbench.cli.record_verbs import check, pack, unpack, verify
 from fusionbench.cli.suites import counted, limit_of, made, show_report, tell, watchers, work_of, written
@@ -111,6 +112,11 @@ def status(options: argparse.Namespace) -> int:
 
 def latency(options: argparse.Namespace) -> int:
     """A latency session alone."""
+    if options.forms is not None:
+        from fusionbench.cli.forms import report_forms
+
+        report_forms(options)
+        return DONE
     from fusionbench.cli.measuring import report_latency
 
     report_latency(options)
@@ -218,6 +224,8 @@ VERBS = {
     "cite": cite,
     "selftest": selftest,
     "verify": verify,
+    "export": export,
+    "explain": explain,
     "inspect": inspect,
     "recipe": recipe,
     "schema": schema,

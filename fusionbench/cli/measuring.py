@@ -34,7 +34,7 @@ def report_measured(options: argparse.Namespace) -> bool:
 def report_latency(options: argparse.Namespace) -> None:
     """A latency session for each table, whatever is there already; show the tables and its files."""
     work = work_of(options)
-    chosen = work.suite.measure("latency") or _by_default("latency")
+    chosen = work.suite.measure("latency") or by_default("latency")
     with watchers(debug=options.debug)(0, 0) as watcher:
         runner = work.runner(watcher, watcher.told)
         runner.prepare(work.runs)
@@ -55,12 +55,13 @@ def choices(suite: Suite, names: Sequence[str]) -> list[Choice]:
         if not found:
             raise UserError("--measures: the suite lists none of single runs; name some: --measures calibration")
         return found
-    found = [suite.measure(name) or _by_default(name) for name in names]
+    found = [suite.measure(name) or by_default(name) for name in names]
     check_measures(found, suite.datasets, lambda number: f"--measures {names[number]}")
     return found
 
 
-def _by_default(name: str) -> Choice:
+def by_default(name: str) -> Choice:
+    """The measure of that name with its default options; UserError if there is none."""
     plugin = describe("measure", name)
     options = checked_options(plugin, {}, lambda *_: f"--measures {name}")
     return Choice(name, options, "" if plugin.shipped else plugin.source)

@@ -53,6 +53,7 @@ class CIFAR10(MultimodalData):
         "whole": {"picture": "image"},
     }
     default_encoders = {"image": {"name": "small_cnn"}}
+    class_names = CLASSES
     display = "CIFAR-10"
     paper, licence, home = "krizhevsky2009learning", "none stated", "https://www.cs.toronto.edu/~kriz/cifar.html"
 

@@ -53,6 +53,8 @@ class Columns:
         """By modality that is of numbers; after `fit`."""
         self.pieces: dict[str, dict[str, Array]] = {}
         """By modality that is of subwords: ids and where each text's begin; after `fit`."""
+        self.decided: dict[str, Any] = {}
+        """Likewise, what decides them."""
         self.tables = {name: Table(name, arrays) for name in kinds if is_table(name, arrays)}
 
     def spec(self, name: str) -> ModalitySpec:
@@ -94,7 +96,7 @@ class Columns:
             if name in self.tables:
                 self.tables[name].fit(train)
             elif kind == "tokens":
-                decided = {**contents, "modality": name, "split": parts.sha256}
+                decided = self.decided[name] = {**contents, "modality": name, "split": parts.sha256}
                 texts, pieces = (self.arrays[name], self.arrays[offsets(name)]), int(self.arrays[vocabulary(name)][0])
                 self.pieces[name] = subwords(root, self.where, decided, texts, pieces, train)
             elif kind != "text":

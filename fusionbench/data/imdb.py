@@ -48,13 +48,14 @@ from fusionbench.data.imdb_files import (
     read_reviews,
     told_missing,
 )
+from fusionbench.data.imdb_names import ngram_names, subword_names
 from fusionbench.data.imdb_text import bytes_of, is_stored, longest, opened, stored
 from fusionbench.data.orders import EpochOrder
 from fusionbench.data.pieces import pieces_model, pieces_of
 from fusionbench.data.progress import progress
 from fusionbench.data.ragged import padded
 from fusionbench.data.splits import Rows, Split
-from fusionbench.data.store import Array, is_prepared
+from fusionbench.data.store import Array, is_prepared, prepared_folder
 
 HELD_OUT = 10
 """One in so many films of the training part is for validation."""
@@ -70,6 +71,7 @@ class IMDB(MultimodalData):
         "text_ngrams": {"text": "text", "ngrams": "bag"},
     }
     default_encoders = {"tokens": {"name": "lstm"}, "bag": {"name": "bag"}, "text": {"name": "sentence_transformer"}}
+    class_names = LABELS
     display = "IMDB"
     paper, licence, home = "maas2011learning", "none stated", "https://ai.stanford.edu/~amaas/data/sentiment"
 
@@ -222,6 +224,12 @@ class IMDB(MultimodalData):
             targets=self.tensors["targets"][index],
             ids=index,
         )
+
+    def input_names(self, modality: str) -> list[str]:
+        """Subwords, or n-grams: what each id stands for."""
+        if modality == "ngrams":
+            return ngram_names(self.root, self.origin(), self.folder, self.arrays["part"], self.features)
+        return subword_names(prepared_folder(self.root, self.name, self.identity()) / MODEL)
 
     def modality(self, name: str, rows: Rows) -> tuple[Tensor, Tensor]:
         """Ids int64 (B, T), n-grams' ids and weights float32 (B, T, 2), or bytes uint8 (B, T); and the mask."""

@@ -156,6 +156,10 @@ class IMDBWithCIFAR10(MultimodalData):
         """The film that each pair's review is about."""
         return self.reviews.groups(self.pairs.first[rows])
 
+    def input_names(self, modality: str) -> list[str]:
+        """Subwords of the text."""
+        return self.reviews.input_names("sequence") if modality == "text" else []
+
     def batch(self, rows: Rows) -> MultimodalBatch:
         """The pairs of those rows, reviews padded to the longest of them."""
         return self._assembled(rows, self.pictures.batch(self.pairs.second[rows]).inputs)

@@ -33,13 +33,17 @@ def number_of(name: str) -> int:
 
 def ngrams(texts: Sequence[str], train: NDArray[np.bool_], count: int) -> Any:
     """Which of the `count` commonest words and pairs of words of the training rows a text holds: CSR (n, count)."""
+    held = ngram_counter(texts, train, count).transform(texts)
+    held.sort_indices()
+    return held
+
+
+def ngram_counter(texts: Sequence[str], train: NDArray[np.bool_], count: int) -> Any:
+    """What counts these words and pairs of words, and knows them by name."""
     from sklearn.feature_extraction.text import CountVectorizer
 
     counter = CountVectorizer(binary=True, ngram_range=(1, 2), token_pattern=WORDS, max_features=count)
-    counter.fit([text for text, is_train in zip(texts, train, strict=True) if is_train])
-    held = counter.transform(texts)
-    held.sort_indices()
-    return held
+    return counter.fit([text for text, is_train in zip(texts, train, strict=True) if is_train])
 
 
 def log_ratios(held: Any, targets: NDArray[np.int64]) -> NDArray[np.float32]:

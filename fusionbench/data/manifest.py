@@ -35,6 +35,7 @@ from fusionbench.data.orders import EpochOrder
 from fusionbench.data.ragged import padded
 from fusionbench.data.splits import Rows, Split
 from fusionbench.data.store import prepared_folder
+from fusionbench.data.subwords import subword_names
 from fusionbench.data.targets import in_memory
 
 CONVERSION = 1
@@ -151,6 +152,20 @@ class Manifest(MultimodalData):
     def split(self) -> Split:
         """Test: as stored; validation: as stored, or an eighth of the rest by seed."""
         return split_of(self.arrays, self.seed, self.name)
+
+    @property
+    def class_names(self) -> list[str]:
+        """As the table has them."""
+        return [str(name) for name in self.arrays["targets.names"]]
+
+    def input_names(self, modality: str) -> list[str]:
+        """Columns of numbers and categories, or subwords; none where the file is gone."""
+        if modality in self.stored.decided:
+            return subword_names(self.root, self.name, self.stored.decided[modality])
+        if modality not in self.stored.tables or self.table is None:
+            return []
+        (column,) = (one for one in self.plan().against_file().columns if one.name == modality)
+        return self.stored.tables[modality].column_names(column.numbers, column.categories)
 
     def groups(self, rows: Rows) -> NDArray[np.int64] | None:
         """As the column says, if there is one."""

@@ -36,6 +36,12 @@ def pieces_model(texts: Sequence[str], pieces: int) -> bytes:
     return made.getvalue()
 
 
+def piece_names(model: bytes) -> list[str]:
+    """The piece of each id: one that begins a word begins with `\u2581`."""
+    reader = sentencepiece.SentencePieceProcessor(model_proto=model)
+    return [reader.id_to_piece(number) for number in range(reader.get_piece_size())]
+
+
 def pieces_of(model: bytes, texts: Sequence[str]) -> list[NDArray[np.int64]]:
     """The ids of every text's pieces."""
     reader = sentencepiece.SentencePieceProcessor(model_proto=model)

@@ -1,7 +1,8 @@
 """Stored texts as subwords, which are found in the training rows once for a split and read by all runs that share it.
 
-<root>/prepared/<name>_pieces-<12 hex>/  ids.npy      int32 (total,): the subwords of all rows, one row after another
-                                         offsets.npy  int64 (n + 1,): where each row's begin
+<root>/prepared/<name>_pieces-<12 hex>/  ids.npy       int32 (total,): the subwords of all rows, one row after another
+                                         offsets.npy   int64 (n + 1,): where each row's begin
+                                         pieces.model  sentencepiece's
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusionbench.data.npy import GrowingArray
-from fusionbench.data.pieces import pieces_model, pieces_of
+from fusionbench.data.pieces import piece_names, pieces_model, pieces_of
 from fusionbench.data.progress import Show, progress
 from fusionbench.data.splits import Rows
-from fusionbench.data.store import Array, open_arrays, prepared
+from fusionbench.data.store import Array, open_arrays, prepared, prepared_folder
 
 LONGEST_TEXT = 16_000
 """Characters of a text that subwords are looked for in."""
@@ -28,6 +29,7 @@ AT_ONCE = 20_000
 """Texts that are cut together."""
 TOLD_FROM = 50_000
 """Of so many texts on it is said how far the cutting is."""
+MODEL = "pieces.model"
 UNKNOWN = 1
 """The subword of a letter that no training text has."""
 
@@ -55,6 +57,7 @@ def subwords(
         values, starts = np.asarray(texts[0]), np.asarray(texts[1])
         drawn = _drawn(train[np.diff(starts)[train] > 0])
         model = pieces_model([text[:LONGEST_TEXT] for text in _texts(values, starts, drawn)], pieces)
+        (folder / MODEL).write_bytes(model)
         with (
             GrowingArray(folder / "ids.npy", np.int32) as ids,
             GrowingArray(folder / "offsets.npy", np.int64) as offsets,
@@ -72,6 +75,18 @@ def subwords(
 
     found = open_arrays(prepared(root, f"{name}_pieces", decided, None, convert))
     return {part: np.asarray(array) for part, array in found.items()}
+
+
+def subword_names(root: Path, name: str, decided: Mapping[str, Any]) -> list[str]:
+    """The subword of each id; empty where an older fusionbench found them, which did not keep their model.
+
+    Args:
+        root: the data folder.
+        name: the dataset's.
+        decided: as of `subwords`.
+    """
+    model = prepared_folder(root, f"{name}_pieces", decided) / MODEL
+    return piece_names(model.read_bytes()) if model.is_file() else []
 
 
 ALONE: NDArray[np.int64] = np.array([UNKNOWN])

@@ -14,7 +14,7 @@ that are not among the MOST commonest there, and for each of the others.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +59,21 @@ class Table:
         sizes = tuple(FIRST + min(len(names), MOST) for names in self.names)
         width = self.numbers.shape[1] + len(self.flagged) + sum(sizes)
         return ModalitySpec(self.name, "vector", (width,), categories=sizes)
+
+    def column_names(self, numbers: Sequence[str], categories: Sequence[str]) -> list[str]:
+        """What each number of a vector is, after `fit`.
+
+        Args:
+            numbers: the names of columns of numbers.
+            categories: and of categories.
+        """
+        found = [*numbers, *(f"{numbers[int(place)]} is missing" for place in self.flagged)]
+        for column, size, places, known in zip(categories, self.spec.categories, self.places, self.names, strict=True):
+            own = [f"{column} is missing", f"{column}: another", *[""] * (size - FIRST)]
+            for number, place in enumerate(places[1:]):
+                own[place] = f"{column}={known[number]}" if place >= FIRST else own[place]
+            found += own
+        return found
 
     def fit(self, train: Rows) -> None:
         """Means, deviations and categories of the training rows that have the modality."""

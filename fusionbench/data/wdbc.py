@@ -31,6 +31,7 @@ class WDBC(MultimodalData):
 
     views = {"statistics": {"mean": "vector", "error": "vector", "worst": "vector"}}
     default_encoders = {"vector": {"name": "mlp", "options": {"width": 64}}}
+    class_names = ("malignant", "benign")
     display = "WDBC"
     paper, licence, home = "street1993nuclear", "CC BY 4.0", "scikit-learn"
 
@@ -70,6 +71,13 @@ class WDBC(MultimodalData):
         rest, test = stratified(labels, 0.2, np.random.default_rng(TEST_SEED))
         train, validation = stratified(labels[rest], 0.125, np.random.default_rng(self.seed))
         return Split(rest[train], rest[validation], test)
+
+    def input_names(self, modality: str) -> list[str]:
+        """As scikit-learn has them: "mean radius"."""
+        from sklearn.datasets import load_breast_cancer
+
+        at = list(self.views[self.view]).index(modality) * FEATURES
+        return [str(name) for name in load_breast_cancer().feature_names[at : at + FEATURES]]
 
     def preprocess(self, modality: str, values: Array, train: Rows) -> Array:
         """Each measure with mean 0 and variance 1 over the training rows."""

@@ -60,13 +60,17 @@ def trained_again(
         UserError: the data are missing or wrong, or something else that is the user's to mend.
         OtherData: they are others.
     """
-    row = Row(run.dataset, run.strategy, run.encoders, run.track, run.other_half, run.space)
-    suite = Suite(found.suite, (run.dataset,), (row,), (run.seed,), (run.track,), run.budget, ())
-    runner = _Again(suite, place, 1, watcher, devices, gpus, published=found.record.data)
+    runner = _Again(suite_of(found, run), place, 1, watcher, devices, gpus, published=found.record.data)
     runner.run([run])
     record = runner.store.read(run)
     assert record is not None
     return record
+
+
+def suite_of(found: Found, run: RunSpec) -> Suite:
+    """The suite of a record with nothing in it but one run."""
+    row = Row(run.dataset, run.strategy, run.encoders, run.track, run.other_half, run.space)
+    return Suite(found.suite, (run.dataset,), (row,), (run.seed,), (run.track,), run.budget, ())
 
 
 @dataclass

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from fusionbench.bench.jobs import Job, LatencyJob, MeasureJob, Message, TimeJob, TrainJob
+from fusionbench.bench.jobs import ExplainJob, ExportJob, Job, LatencyJob, MeasureJob, Message, TimeJob, TrainJob
 from fusionbench.core.errors import UserError
 from fusionbench.engines.lacking import lacking_measures
 from fusionbench.engines.titles import title
@@ -35,7 +35,7 @@ class JobFiles:
 
     def log(self, job: Job) -> Path | None:
         """Where its output goes: beside the record; None: where ours goes, as preparing talks to the user."""
-        if isinstance(job, TrainJob | MeasureJob) and not job.place.debug:
+        if isinstance(job, TrainJob | MeasureJob | ExportJob | ExplainJob) and not job.place.debug:
             return self.store.path(job.run, ".log")
         return None
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from fusionbench.bench.jobs import (
     EncodeJob,
+    ExplainJob,
+    ExportJob,
     Job,
     LatencyJob,
     MeasureJob,
@@ -15,6 +17,8 @@ from fusionbench.bench.jobs import (
 )
 from fusionbench.plan.names import slug, trial_label
 
+DOES = {MeasureJob: "measuring", ExportJob: "exporting", ExplainJob: "explaining"}
+
 
 def title(job: Job) -> str:
     """The job in a few words: `digits / gated, seed 2`."""
@@ -22,10 +26,10 @@ def title(job: Job) -> str:
         case TrainJob():
             of = f"seed {job.run.seed}" if job.run.role == "final" else trial_label(job.run)
             return f"{slug('dataset', job.run.dataset)} / {slug('strategy', job.run.strategy)}, {of}"
-        case MeasureJob() | TimeJob():
+        case TimeJob() | MeasureJob() | ExportJob() | ExplainJob():
             encoder = f"encoder of {job.modality}" if isinstance(job, TimeJob) and job.modality else ""
             what = f"{slug('dataset', job.run.dataset)} / {encoder or slug('strategy', job.run.strategy)}"
-            return f"timing {what}" if isinstance(job, TimeJob) else f"measuring {what}, seed {job.run.seed}"
+            return f"timing {what}" if isinstance(job, TimeJob) else f"{DOES[type(job)]} {what}, seed {job.run.seed}"
         case PrepareJob():
             return f"preparing {slug('dataset', job.runs[0].dataset)}"
         case PretrainJob() | EncodeJob():

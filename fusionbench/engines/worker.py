@@ -22,7 +22,10 @@ from fusionbench.bench.artefacts import pretrain_one
 from fusionbench.bench.build import refuse_changed
 from fusionbench.bench.encodings import encode_one
 from fusionbench.bench.jobs import (
+    AboutModel,
     EncodeJob,
+    ExplainJob,
+    ExportJob,
     Job,
     LatencyJob,
     MeasureJob,
@@ -103,7 +106,9 @@ def _do(job: Job, report: Report, context: WorkerContext) -> Message:
         case EncodeJob():
             message = encode_one(job, report)
         case LatencyJob():
-            message = time_strategies(job, report)
+            message = _time_forms(job, report) if job.forms else time_strategies(job, report)
+        case ExportJob() | ExplainJob():
+            message = _about_model(job, report)
     return message
 
 
@@ -115,6 +120,22 @@ def _joined_group(context: WorkerContext) -> Iterator[None]:
         return
     with joined(context.ranks, store_at(context.port, context.listener, context.ranks.world_size)):
         yield
+
+
+def _time_forms(job: LatencyJob, report: Report) -> Message:
+    from fusionbench.bench.forms import time_forms  # Here: torch.export takes long to import, and few jobs need it.
+
+    return time_forms(job, report)
+
+
+def _about_model(job: AboutModel, report: Report) -> Message:
+    if isinstance(job, ExportJob):
+        from fusionbench.bench.export import export
+
+        return export(job, report)
+    from fusionbench.bench.explain import explain
+
+    return explain(job, report)
 
 
 def rendezvous_only(context: WorkerContext) -> Message:

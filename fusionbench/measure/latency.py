@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
@@ -31,7 +31,9 @@ FULL_CALLS, FULL_SECONDS = 200, 2.0
 
 
 @dataclass
-class _Cell:
+class Cell:
+    """What is timed."""
+
     strategy: str
     scope: str
     batch_size: int
@@ -39,6 +41,8 @@ class _Cell:
     call: Callable[[], object]
     rounds: list[list[float]] = field(default_factory=list)
     """Seconds of every timed call, by round."""
+    form: str = ""
+    """Of the model, where there are several; see `forms`."""
 
 
 def measure(
@@ -65,9 +69,35 @@ def measure(
     Returns:
         One row per cell, times in milliseconds per call.
     """
-    cells = [cell for size in batch_sizes for cell in _cells(modules, batches[size], threads)]
+
+    def cells(_: int) -> Iterator[Cell]:
+        return (cell for size in batch_sizes for cell in _cells(modules, batches[size], threads))
+
+    return timed(cells, rng, on_round, seconds, "cuda" if torch.cuda.is_available() else "cpu")
+
+
+def timed(
+    make: Callable[[int], Iterable[Cell]],
+    rng: np.random.Generator,
+    on_round: Callable[[int, int], None],
+    seconds: float,
+    device: str,
+) -> list[dict[str, Any]]:
+    """Time cells, interleaved.
+
+    Args:
+        make: the cells, told what "all cores" are.
+        rng: draws their order.
+        on_round: called with cells done and cells in all.
+        seconds: timed per cell over all rounds.
+        device: where they run.
+
+    Returns:
+        A row for each.
+    """
     before = torch.get_num_threads()
     every = torch.get_num_threads() if before > 1 else _cores()
+    cells = list(make(every))
     calls = FULL_CALLS // ROUNDS + 1 if seconds >= FULL_SECONDS else 1
     try:
         for visit, (_, cell) in enumerate(_order(cells, rng)):
@@ -76,20 +106,20 @@ def measure(
             on_round(visit + 1, ROUNDS * len(cells))
     finally:
         torch.set_num_threads(before)
-    return [_row(cell, cell.threads or every) for cell in cells]
+    return [_row(cell, cell.threads or every, device) for cell in cells]
 
 
-def _cells(modules: Mapping[str, FusionModule], batch: MultimodalBatch, threads: tuple[int, ...]) -> Iterator[_Cell]:
+def _cells(modules: Mapping[str, FusionModule], batch: MultimodalBatch, threads: tuple[int, ...]) -> Iterator[Cell]:
     for (name, module), count in product(modules.items(), threads):
         module.eval()
-        yield _Cell(name, "end_to_end", len(batch), count, lambda module=module: module.predict(batch))  # type: ignore[misc]
+        yield Cell(name, "end_to_end", len(batch), count, lambda module=module: module.predict(batch))  # type: ignore[misc]
         if module.cacheable:
             with torch.inference_mode():
                 encoded = module.encode(batch)
-            yield _Cell(name, "fusion", len(batch), count, lambda module=module, encoded=encoded: module.fuse(encoded))  # type: ignore[misc]
+            yield Cell(name, "fusion", len(batch), count, lambda module=module, encoded=encoded: module.fuse(encoded))  # type: ignore[misc]
 
 
-def _order(cells: list[_Cell], rng: np.random.Generator) -> Iterator[tuple[int, _Cell]]:
+def _order(cells: list[Cell], rng: np.random.Generator) -> Iterator[tuple[int, Cell]]:
     for number in range(ROUNDS):
         for index in rng.permutation(len(cells)):
             yield number, cells[index]
@@ -114,16 +144,17 @@ def _timed(call: Callable[[], object], seconds: float, calls: int) -> list[float
     return times
 
 
-def _row(cell: _Cell, threads: int) -> dict[str, Any]:
+def _row(cell: Cell, threads: int, device: str) -> dict[str, Any]:
     times = 1e3 * np.concatenate([np.asarray(one) for one in cell.rounds])
     medians = [1e3 * float(np.median(one)) for one in cell.rounds]
     p10, median, p90 = (float(value) for value in np.percentile(times, (10, 50, 90)))
     return {
         "strategy": cell.strategy,
+        **({"form": cell.form} if cell.form else {}),
         "scope": cell.scope,
         "batch_size": cell.batch_size,
         "threads": threads,
-        "device": "cuda" if torch.cuda.is_available() else "cpu",
+        "device": device,
         "rounds": len(cell.rounds),
         "calls": len(times),
         "seconds": float(times.sum() / 1e3),

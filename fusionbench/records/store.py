@@ -39,7 +39,7 @@ from fusionbench.records.reading import (
 from fusionbench.records.record import RESULTS_VERSION, SCHEMA, ForeignRecord, InvalidRecord, Record, from_text, to_text
 from fusionbench.records.resamples import Resamples
 
-LATENCY = "latency"
+LATENCY, FORMS = "latency", "forms"
 RESAMPLES = ".resamples.json"
 TENSORS = ".weights.safetensors"
 WANDB, JOBS = "wandb", "slurm"
@@ -183,13 +183,13 @@ class Store:
         np.savez_compressed(buffer, **dict(arrays))  # type: ignore[arg-type]
         write_beside(self.path(run, ".npz"), buffer.getvalue())
 
-    def read_latency(self, dataset: Choice, track: Choice) -> list[dict[str, Any]]:
-        """All latency sessions on a dataset under a track, which decides how large models are; oldest first."""
+    def read_latency(self, dataset: Choice, track: Choice, *, of_forms: bool = False) -> list[dict[str, Any]]:
+        """All sessions of models, or of forms, on a dataset under a track, which decides their sizes; oldest first."""
         sessions = []
         for path in sorted((self.folder(dataset) / LATENCY).glob("*.json")):
             found = self._found(path, partial(facts_at, path, path.stem))
             try:
-                if found and found.get("results_version", 1) == RESULTS_VERSION:
+                if found and found.get("results_version", 1) == RESULTS_VERSION and (FORMS in found) == of_forms:
                     sessions += [found] if have_one_size(track_of(found), track) else []
             except (AttributeError, KeyError, TypeError) as error:
                 self._move_aside(path, f"track: {error}")

@@ -85,8 +85,13 @@ def drawn(width: float, height: float, draw: Callable[[Figure], None]) -> dict[s
 
 def forms_of(figure: Figure) -> dict[str, bytes]:
     """A figure in each of FORMS."""
+    return {form: saved(figure, form) for form in FORMS}
+
+
+def saved(figure: Figure, form: str) -> bytes:
+    """A figure in one form: also others of matplotlib's than FORMS has."""
     with _settings():
-        return {form: _saved(figure, form) for form in FORMS}
+        return _saved(figure, form)
 
 
 @contextmanager
@@ -117,5 +122,5 @@ def grid(axes: Axes, axis: str = "both") -> None:
 
 def _saved(figure: Figure, form: str) -> bytes:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=form, dpi=DPI, metadata=FORMS[form])
+    figure.savefig(buffer, format=form, dpi=DPI, metadata=FORMS.get(form))
     return buffer.getvalue()

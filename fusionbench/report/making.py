@@ -16,6 +16,7 @@ from fusionbench.records.store import Store
 from fusionbench.report.checklist import Took, checklist, took
 from fusionbench.report.collect import Outcome
 from fusionbench.report.csvs import admission_csv, seeds_csv, strategy_rows, text_of
+from fusionbench.report.forms import forms_csv
 from fusionbench.report.latex import latex
 from fusionbench.report.layout import Page, page
 from fusionbench.report.macros import macros
@@ -158,6 +159,8 @@ def _files(
         yield from ((folder / f"{name}{suffix}.{form}", content) for form, content in forms.items())
     for name, text in measured_csvs(table).items():
         yield folder / f"{name}{suffix}.csv", text.encode()
+    if table.forms:
+        yield folder / f"forms{suffix}.csv", forms_csv(table.forms).encode()
     if table.admission:
         yield folder / f"admission{suffix}.csv", admission_csv(table).encode()
     if pairs := pairs_csv(table):

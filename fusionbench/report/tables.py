@@ -5,10 +5,10 @@ A run that diverged, failed, was skipped or is missing stays in its row, with th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 from fusionbench.plan.load import load_suite
 from fusionbench.plan.names import track_label
@@ -47,6 +47,8 @@ class Table:
     rows: tuple[TableRow, ...]
     """Best mean first; strategies without one last, in the suite's order."""
     latency: Latency | None
+    forms: Mapping[str, Any] | None = None
+    """The newest session over forms of its models; see `forms`."""
     tests: Tests = field(default_factory=Tests)
     """Against references, within families, and what validation would pick."""
     comparisons: tuple[Comparison, ...] = ()
@@ -142,6 +144,7 @@ def _table(suite: Suite, dataset: Choice, track: Choice, rows: Sequence[TableRow
         metric,
         tuple(replace(row, title=named[row.strategy]) for row in ranked),
         latency,
+        next(reversed(store.read_latency(dataset, track, of_forms=True)), None),
         tests_of(ranked, metric, suite.families),
     )
 
