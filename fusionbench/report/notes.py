@@ -55,7 +55,7 @@ def has_nothing_frozen(row: TableRow) -> bool:
 def of_models(row: TableRow) -> tuple[str, ...]:
     """What the models of its done runs say of themselves, each sentence once."""
     said = (text for o in row.outcomes if o.scores and o.record for text in o.record.notes)
-    return tuple(dict.fromkeys(map(printable, said)))
+    return tuple(dict.fromkeys(printable(text).removesuffix(".") for text in said))
 
 
 def narrow_head(row: TableRow) -> str:
