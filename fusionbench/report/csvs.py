@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from fusionbench.core.scores import good
@@ -50,7 +50,7 @@ def strategy_rows(table: Table) -> list[dict[str, Any]]:
 
 def seeds_csv(table: Table) -> str:
     """A line for each planned run: its status and every score."""
-    return text_of(seed_rows(table))
+    return text_of(seed_rows(table), whole=True)
 
 
 def seed_rows(table: Table) -> list[dict[str, Any]]:
@@ -148,17 +148,23 @@ def _tested(table: Table, row: TableRow) -> dict[str, Any]:
     return found
 
 
-def text_of(rows: Iterable[Mapping[str, Any]]) -> str:
-    """A CSV with a header; columns in the order in which rows first have them."""
+def text_of(rows: Iterable[Mapping[str, Any]], *, whole: bool = False) -> str:
+    """A CSV with a header; columns in the order in which rows first have them.
+
+    Args:
+        rows: a mapping each.
+        whole: whether floats keep every digit, as what records hold does. Of what is computed from them ten are
+            written: those after them are others on another processor, and say nothing.
+    """
     found = list(rows)
     buffer = io.StringIO()
     names = list(dict.fromkeys(name for row in found for name in row))
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(names)
-    writer.writerows([_cell(row.get(name, "")) for name in names] for row in found)
+    of: Callable[[Any], Any] = (lambda value: value) if whole else _ten_digits
+    writer.writerows([of(row.get(name, "")) for name in names] for row in found)
     return buffer.getvalue()
 
 
-def _cell(value: Any) -> Any:
-    """Of a float ten digits: those after them are another on another processor, and say nothing."""
+def _ten_digits(value: Any) -> Any:
     return float(f"{value:.10g}") if isinstance(value, float) else value
