@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,8 +17,8 @@ from fusionbench.data.synthetic_parity import SyntheticParity
 PARTS = ("train", "validation", "test")
 
 
-def made(root: Path, seed: int = 0, **options: float) -> SyntheticParity:
-    data = SyntheticParity(root, seed, **options)  # type: ignore[arg-type]
+def made(root: Path, seed: int = 0, **options: Any) -> SyntheticParity:
+    data = SyntheticParity(root, seed, **options)
     data.setup()
     return data
 
