@@ -76,6 +76,6 @@ def test_two_modalities_tell_nothing_and_all_three_everything(tmp_path: Path) ->
         ({"noise": float("inf")}, "noise must be a finite number from 0 on, got inf"),
     ],
 )
-def test_options_that_fit_nothing_are_one_line(tmp_path: Path, options: dict[str, float], said: str) -> None:
+def test_options_that_fit_nothing_are_one_line(tmp_path: Path, options: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=said):
         made(tmp_path, **options)
