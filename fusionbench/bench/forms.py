@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,7 +15,8 @@ from fusionbench.bench.again import model_again
 from fusionbench.bench.build import Unsuitable
 from fusionbench.bench.jobs import LatencyJob, Message, Report
 from fusionbench.bench.session import LATENCY_SEED
-from fusionbench.core.errors import Diverged, UserError
+from fusionbench.core.batch import MultimodalBatch
+from fusionbench.core.errors import Diverged, UserError, reason_of
 from fusionbench.data.base import MultimodalData
 from fusionbench.data.orders import InOrder
 from fusionbench.data.splits import Rows
@@ -34,18 +36,17 @@ def time_forms(job: LatencyJob, report: Report) -> Message:
     started, store = datetime.now(UTC), Store(job.place.results, job.place.suite)
     made: list[Made] = []
     found: list[dict[str, Any]] = []
-    data = None
+    batches: dict[int, MultimodalBatch] = {}
     for number, run in enumerate(job.runs):
         report.progress(number, len(job.runs), f"forms of {slug('strategy', run.strategy)}")
         trained, facts = _trained(job, run, store, report)
-        data = trained.inputs
-        for one in made_forms(slug("strategy", run.strategy), _forms(trained), job.forms):
+        data, rng = trained.inputs, np.random.default_rng(LATENCY_SEED)
+        assert data.parts is not None
+        batches = {size: data.batch(np.sort(rng.choice(data.parts.test, size))) for size in job.options["batch_sizes"]}
+        for form in made_forms(slug("strategy", run.strategy), _forms(trained), job.forms):
+            one, scored = _tried(form, trained, batches.values())
             made.append(one)
-            found.append({**_facts(one), **_scored(one, trained), **facts})
-    assert data is not None
-    assert data.parts is not None
-    rng, sizes = np.random.default_rng(LATENCY_SEED), job.options["batch_sizes"]
-    batches = {size: data.batch(np.sort(rng.choice(data.parts.test, size))) for size in sizes}
+            found.append({**_facts(one), **scored, **facts})
     rows = timed_forms(made, batches, rng, lambda done, total: report.progress(done, total, "latency"), **job.options)
     session = {
         "dataset": job.runs[0].dataset.to_json(),
@@ -78,6 +79,21 @@ def _forms(trained: Trained) -> Forms:
     parts = trained.inputs.parts
     assert parts is not None
     return Forms(trained.module.eval().cpu(), trained.inputs.batch(parts.test[:2]))
+
+
+def _tried(made: Made, trained: Trained, batches: Iterable[MultimodalBatch]) -> tuple[Made, dict[str, Any]]:
+    """The form and what it scores; without it, and why, if it cannot be run on batches of every size.
+
+    Some are compiled only when a batch of another size comes: that may fail, and costs no other form its session.
+    """
+    try:
+        scored = _scored(made, trained)
+        with torch.inference_mode():
+            for call in [made.form.bound(batch, 1) for batch in batches] if made.form else ():
+                call()
+    except Exception as error:  # noqa: BLE001 - whatever a compiler or a runtime raises
+        return replace(made, form=None, reason=f"it cannot be run: {reason_of(error)}"), {}
+    return made, scored
 
 
 def _facts(made: Made) -> dict[str, Any]:

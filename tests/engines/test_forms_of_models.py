@@ -5,16 +5,21 @@ from __future__ import annotations
 import csv
 import importlib.util
 import json
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
 from small_suites import Bench, is_record
 
+from fusionbench.bench import forms
 from fusionbench.cli.main import main
 from fusionbench.core.extras import ONNX
 from fusionbench.data.digits import Digits
+from fusionbench.measure.forms import Made
 
 needs_onnx = pytest.mark.skipif(
     any(importlib.util.find_spec(name) is None for name in ONNX), reason="ONNX is not installed (extra `onnx`)"
@@ -139,3 +144,24 @@ def test_forms_that_cannot_be_timed_are_one_line(bench: Bench, capsys: pytest.Ca
     assert "did you mean 'eager'?" in capsys.readouterr().err
     assert main(bench.arguments("latency", suite, "--forms", "eager,eager")) == 2
     assert "each once" in capsys.readouterr().err
+
+
+def test_a_form_that_fails_on_a_batch_of_another_size_is_a_reason_and_ends_no_session(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def bound(batch: int, threads: int) -> Callable[[], None]:
+        assert threads == 1
+
+        def call() -> None:
+            if batch == 64:
+                raise RuntimeError("no kernel for 64")
+
+        return call
+
+    monkeypatch.setattr(forms, "_scored", lambda *_: {"rows": 9})
+    made: Any = Made("mine", "compiled", 0.5, cast(Any, SimpleNamespace(bytes=None, bound=bound)))
+    none: Any = None
+    assert forms._tried(made, none, cast(Any, [1, 2])) == (made, {"rows": 9})
+    found, scored = forms._tried(made, none, cast(Any, [1, 64]))
+    assert (found.form, scored) == (None, {})
+    assert found.reason.startswith("it cannot be run: RuntimeError: no kernel for 64")
