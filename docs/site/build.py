@@ -101,11 +101,12 @@ def main(site: Path) -> int:
     from mkdocs.exceptions import Abort
 
     started = time.monotonic()
+    site = site.resolve()  # mkdocs reads a relative folder from where its settings lie
     work = site.with_name(f"{site.name}-pages")
     shutil.rmtree(work, ignore_errors=True)
     made = assemble(work / "pages")
     settings = work / "mkdocs.yml"
-    settings.write_text(yaml.safe_dump(configuration(made, work / "pages", site.resolve())), encoding="utf-8")
+    settings.write_text(yaml.safe_dump(configuration(made, work / "pages", site)), encoding="utf-8")
     try:
         build(load_config(str(settings)))
     except Abort as error:
