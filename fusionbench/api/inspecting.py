@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from fusionbench.core.output import printable
 from fusionbench.data.equal_contents import Equal
 from fusionbench.data.inspection import Faults, Inspection
-from fusionbench.data.manifest_parts import NAMES as PARTS
+from fusionbench.data.manifests.parts import NAMES as PARTS
 from fusionbench.data.profiles import Profile
 from fusionbench.data.roles import Roles
 

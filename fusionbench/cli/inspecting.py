@@ -16,8 +16,8 @@ def inspect_table(options: argparse.Namespace) -> None:
     from fusionbench.api.starting import write_suite
     from fusionbench.core.errors import UserError
     from fusionbench.data.inspection import inspected
-    from fusionbench.data.manifest_paths import found_table, missing_table
-    from fusionbench.data.manifest_rows import Rows
+    from fusionbench.data.manifests.paths import found_table, missing_table
+    from fusionbench.data.manifests.rows import Rows
     from fusionbench.data.roles import Said
     from fusionbench.data.store import data_root
 

@@ -23,13 +23,13 @@ from numpy.typing import NDArray
 
 from fusionbench.core.errors import UserError
 from fusionbench.data.equal_contents import Equal, Hashes, between_parts, hashes_of, mixed, repeated
-from fusionbench.data.manifest_cells import is_missing, words_in
-from fusionbench.data.manifest_columns import columns_of
-from fusionbench.data.manifest_files import AT_ONCE, MOST_THREADS, quiet
-from fusionbench.data.manifest_parts import PARTS
-from fusionbench.data.manifest_paths import Broken
-from fusionbench.data.manifest_rows import Chunk, Rows
-from fusionbench.data.manifest_values import reader_of
+from fusionbench.data.manifests.cells import is_missing, words_in
+from fusionbench.data.manifests.columns import columns_of
+from fusionbench.data.manifests.files import AT_ONCE, MOST_THREADS, quiet
+from fusionbench.data.manifests.parts import PARTS
+from fusionbench.data.manifests.paths import Broken
+from fusionbench.data.manifests.rows import Chunk, Rows
+from fusionbench.data.manifests.values import reader_of
 from fusionbench.data.profiles import LOOKED_AT, MOST_COUNTED, Profile
 from fusionbench.data.progress import Show, progress
 from fusionbench.data.roles import Roles, Said, roles_of

@@ -25,12 +25,12 @@ from fusionbench.core.task import TaskSpec
 from fusionbench.data.base import MultimodalData
 from fusionbench.data.buckets import LengthBuckets
 from fusionbench.data.columns import Columns
-from fusionbench.data.manifest_columns import columns_of
-from fusionbench.data.manifest_conversion import Plan, Reading, write_table
-from fusionbench.data.manifest_files import write_files
-from fusionbench.data.manifest_parts import split_of
-from fusionbench.data.manifest_paths import found_table, missing_table
-from fusionbench.data.manifest_rows import Rows as TableRows
+from fusionbench.data.manifests.columns import columns_of
+from fusionbench.data.manifests.conversion import Plan, Reading, write_table
+from fusionbench.data.manifests.files import write_files
+from fusionbench.data.manifests.parts import split_of
+from fusionbench.data.manifests.paths import found_table, missing_table
+from fusionbench.data.manifests.rows import Rows as TableRows
 from fusionbench.data.orders import EpochOrder
 from fusionbench.data.ragged import padded
 from fusionbench.data.splits import Rows, Split

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fusionbench.data.manifest_cells import numbers_in, present_in, word, words_in
+from fusionbench.data.manifests.cells import numbers_in, present_in, word, words_in
 
 Taken = Literal[
     "image", "audio", "npy", "number", "category", "tokens", "vector", "sequence", "labels", "id", "nothing"

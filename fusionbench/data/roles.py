@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from fusionbench.core.errors import UserError
 from fusionbench.core.task import TaskKind
-from fusionbench.data.manifest_cells import word
-from fusionbench.data.manifest_columns import matching
-from fusionbench.data.manifest_parts import PARTS
+from fusionbench.data.manifests.cells import word
+from fusionbench.data.manifests.columns import matching
+from fusionbench.data.manifests.parts import PARTS
 from fusionbench.data.profiles import Profile
 
 LABELS = ("label", "labels", "target", "targets", "class", "y", "outcome", "diagnosis")

@@ -15,7 +15,7 @@ from fusionbench.core.errors import UserError
 from fusionbench.data import inspection, profiles
 from fusionbench.data.equal_contents import between_parts, hashes_of, mixed, repeated
 from fusionbench.data.inspection import Inspection, inspected
-from fusionbench.data.manifest_rows import Rows
+from fusionbench.data.manifests.rows import Rows
 from fusionbench.data.profiles import Profile
 from fusionbench.data.roles import Roles, Said, roles_of
 

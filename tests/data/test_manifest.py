@@ -14,7 +14,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from fusionbench.core.errors import UserError
 from fusionbench.data.manifest import Manifest
-from fusionbench.data.manifest_parts import PARTS
+from fusionbench.data.manifests.parts import PARTS
 from fusionbench.plan.dataset_choice import modality_kinds
 from fusionbench.plan.load import suite_of
 from fusionbench.plan.source import Source

@@ -12,9 +12,9 @@ import pytest
 from manifest_folder import COLUMNS, opened, people, write_csv
 
 from fusionbench.core.errors import UserError
-from fusionbench.data import manifest_labels, manifest_writers
 from fusionbench.data.manifest import Manifest
-from fusionbench.data.manifest_columns import columns_of, matching
+from fusionbench.data.manifests import labels, writers
+from fusionbench.data.manifests.columns import columns_of, matching
 
 Change = Callable[[list[dict[str, Any]]], object]
 
@@ -175,12 +175,12 @@ def test_more_classes_or_categories_than_there_can_be_end_the_reading_at_once(
     for place, row in enumerate(rows):
         row |= {"ill": place, "city": place}
     path = write_csv(tmp_path / "people.csv", rows)
-    monkeypatch.setattr(manifest_labels, "MOST_CLASSES", 20)
+    monkeypatch.setattr(labels, "MOST_CLASSES", 20)
     with pytest.raises(
         UserError, match=r"column 'ill': more than 20 classes in the first 21 rows; name another column"
     ):
         opened(path)
-    monkeypatch.setattr(manifest_writers, "MOST_VALUES", 20)
+    monkeypatch.setattr(writers, "MOST_VALUES", 20)
     with pytest.raises(UserError, match=r"line 61: column 'city' has more than 20 different values up to here; it is"):
         opened(path, label="age", kind="regression", columns={"city": "category", "note": "tokens"})
 

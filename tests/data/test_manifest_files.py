@@ -15,9 +15,9 @@ from manifest_folder import opened, people, write_csv, write_jsonl
 from PIL import Image
 
 from fusionbench.core.errors import UserError
-from fusionbench.data import manifest_files
 from fusionbench.data.log_mel import LogMel
-from fusionbench.data.manifest_values import _Numbers
+from fusionbench.data.manifests import files
+from fusionbench.data.manifests.values import _Numbers
 from fusionbench.data.pictures import read_picture
 from fusionbench.data.sounds import read_sound
 
@@ -55,18 +55,18 @@ def test_every_kind_is_what_its_file_holds_and_missing_where_the_cell_is_empty(t
         ("voice", "audio", LogMel(0.2, bands=16).shape),
         ("walk", "sequence", (5, 2)),
     ]
-    batch, files = data.batch(np.arange(60)), table.parent / "files"
+    batch, folder = data.batch(np.arange(60)), table.parent / "files"
     assert data.parts is not None
     assert batch.present["code"].tolist() == [place >= 10 for place in range(60)]
     assert batch.present["walk"].tolist() == [place % 6 > 0 for place in range(60)]
     assert batch.masks["walk"].sum(1).tolist() == [0 if place % 6 == 0 else 1 + place % 5 for place in range(60)]
-    codes = np.array([np.load(files / f"v{place}.npy") for place in range(60)])
+    codes = np.array([np.load(folder / f"v{place}.npy") for place in range(60)])
     train = data.parts.train[data.parts.train >= 10]
     expected = (codes - codes[train].mean(0)) / codes[train].std(0)
     np.testing.assert_allclose(batch.inputs["code"][10:], expected[10:], atol=1e-4)
-    np.testing.assert_array_equal(data.arrays["photo"][7], read_picture(files / "7.png", 12, 3))
+    np.testing.assert_array_equal(data.arrays["photo"][7], read_picture(folder / "7.png", 12, 3))
     made = LogMel(0.2, bands=16)
-    np.testing.assert_array_equal(data.arrays["voice"][7], made(read_sound(files / "7.wav", 16_000, 0.2)))
+    np.testing.assert_array_equal(data.arrays["voice"][7], made(read_sound(folder / "7.wav", 16_000, 0.2)))
     pixels = np.asarray(data.arrays["photo"], dtype=float)[data.parts.train]
     colours = data.task.modality("photo").colours
     assert colours is not None
@@ -158,7 +158,7 @@ def test_files_may_lie_in_another_folder_that_is_named(table: Path, tmp_path: Pa
 
 
 def test_what_was_read_before_a_stop_is_not_read_again(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(manifest_files, "AT_ONCE", 8)
+    monkeypatch.setattr(files, "AT_ONCE", 8)
     whole = opened(table, COLUMNS, folder=str(table.parent)).fingerprint
     read: list[int] = []
 
@@ -182,7 +182,7 @@ def test_what_was_read_before_a_stop_is_not_read_again(table: Path, monkeypatch:
 
 
 def test_what_was_read_of_another_table_is_not_kept(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(manifest_files, "AT_ONCE", 8)
+    monkeypatch.setattr(files, "AT_ONCE", 8)
     broken = table.parent / "files" / "40.png"
     whole = broken.read_bytes()
     broken.write_bytes(b"")
@@ -196,8 +196,8 @@ def test_what_was_read_of_another_table_is_not_kept(table: Path, monkeypatch: py
 
 
 def test_a_full_disk_is_one_line_and_what_is_read_stays(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(manifest_files, "AT_ONCE", 8)
-    noted = manifest_files._note
+    monkeypatch.setattr(files, "AT_ONCE", 8)
+    noted = files._note
     calls: list[int] = []
 
     def full(*arguments: Any) -> None:
@@ -206,12 +206,12 @@ def test_a_full_disk_is_one_line_and_what_is_read_stays(table: Path, monkeypatch
             raise OSError(28, "No space left on device", "photo.npy")
         noted(*arguments)
 
-    monkeypatch.setattr(manifest_files, "_note", full)
+    monkeypatch.setattr(files, "_note", full)
     with pytest.raises(
         UserError, match=r"photo.npy: No space left on device while converting manifest \(\d+ MiB free\)"
     ):
         opened(table, COLUMNS)
-    monkeypatch.setattr(manifest_files, "_note", noted)
+    monkeypatch.setattr(files, "_note", noted)
     (work,) = (table.parent / "data" / "prepared").glob("*.unfinished")
     assert json.loads((work / "state.json").read_text())["rows"] == 24
     assert opened(table, COLUMNS).arrays["photo"].shape[0] == 60

@@ -18,9 +18,9 @@ from sklearn.datasets import load_wine
 
 from fusionbench.core.errors import UserError
 from fusionbench.data.inspection import inspected
-from fusionbench.data.manifest_columns import columns_of
-from fusionbench.data.manifest_conversion import Plan, Reading, write_table
-from fusionbench.data.manifest_rows import Rows
+from fusionbench.data.manifests.columns import columns_of
+from fusionbench.data.manifests.conversion import Plan, Reading, write_table
+from fusionbench.data.manifests.rows import Rows
 from fusionbench.data.roles import Said
 from fusionbench.plan.load import suite_of
 from fusionbench.plan.source import parse_source, read_source

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from fusionbench.core.errors import UserError, shown
 from fusionbench.core.task import TaskKind
 from fusionbench.data.array_files import VALIDATION, strata
-from fusionbench.data.manifest_cells import word
-from fusionbench.data.manifest_lines import Fault
-from fusionbench.data.manifest_rows import Chunk
+from fusionbench.data.manifests.cells import word
+from fusionbench.data.manifests.lines import Fault
+from fusionbench.data.manifests.rows import Chunk
 from fusionbench.data.splits import Rows, Split, held_out
 from fusionbench.data.store import Array
 
@@ -69,7 +69,7 @@ class Parts:
         """By file name.
 
         Args:
-            targets: as `manifest_labels` has them.
+            targets: as `labels` has them.
             fraction: of the rows that is drawn for the test.
 
         Raises:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fusionbench.core.errors import UserError, shown, unknown
-from fusionbench.data.manifest_lines import Fault, csv_records, json_records
+from fusionbench.data.manifests.lines import Fault, csv_records, json_records
 
 CHUNK = 4096
 """Rows that are read together."""
@@ -79,7 +79,7 @@ class Rows:
     def last_place(self) -> int:
         """The last line, or how many rows Parquet has: how far reading is can be told by it."""
         if self.form == "parquet":
-            from fusionbench.data.manifest_parquet import count
+            from fusionbench.data.manifests.parquet import count
 
             return count(self.path)
         with self.path.open("rb") as file:
@@ -149,7 +149,7 @@ class Rows:
 
 def _header(table: Rows) -> list[str]:
     if table.form == "parquet":
-        from fusionbench.data.manifest_parquet import names
+        from fusionbench.data.manifests.parquet import names
 
         return names(table.path)
     if table.form == "csv":
@@ -163,7 +163,7 @@ def _header(table: Rows) -> list[str]:
 
 def _records(table: Rows, columns: Sequence[str], told: Fault) -> Iterator[tuple[int, Cells]]:
     if table.form == "parquet":
-        from fusionbench.data.manifest_parquet import rows
+        from fusionbench.data.manifests.parquet import rows
 
         return rows(table.path, columns)
     return _csv_rows(table, told) if table.form == "csv" else _json_rows(table, columns, told)

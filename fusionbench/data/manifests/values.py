@@ -11,8 +11,8 @@ from numpy.typing import DTypeLike
 
 from fusionbench.core.errors import UserError
 from fusionbench.data.log_mel import LogMel
-from fusionbench.data.manifest_columns import Column
-from fusionbench.data.manifest_paths import Broken, file_at
+from fusionbench.data.manifests.columns import Column
+from fusionbench.data.manifests.paths import Broken, file_at
 from fusionbench.data.pictures import read_picture
 from fusionbench.data.sounds import read_sound
 from fusionbench.data.store import BROKEN, Array

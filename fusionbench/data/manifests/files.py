@@ -24,11 +24,11 @@ import numpy as np
 from PIL import Image
 
 from fusionbench.core.files import write_over
-from fusionbench.data.manifest_cells import is_missing
-from fusionbench.data.manifest_columns import Column
-from fusionbench.data.manifest_paths import Broken
-from fusionbench.data.manifest_rows import Chunk, Rows
-from fusionbench.data.manifest_values import TYPES, reader_of
+from fusionbench.data.manifests.cells import is_missing
+from fusionbench.data.manifests.columns import Column
+from fusionbench.data.manifests.paths import Broken
+from fusionbench.data.manifests.rows import Chunk, Rows
+from fusionbench.data.manifests.values import TYPES, reader_of
 from fusionbench.data.npy import GrowingArray
 from fusionbench.data.progress import Show, progress
 from fusionbench.data.store import Array

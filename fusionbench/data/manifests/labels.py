@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from fusionbench.core.errors import UserError, shown
 from fusionbench.core.task import TaskKind
-from fusionbench.data.manifest_cells import numbers_in, word
-from fusionbench.data.manifest_lines import Fault
-from fusionbench.data.manifest_rows import Chunk
+from fusionbench.data.manifests.cells import numbers_in, word
+from fusionbench.data.manifests.lines import Fault
+from fusionbench.data.manifests.rows import Chunk
 from fusionbench.data.store import Array
 
 MOST_CLASSES = 100_000

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from fusionbench.core.errors import UserError
 from fusionbench.core.task import TaskKind
-from fusionbench.data.manifest_columns import Column, matching
-from fusionbench.data.manifest_labels import labels_of
-from fusionbench.data.manifest_parts import Parts, refuse_unseen
-from fusionbench.data.manifest_rows import Rows
-from fusionbench.data.manifest_writers import Bools, writer_of
+from fusionbench.data.manifests.columns import Column, matching
+from fusionbench.data.manifests.labels import labels_of
+from fusionbench.data.manifests.parts import Parts, refuse_unseen
+from fusionbench.data.manifests.rows import Rows
+from fusionbench.data.manifests.writers import Bools, writer_of
 from fusionbench.data.progress import Show, progress
 from fusionbench.data.store import Array
 from fusionbench.data.stored import presence

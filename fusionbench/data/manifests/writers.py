@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusionbench.core.errors import shown
-from fusionbench.data.manifest_cells import is_missing, numbers_in, present_in, word
-from fusionbench.data.manifest_columns import Column
-from fusionbench.data.manifest_lines import Fault
-from fusionbench.data.manifest_paths import Broken, file_at
-from fusionbench.data.manifest_rows import Chunk, Rows
+from fusionbench.data.manifests.cells import is_missing, numbers_in, present_in, word
+from fusionbench.data.manifests.columns import Column
+from fusionbench.data.manifests.lines import Fault
+from fusionbench.data.manifests.paths import Broken, file_at
+from fusionbench.data.manifests.rows import Chunk, Rows
 from fusionbench.data.npy import GrowingArray
 from fusionbench.data.stored import offsets, pieces_for, vocabulary
 
