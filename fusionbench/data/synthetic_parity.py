@@ -21,8 +21,9 @@ import numpy as np
 
 from fusionbench.core.errors import UserError
 from fusionbench.core.task import ModalitySpec, TaskSpec
+from fusionbench.data.balanced import add_noise, cells_of, pool_of, refuse_noise, refuse_sizes, split_by_cells
 from fusionbench.data.base import MultimodalData
-from fusionbench.data.splits import Split, stratified
+from fusionbench.data.splits import Split
 
 DATA_SEED = 20_261_127
 """Draws directions and noise, once and for all."""
@@ -59,14 +60,10 @@ class SyntheticParity(MultimodalData):
         super().__init__(root, seed, batch_size)
         self.view, self.noise, self.width = view, noise, width
         self.sizes = {"train": train, "validation": validation, "test": test}
-        for name, size in self.sizes.items():
-            if size < CELLS or size % CELLS:
-                near = max(CELLS, round(size / CELLS) * CELLS)
-                raise UserError(f"synthetic_parity: {name} must be a multiple of {CELLS}, got {size}, use {near}")
+        refuse_sizes("synthetic_parity", self.sizes, CELLS, f"its {CELLS} cells")
         if width < 1:
             raise UserError(f"synthetic_parity: width must be at least 1, got {width}")
-        if not 0 <= noise < float("inf"):
-            raise UserError(f"synthetic_parity: noise must be a finite number from 0 on, got {noise}")
+        refuse_noise("synthetic_parity", noise)
 
     @property
     def task(self) -> TaskSpec:
@@ -77,15 +74,14 @@ class SyntheticParity(MultimodalData):
     def identity(self) -> dict[str, Any]:
         """All options; of training and validation only the sum, since the seed divides them later."""
         facts = {"view": self.view, "noise": self.noise, "width": self.width}
-        return {**facts, "pool": self.sizes["train"] + self.sizes["validation"], "test": self.sizes["test"]}
+        return {**facts, "pool": pool_of(self.sizes), "test": self.sizes["test"]}
 
     def convert(self, folder: Path) -> None:
         """f32 (n, F) each, targets, and the cell of every row; first the rows for training and validation, then test.
 
         cells.npy holds b_a + 2 b_b + 4 b_c, int64 (n,).
         """
-        pool = self.sizes["train"] + self.sizes["validation"]
-        cells = np.concatenate([np.arange(pool) % CELLS, np.arange(self.sizes["test"]) % CELLS])
+        cells = cells_of(self.sizes, CELLS)
         labels = np.zeros_like(cells)
         for index, name in enumerate(self.views[self.view]):
             bits = cells >> index & 1
@@ -93,18 +89,11 @@ class SyntheticParity(MultimodalData):
             direction = np.random.default_rng([DATA_SEED, 0, index]).standard_normal(self.width)
             direction *= np.sqrt(self.width) / np.linalg.norm(direction)
             values = (2.0 * bits - 1)[:, None] * direction  # (n, F)
-            # A generator for each split, so that the size of one does not move the rows of the other.
-            for part, rows in enumerate((slice(None, pool), slice(pool, None))):
-                rng = np.random.default_rng([DATA_SEED, 1 + part, index])
-                values[rows] += self.noise * rng.standard_normal(values[rows].shape)
+            add_noise(values, pool_of(self.sizes), self.noise, DATA_SEED, 1, index)
             np.save(folder / f"{name}.npy", values.astype(np.float32))
         np.save(folder / "targets.npy", labels.astype(np.int64))
         np.save(folder / "cells.npy", cells.astype(np.int64))
 
     def split(self) -> Split:
         """Test: the last rows; validation by seed; every cell equally often in each."""
-        cells = np.asarray(self.arrays["cells"])
-        pool = self.sizes["train"] + self.sizes["validation"]
-        fraction = self.sizes["validation"] / pool
-        train, validation = stratified(cells[:pool], fraction, np.random.default_rng(self.seed))
-        return Split(train, validation, np.arange(pool, len(cells)))
+        return split_by_cells(np.asarray(self.arrays["cells"]), self.sizes, self.seed)

@@ -27,9 +27,17 @@ import numpy as np
 
 from fusionbench.core.errors import UserError
 from fusionbench.core.task import ModalitySpec, TaskSpec
+from fusionbench.data.balanced import (
+    add_noise,
+    cells_of,
+    orthogonal,
+    pool_of,
+    refuse_noise,
+    refuse_sizes,
+    split_by_cells,
+)
 from fusionbench.data.base import MultimodalData
-from fusionbench.data.splits import Split, stratified
-from fusionbench.data.store import Array
+from fusionbench.data.splits import Split
 
 DATA_SEED = 20_250_102
 """Draws embeddings and noise, once and for all."""
@@ -72,17 +80,10 @@ class SyntheticPID(MultimodalData):
 
     def _check(self) -> None:
         cells = self.cells
-        for name, size in self.sizes.items():
-            if size < cells or size % cells:
-                near = max(cells, round(size / cells) * cells)
-                raise UserError(
-                    f"synthetic_pid: {name} must be a multiple of its {cells} cells, so that they are exactly "
-                    f"balanced; got {size}, use {near}"
-                )
+        refuse_sizes("synthetic_pid", self.sizes, cells, f"its {cells} cells")
         if self.width < cells // 2:
             raise UserError(f"synthetic_pid: width must be at least {cells // 2} for {self.relation}, got {self.width}")
-        if not 0 <= self.noise < float("inf"):
-            raise UserError(f"synthetic_pid: noise must be a finite number from 0 on, got {self.noise}")
+        refuse_noise("synthetic_pid", self.noise)
 
     @property
     def cells(self) -> int:
@@ -98,23 +99,19 @@ class SyntheticPID(MultimodalData):
     def identity(self) -> dict[str, Any]:
         """All options; of training and validation only the sum, since the seed divides them later."""
         facts = {"view": self.view, "relation": self.relation, "noise": self.noise, "width": self.width}
-        return {**facts, "pool": self.sizes["train"] + self.sizes["validation"], "test": self.sizes["test"]}
+        return {**facts, "pool": pool_of(self.sizes), "test": self.sizes["test"]}
 
     def convert(self, folder: Path) -> None:
         """f32 (n, F) each, targets, and the cell of every row; first the rows for training and validation, then test.
 
         cells.npy holds a + 2 b + 4 c + 8 r, int64 (n,).
         """
-        pool = self.sizes["train"] + self.sizes["validation"]
-        cells = np.concatenate([np.arange(pool) % self.cells, np.arange(self.sizes["test"]) % self.cells])
+        cells = cells_of(self.sizes, self.cells)
         a, b, c, r = cells & 1, cells >> 1 & 1, cells >> 2 & 1, cells >> 3
         for index, (name, own) in enumerate({"a": a, "b": b}.items()):
-            embedding = _orthogonal(self.cells // 2, self.width, np.random.default_rng([DATA_SEED, 0, index]))
+            embedding = orthogonal(self.cells // 2, self.width, np.random.default_rng([DATA_SEED, 0, index]))
             values = embedding[own + 2 * c + 4 * r]  # (n,) codes -> (n, F)
-            # A generator for each split, so that the size of one does not move the rows of the other.
-            for part, rows in enumerate((slice(None, pool), slice(pool, None))):
-                rng = np.random.default_rng([DATA_SEED, 1 + part, index])
-                values[rows] += self.noise * rng.standard_normal(values[rows].shape)
+            add_noise(values, pool_of(self.sizes), self.noise, DATA_SEED, 1, index)
             np.save(folder / f"{name}.npy", values.astype(np.float32))
         labels = np.stack([c, a, b, a ^ b])  # (4, n), in the order of RELATIONS
         chosen = r if self.relation == "mixture" else np.full_like(r, RELATIONS.index(self.relation))
@@ -123,15 +120,4 @@ class SyntheticPID(MultimodalData):
 
     def split(self) -> Split:
         """Test: the last rows; validation by seed; every cell equally often in each."""
-        cells = np.asarray(self.arrays["cells"])
-        pool = self.sizes["train"] + self.sizes["validation"]
-        fraction = self.sizes["validation"] / pool
-        train, validation = stratified(cells[:pool], fraction, np.random.default_rng(self.seed))
-        return Split(train, validation, np.arange(pool, len(cells)))
-
-
-def _orthogonal(count: int, width: int, rng: np.random.Generator) -> Array:
-    """`count` random orthogonal vectors of length sqrt(width), (count, width)."""
-    q, r = np.linalg.qr(rng.standard_normal((width, count)))  # (F, count) with orthonormal columns
-    # The sign of each column is LAPACK's choice; this makes it the same everywhere.
-    return np.asarray((q * np.sign(np.diag(r))).T * np.sqrt(width))
+        return split_by_cells(np.asarray(self.arrays["cells"]), self.sizes, self.seed)

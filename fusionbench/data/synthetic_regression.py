@@ -27,6 +27,7 @@ import numpy as np
 
 from fusionbench.core.errors import UserError
 from fusionbench.core.task import ModalitySpec, TaskSpec
+from fusionbench.data.balanced import add_noise, orthogonal, pool_of, refuse_noise, refuse_sizes
 from fusionbench.data.base import MultimodalData
 from fusionbench.data.splits import Split, stratified
 from fusionbench.data.store import Array
@@ -69,17 +70,10 @@ class SyntheticRegression(MultimodalData):
         super().__init__(root, seed, batch_size)
         self.view, self.relation, self.noise, self.width = view, relation, noise, width
         self.sizes = {"train": train, "validation": validation, "test": test}
-        for name, size in self.sizes.items():
-            if size < EIGHT or size % EIGHT:
-                near = max(EIGHT, round(size / EIGHT) * EIGHT)
-                raise UserError(
-                    f"synthetic_regression: {name} must be a multiple of {EIGHT}, so that all signs are balanced; got "
-                    f"{size}, use {near}"
-                )
+        refuse_sizes("synthetic_regression", self.sizes, EIGHT, "all signs")
         if width < 2:
             raise UserError(f"synthetic_regression: width must be at least 2, got {width}")
-        if not 0 <= noise < float("inf"):
-            raise UserError(f"synthetic_regression: noise must be a finite number from 0 on, got {noise}")
+        refuse_noise("synthetic_regression", noise)
 
     @property
     def task(self) -> TaskSpec:
@@ -90,26 +84,22 @@ class SyntheticRegression(MultimodalData):
     def identity(self) -> dict[str, Any]:
         """All options; of training and validation only the sum, since the seed divides them later."""
         facts = {"view": self.view, "relation": self.relation, "noise": self.noise, "width": self.width}
-        return {**facts, "pool": self.sizes["train"] + self.sizes["validation"], "test": self.sizes["test"]}
+        return {**facts, "pool": pool_of(self.sizes), "test": self.sizes["test"]}
 
     def convert(self, folder: Path) -> None:
         """f32 (n, F) each, targets f64 (n,), and the numbers a, b, c as numbers.npy, f64 (n, 3).
 
-        First the rows for training and validation, then test; a generator for each, so that the size of one does not
-        move the rows of the other.
+        First the rows for training and validation, then test; a generator for each.
         """
-        sizes = (self.sizes["train"] + self.sizes["validation"], self.sizes["test"])
+        sizes = (pool_of(self.sizes), self.sizes["test"])
         numbers = np.concatenate(
             [_numbers(size, np.random.default_rng([DATA_SEED, 0, i])) for i, size in enumerate(sizes)]
         )
         a, b, c = numbers.T
         for index, (name, own) in enumerate({"a": a, "b": b}.items()):
-            rows = _orthogonal(self.width, np.random.default_rng([DATA_SEED, 1, index]))
-            noise = [
-                np.random.default_rng([DATA_SEED, 2 + i, index]).standard_normal((n, self.width))
-                for i, n in enumerate(sizes)
-            ]
-            values = np.stack([own, c], 1) @ rows + self.noise * np.concatenate(noise)  # (n, 2) @ (2, F)
+            rows = orthogonal(2, self.width, np.random.default_rng([DATA_SEED, 1, index]))
+            values = np.stack([own, c], 1) @ rows  # (n, 2) @ (2, F)
+            add_noise(values, pool_of(self.sizes), self.noise, DATA_SEED, 2, index)
             np.save(folder / f"{name}.npy", values.astype(np.float32))
         found = {"redundant": c, "unique_a": a, "unique_b": b, "sum": (a + b) / np.sqrt(2), "product": a * b}
         np.save(folder / "targets.npy", found[self.relation])
@@ -117,7 +107,7 @@ class SyntheticRegression(MultimodalData):
 
     def split(self) -> Split:
         """Test: the last rows; validation by seed; whole eights in each."""
-        pool = self.sizes["train"] + self.sizes["validation"]
+        pool = pool_of(self.sizes)
         eights = np.zeros(pool // EIGHT, dtype=np.int64)
         train, validation = stratified(eights, self.sizes["validation"] / pool, np.random.default_rng(self.seed))
         every = np.arange(pool + self.sizes["test"])
@@ -130,10 +120,3 @@ def _numbers(count: int, rng: np.random.Generator) -> Array:
     sizes = rng.uniform(0, np.sqrt(3), (count // EIGHT, 1, 3))
     signs = 1 - 2 * (np.arange(EIGHT)[:, None] >> np.arange(3) & 1)  # (8, 3)
     return np.asarray((sizes * signs).reshape(-1, 3))
-
-
-def _orthogonal(width: int, rng: np.random.Generator) -> Array:
-    """Two random orthogonal vectors of length sqrt(width), (2, width)."""
-    q, r = np.linalg.qr(rng.standard_normal((width, 2)))
-    # The sign of each column is LAPACK's choice; this makes it the same everywhere.
-    return np.asarray((q * np.sign(np.diag(r))).T * np.sqrt(width))

@@ -70,8 +70,8 @@ def test_two_modalities_tell_nothing_and_all_three_everything(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"train": 100}, "train must be a multiple of 8, got 100, use 96"),
-        ({"test": 0}, "test must be a multiple of 8, got 0, use 8"),
+        ({"train": 100}, r"train must be a multiple of 8, so that its 8 cells are.*got 100, use 96"),
+        ({"test": 0}, r"test must be a multiple of 8.*got 0, use 8"),
         ({"width": 0}, "width must be at least 1, got 0"),
         ({"noise": float("inf")}, "noise must be a finite number from 0 on, got inf"),
     ],

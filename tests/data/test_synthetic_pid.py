@@ -219,10 +219,10 @@ def test_the_noise_leaves_the_nearest_codes_and_so_the_label_almost_certain(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"train": 100}, r"train must be a multiple of its 8 cells.*got 100, use 96"),
+        ({"train": 100}, r"train must be a multiple of 8, so that its 8 cells are.*got 100, use 96"),
         ({"validation": 0}, r"validation must be a multiple.*got 0, use 8"),
         ({"test": -8}, r"test must be a multiple.*use 8"),
-        ({"relation": "mixture", "test": 40}, r"test must be a multiple of its 32 cells.*use 32"),
+        ({"relation": "mixture", "test": 40}, r"test must be a multiple of 32, so that its 32 cells.*use 32"),
         ({"width": 3}, "width must be at least 4 for synergy, got 3"),
         ({"relation": "mixture", "width": 15}, "width must be at least 16 for mixture, got 15"),
         ({"noise": -0.1}, "noise must be a finite number from 0 on, got -0.1"),
