@@ -135,6 +135,9 @@ def _facts(run: RunSpec) -> Mapping[str, Any]:
 
 
 def _lasted(record: Record) -> float:
-    """Seconds that it took from its first line to its last, reading data and measuring included."""
+    """Seconds that it took from its first line to its last, reading data and measuring included.
+
+    Of a run that was stopped and went on these are those of its last part, and training counts all parts.
+    """
     began, ended = (datetime.fromisoformat(time) for time in (record.started, record.finished))
-    return max(0.0, (ended - began).total_seconds())
+    return max(0.0, (ended - began).total_seconds(), record.train_seconds)

@@ -13,6 +13,7 @@ from fusionbench.engines.deadline import Deadline
 from fusionbench.engines.job_files import JobFiles
 from fusionbench.engines.local import Pool
 from fusionbench.plan.suite import RunSpec
+from fusionbench.records.checkpoints import CHECKPOINT, kept_seconds
 from fusionbench.records.store import Store
 
 MARGIN = 1.25
@@ -37,10 +38,10 @@ class RowTimes:
         return self.of_run(job.run) if isinstance(job, TrainJob) else None
 
     def of_run(self, run: RunSpec) -> float | None:
-        """Likewise, of a run."""
+        """Likewise, of a run; one that was stopped and left a checkpoint needs the rest only."""
         glances = (self.store.glance(other) for other in self._rows.get(_row(run), []))
         took = [found.seconds for found in glances if found.status == "done"]
-        return MARGIN * max(took) if took else None
+        return max(0.0, MARGIN * max(took) - kept_seconds(self.store.path(run, CHECKPOINT))) if took else None
 
 
 @dataclass

@@ -27,6 +27,7 @@ from fusionbench.engines.slurm_commands import refuse_absent, refuse_partition
 from fusionbench.engines.slurm_job import LIMIT, MISTAKE, SuiteJob
 from fusionbench.plan.engines import Slurm
 from fusionbench.plan.suite import RunSpec
+from fusionbench.records.checkpoints import all_kept, are_further
 from fusionbench.records.glances import MISSING
 
 LOOK_S, ASK_S = 1.0, 3.0
@@ -61,12 +62,12 @@ class SlurmEngine:
     def _train(self, seen: Seen) -> None:
         """An array, and another for what it has left, such as the run of a node that was lost."""
         while True:
-            before = seen.count
+            before, kept = seen.count, all_kept(self.store.root)
             array = self._sent(self._job(seen), min(self.settings.jobs, max(1, before)))
             self._watch(array, seen)
             if not seen.left:
                 return
-            if seen.count == before:
+            if seen.count == before and not are_further(all_kept(self.store.root), kept):
                 raise self._stuck(array, seen)
             self.told(f"slurm: {len(seen.left)} runs are left of {array.number}")
 

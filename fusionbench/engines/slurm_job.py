@@ -29,6 +29,7 @@ from fusionbench.engines.slurm_commands import WARNING_S, requeue, time_left
 from fusionbench.engines.staging import staged
 from fusionbench.engines.titles import title
 from fusionbench.plan.suite import RunSpec, Suite
+from fusionbench.records.checkpoints import all_kept, are_further
 from fusionbench.records.environment import environment
 
 DRAINED, LIMIT, ENDED, MISTAKE = "drained", "limit", "ended", "mistake"
@@ -76,7 +77,7 @@ class SuiteJob:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")  # What runs need was downloaded when the data were prepared.
         os.chdir(self.folder)
         sys.path += [folder for folder in self.search_path if folder not in sys.path]
-        worker = _Worker(self, began, allowed)
+        worker = Worker(self, began, allowed)
         try:
             with alone():
                 left = worker.work()
@@ -94,7 +95,7 @@ class SuiteJob:
         return left
 
 
-class _Worker:
+class Worker:
     """One life of a job."""
 
     def __init__(self, job: SuiteJob, began: float, allowed: float | None) -> None:
@@ -103,6 +104,7 @@ class _Worker:
         self.pools: list[LimitedPool] = []
         self.store = KnownStore(job.place.results, job.place.suite)
         self.store.old = dict(job.old)
+        self.kept = all_kept(self.store.root)
         self.times = RowTimes(self.store, job.runs)
         self.deadline = JobDeadline(self.full - (time.monotonic() - began), cost=self.times.of)
 
@@ -118,10 +120,13 @@ class _Worker:
         return Left(LIMIT, f"{len(late)} runs would not have ended in time") if late else Left(DRAINED)
 
     def gets_on(self) -> bool:
-        """Whether another life of it would end more runs: this one did, and not all that is left is too long."""
+        """Whether another life of it would end more runs: this one did, and not all that is left is too long.
+
+        A run of hours may take several lives: that its checkpoint is further than before is getting on too.
+        """
         wanted = [run for run in self.job.runs if self.store.is_wanted(run)]
         fits = any((self.times.of_run(run) or 0.0) <= self.full for run in wanted)
-        return fits and any(pool.finished for pool in self.pools)
+        return fits and (any(pool.finished for pool in self.pools) or are_further(all_kept(self.store.root), self.kept))
 
     def _runner(self) -> Runner:
         job, gpus = self.job, visible_gpus()

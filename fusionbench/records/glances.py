@@ -23,7 +23,8 @@ class Glance:
     cannot be read, "to do" without one."""
     reason: str = ""
     seconds: float = 0.0
-    """From its start to its end, all that it did; 0 where the record does not say."""
+    """From its start to its end, all that it did; at least what it trained, which counts what was before it was stopped
+    and went on; 0 where the record does not say."""
     fingerprint: str = ""
     """Of the data that it saw."""
 
@@ -57,4 +58,4 @@ def _seconds(record: Record) -> float:
         passed = datetime.fromisoformat(record.finished) - datetime.fromisoformat(record.started)
     except (ValueError, TypeError):
         return 0.0
-    return max(0.0, passed.total_seconds())
+    return max(0.0, passed.total_seconds(), record.train_seconds)

@@ -14,7 +14,7 @@ import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from lightning import Callback, LightningModule, Trainer
@@ -24,6 +24,7 @@ from torch import distributed
 from fusionbench.core.errors import Interrupted, UserError
 from fusionbench.core.files import write_over
 from fusionbench.data.base import MultimodalData
+from fusionbench.records.checkpoints import say_seconds
 from fusionbench.training import randomness
 
 OURS = "fusionbench_run"
@@ -109,15 +110,21 @@ class KeptFile(CheckpointIO):
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.checkpoint, self.path = checkpoint, checkpoint.path
         self.found: dict[str, Any] = {}
+        self.seconds = 0.0
+        """Of training, when it is written."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """A full disk costs the file, not the run."""
         content = {**checkpoint, OURS: dict(self.checkpoint.made_for)}
         try:
-            write_over(Path(path), lambda file: torch.save(content, file))
+            write_over(Path(path), lambda file: self._write(content, file))
         except (OSError, RuntimeError) as error:  # The latter is torch's, of a disk that is full.
             why = error.strerror if isinstance(error, OSError) else str(error).partition("\n")[0][:120]
             self.checkpoint.told(f"{path}: cannot be written ({why}); after a kill this run starts again")
+
+    def _write(self, content: dict[str, Any], file: IO[bytes]) -> None:
+        torch.save(content, file)
+        say_seconds(file, self.seconds)
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
         """It was read, and looked at, before."""
@@ -164,6 +171,7 @@ class Border(Callback):
         if self._states is not None:
             self._take_up(trainer)
         elif trainer.current_epoch > 0 and self._is_time(trainer):
+            self.file.seconds = self.seconds
             trainer.save_checkpoint(self.file.path)
             self._written = self.clock()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,8 +16,10 @@ from fusionbench.core.errors import UserError
 from fusionbench.engines.job_files import JobFiles
 from fusionbench.engines.job_limit import JobDeadline, LimitedPool, RowTimes
 from fusionbench.engines.seen import KnownStore
+from fusionbench.engines.slurm_job import SuiteJob, Worker
 from fusionbench.engines.staging import staged
 from fusionbench.plan.suite import RunSpec
+from fusionbench.records.checkpoints import CHECKPOINT, kept_seconds, say_seconds
 from fusionbench.records.claims import Claims
 from fusionbench.records.record import DataFacts, Record, Status
 from fusionbench.records.store import Store
@@ -56,6 +59,80 @@ def test_a_run_is_expected_to_last_as_long_as_the_longest_of_its_row(bench: Benc
     took(store, concat[2].run, 300, "failed")  # Says nothing of those that go well.
     assert not deadline.admits(concat[3])
     assert deadline.admits(late[3])
+
+
+def kept(store: Store, run: RunSpec, seconds: float) -> Path:
+    """A checkpoint of a run that has trained for so long."""
+    path = store.path(run, CHECKPOINT)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", b"weights")
+    with path.open("r+b") as file:
+        say_seconds(file, seconds)
+    return path
+
+
+def test_a_run_that_goes_on_from_a_checkpoint_needs_the_rest_only(bench: Bench) -> None:
+    suite, runs = planned(bench.suite(strategies=["concat"], seeds=3))
+    store = Store(bench.folder / "results", "tiny")
+    place = Work(suite, runs, bench.folder / "results", bench.data).place()
+    jobs = [TrainJob(place, run, ()) for run in runs]
+    took(store, runs[0], 160)  # With the margin 200 s.
+    deadline = JobDeadline(100.0, clock=lambda: 0.0, cost=RowTimes(store, runs).of)
+    path = kept(store, runs[1], 99.5)
+    assert deadline.expected(jobs[1]) == 100.5
+    assert not deadline.admits(jobs[1])
+    kept(store, runs[1], 100.5)
+    assert deadline.admits(jobs[1])
+    assert not deadline.admits(jobs[2])
+    path.write_bytes(path.read_bytes()[:-40])  # A file that is cut promises nothing.
+    assert not deadline.admits(jobs[1])
+    kept(store, runs[1], 1000.0)  # A slower machine's.
+    assert deadline.expected(jobs[1]) == 0.0
+
+
+@pytest.mark.parametrize(
+    "said", ["trained for nan", "trained for inf", "trained for -5", "trained for ever", "other", ""]
+)
+def test_a_comment_that_is_no_time_says_nothing(tmp_path: Path, said: str) -> None:
+    path = tmp_path / "0123456789ab.checkpoint"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", b"weights")
+        archive.comment = said.encode()
+    assert kept_seconds(path) == 0.0
+    assert kept_seconds(tmp_path / "none") == 0.0
+
+
+def test_a_job_that_ends_no_run_but_brings_one_further_gets_on(bench: Bench) -> None:
+    suite, runs = planned(bench.suite(strategies=["concat"], seeds=2))
+    place = Work(suite, runs, bench.folder / "results", bench.data).place()
+    store = Store(bench.folder / "results", "tiny")
+    job = SuiteJob(suite, runs, place, {}, 1, 1, 1, False, None, (), str(bench.folder), ())
+
+    def gets_on_with(seconds: float) -> bool:
+        worker = Worker(job, 0.0, 1000.0)
+        kept(store, runs[0], seconds)
+        return worker.gets_on()
+
+    assert gets_on_with(300.0)
+    assert gets_on_with(301.0)
+    assert not gets_on_with(301.0)  # The job was ended before it kept more.
+    assert not gets_on_with(200.0)  # It had to start again: what was kept was of no use.
+    took(store, runs[1], 960)  # 1200 s with the margin, of which 910 fit.
+    assert gets_on_with(300.0)
+    assert not gets_on_with(280.0)
+
+
+def test_what_a_run_trained_before_it_went_on_counts(bench: Bench) -> None:
+    _, runs = planned(bench.suite(strategies=["concat"], seeds=2))
+    store = Store(bench.folder / "results", "tiny")
+    took(store, runs[0], 60)
+    record = store.read(runs[0])
+    assert record is not None
+    store.path(runs[0]).unlink()
+    store.publish(replace(record, train_seconds=3000.0))  # Its last part took a minute.
+    assert store.glance(runs[0]).seconds == 3000.0
+    assert RowTimes(store, runs).of_run(runs[1]) == 3750.0
 
 
 def test_a_pool_begins_nothing_that_could_not_end_and_waits_for_no_other(bench: Bench) -> None:

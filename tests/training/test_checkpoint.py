@@ -21,6 +21,7 @@ from fusionbench.fusion.base import FusionModule, Setting
 from fusionbench.fusion.concat import ConcatFusion
 from fusionbench.plan.budget import Budget
 from fusionbench.plan.suite import Choice
+from fusionbench.records.checkpoints import kept_seconds
 from fusionbench.training.checkpoint import OURS, Border, Checkpoint, UnusableCheckpoint
 from fusionbench.training.fit import Fitted, fit, quiet
 
@@ -97,6 +98,12 @@ def test_it_is_loaded_as_weights_only_and_holds_all_that_is_needed(path: Path) -
     (border,) = [state for name, state in found["callbacks"].items() if name.startswith("Border")]
     assert set(border["random"]) == {"torch", "cuda", "numpy", "python", "own"}
     assert [one.name for one in path.parent.iterdir()] == [path.name]  # Nothing half-written beside it.
+
+
+def test_how_long_it_took_stands_in_it_for_readers_without_torch(path: Path) -> None:
+    (border,) = [s for name, s in torch.load(path, weights_only=True)["callbacks"].items() if name.startswith("Border")]
+    assert kept_seconds(path) == pytest.approx(border["seconds"], abs=1.0)
+    assert kept_seconds(path) > 0
 
 
 def test_it_tells_how_much_is_done_already(path: Path, data: Vectors) -> None:
