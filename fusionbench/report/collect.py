@@ -6,6 +6,7 @@ from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
 from fusionbench.core.canonical import short_key
@@ -23,6 +24,8 @@ from fusionbench.stats.refusals import refuse_mixture
 
 TRAINED = ("calibration", "contribution", "robustness")
 """Shipped measures of trained models: a test holds the list to the catalogue."""
+NO_MEASURES = ("resamples", "size", "weights")
+"""Files beside a record that are none of a trained model's measures."""
 State = Literal["done", "diverged", "failed", "skipped", "missing"]
 
 
@@ -117,16 +120,26 @@ def size_of(found: Sequence[Outcome], store: Store) -> Mapping[str, Any]:
 
 
 def measured(found: Sequence[Outcome], store: Store) -> dict[str, dict[int, dict[str, Any]]]:
-    """By measure of a trained model and seed, what the files of done runs hold."""
+    """By measure of a trained model and seed, what the files of done runs hold: shipped measures, then users' own."""
     read: dict[str, dict[int, dict[str, Any]]] = {}
     done = [outcome for outcome in found if outcome.state == "done"]
-    there = {path.name for path in store.folder_of(done[0].run).iterdir()} if done else set()  # Few have any.
-    for name in TRAINED:
-        having = [o.run for o in done if f"{o.run.key}.{name}.json" in there]
+    there = _beside(store.folder_of(done[0].run)) if done else {}
+    for name in sorted(there, key=lambda name: (name not in TRAINED, name)):
+        having = [o.run for o in done if o.run.key in there[name]]
         files = {run.seed: file for run in having if (file := store.read_measure(run, name))}
         if files:
             read[name] = files
     return read
+
+
+def _beside(folder: Path) -> dict[str, set[str]]:
+    """By measure, the keys of the records that have it: few have any, so a folder is looked at once."""
+    found: dict[str, set[str]] = {}
+    for file in (path.name for path in folder.iterdir()):
+        key, _, name = file.removesuffix(".json").partition(".")
+        if name and file.endswith(".json") and name not in NO_MEASURES:
+            found.setdefault(name, set()).add(key)
+    return found
 
 
 def refuse_mixtures(where: str, records: Iterable[Record]) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from statistics import fmean
+from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fusionbench.core.scores import score_of
 from fusionbench.report.axes import scale_cost, scale_score
-from fusionbench.report.counted import MEMORY
+from fusionbench.report.cost_points import UNITS, known_costs, weighed_rows
 from fusionbench.report.figures import GREY, drawn, entitle, grid
 from fusionbench.report.lines import LOOKS, plain_legend
 from fusionbench.report.marks import named_rows, short_label
@@ -21,15 +20,12 @@ from fusionbench.report.titles import directed
 
 HEIGHT = 2.0
 """Inches of a row of panels."""
-Cost = Callable[[Table, TableRow], float | None]
 
 
 def costs_picture(table: Table) -> dict[str, bytes]:
     """The picture in each form; empty where fewer than two costs are known: the front shows one."""
-    rows = [row for row in table.rows if row.uses != "none" and row.comparable and table.metric in row.scores]
-    known = {title: _known(table, rows, cost) for title, cost in COSTS.items()}
-    found = {title: costs for title, costs in known.items() if len(set(costs.values())) > 1}
-    if len(found) < 2:
+    rows, found = weighed_rows(table), known_costs(table)
+    if not found:
         return {}
     named = named_rows(rows)
 
@@ -47,11 +43,6 @@ def costs_picture(table: Table) -> dict[str, bytes]:
     return drawn(width_of(len(found)), HEIGHT * shape_of(len(found))[0] + 0.6 + legend, draw)
 
 
-def _known(table: Table, rows: Sequence[TableRow], cost: Cost) -> dict[str, float]:
-    """By strategy; a cost of 0 has no place on a logarithmic axis."""
-    return {row.strategy: value for row in rows if (value := cost(table, row))}
-
-
 def _draw(
     axes: Axes, table: Table, rows: Sequence[TableRow], named: Sequence[TableRow], costs: dict[str, float]
 ) -> None:
@@ -63,36 +54,3 @@ def _draw(
         at = ([costs[row.strategy]], [row.scores[table.metric].mean]) if row.strategy in costs else ([], [])
         axes.plot(*at, color=colour, marker=mark, markersize=4.5, linestyle="none", label=label, zorder=3)
     grid(axes)
-
-
-def _size(name: str) -> Cost:
-    def cost(_: Table, row: TableRow) -> float | None:
-        value = row.size.get(name)
-        return float(value) if isinstance(value, int | float) else None
-
-    return cost
-
-
-def _latency(table: Table, row: TableRow) -> float | None:
-    timing = table.latency.timings.get((row.strategy, "end_to_end", 1)) if table.latency else None
-    return timing.median_ms if timing else None
-
-
-def _seconds(_: Table, row: TableRow) -> float | None:
-    found = [outcome.record.train_seconds for outcome in row.outcomes if outcome.record and outcome.scores]
-    return fmean(found) if found else None
-
-
-def _memory(_: Table, row: TableRow) -> float | None:
-    return row.costs.get(MEMORY)
-
-
-UNITS = ("latency of one sample, ms", "seconds of training")
-"""Costs that are no counts."""
-COSTS: dict[str, Cost] = {
-    "parameters of the fusion": _size("fusion_parameters"),
-    "FLOPs of a sample": _size("flops_per_sample"),
-    UNITS[0]: _latency,
-    UNITS[1]: _seconds,
-    "peak memory of training, bytes": _memory,
-}

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import partial
-from typing import Any
+from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -15,24 +13,19 @@ from fusionbench.report.figures import drawn, entitle, grid
 from fusionbench.report.lines import LOOKS, Look, plain_legend
 from fusionbench.report.marks import named_rows, short_label
 from fusionbench.report.panels import panels, shape_of, width_of
+from fusionbench.report.robustness_points import FEWEST, places, points, robust_rows
 from fusionbench.report.rows import TableRow
 from fusionbench.report.tables import Table
 from fusionbench.report.titles import directed
-from fusionbench.stats import robust
-from fusionbench.stats.estimate import Estimate
-from fusionbench.stats.measured import at, over_seeds
+from fusionbench.stats.robust import Place
 
 HEIGHT = 1.75
 """Inches of a row of panels."""
-FEWEST = 3
-"""Seeds of a band."""
 
 
 def robustness_picture(table: Table) -> dict[str, bytes]:
     """The picture in each form; empty where robustness was not measured."""
-    rows = [row for row in table.rows if row.measured.get("robustness") and row.uses != "none"]
-    files = [file for row in rows for file in row.measured["robustness"].values()]
-    found = dict.fromkeys(place for file in files for place in robust.places_of(file))
+    rows, found = robust_rows(table), places(table)
     if not found:
         return {}
     named = named_rows(rows)
@@ -44,7 +37,7 @@ def robustness_picture(table: Table) -> dict[str, bytes]:
             grid(axes)
             axes.set_title(f"{place[0]}: {place[1]}", parse_math=False)
             axes.set_xlabel("share of rows" if place[1] == "missing" else "severity")
-        scale_score(figure.axes[0], _means(named, list(found), bare(table.metric)), score_of(table.metric))
+        scale_score(figure.axes[0], _means(named, found, bare(table.metric)), score_of(table.metric))
         figure.supylabel(f"test {directed(table.metric)}", fontsize="medium", parse_math=False)
         banded = any(len(row.measured["robustness"]) >= FEWEST for row in named)
         entitle(figure, table, *(["bands: 95 % intervals over seeds"] if banded else []))
@@ -54,33 +47,17 @@ def robustness_picture(table: Table) -> dict[str, bytes]:
     return drawn(width_of(len(found)), HEIGHT * shape_of(len(found))[0] + 0.9 + legend, draw)
 
 
-def _means(rows: Sequence[TableRow], places: Sequence[robust.Place], score: str) -> list[float]:
+def _means(rows: Sequence[TableRow], places: Sequence[Place], score: str) -> list[float]:
     """All that is drawn, but for the bands: those of a few seeds reach beyond what a score can be."""
-    return [one.mean for row in rows for place in places for _, one in _points(row, place, score)]
+    return [one.mean for row in rows for place in places for _, one in points(row, place, score)]
 
 
-def _draw(axes: Axes, row: TableRow, place: robust.Place, score: str, look: Look) -> None:
+def _draw(axes: Axes, row: TableRow, place: Place, score: str, look: Look) -> None:
     colour, dashes, mark = look
-    points = _points(row, place, score)
-    x, means = [severity for severity, _ in points], [one.mean for _, one in points]
+    found = points(row, place, score)
+    x, means = [severity for severity, _ in found], [one.mean for _, one in found]
     label = short_label(row.title)
     axes.plot(x, means, color=colour, linestyle=dashes, linewidth=1.0, marker=mark, markersize=2.6, label=label)
-    if all(one.n >= FEWEST for _, one in points):
-        low, high = ([one.mean + sign * (one.half_width or 0.0) for _, one in points] for sign in (-1, 1))
+    if all(one.n >= FEWEST for _, one in found):
+        low, high = ([one.mean + sign * (one.half_width or 0.0) for _, one in found] for sign in (-1, 1))
         axes.fill_between(x, low, high, color=colour, alpha=0.12, linewidth=0)
-
-
-def _points(row: TableRow, place: robust.Place, score: str) -> Sequence[tuple[float, Estimate]]:
-    """Severity 0 first; a step that no seed knows is left out."""
-    files = row.measured["robustness"]
-    severities = next(iter(files.values())).get("severities")
-    steps = severities if isinstance(severities, list) else []
-    found = [(0.0, at(files, "clean", score))]
-    for step, severity in enumerate(steps):
-        found.append((float(severity), over_seeds(files, partial(_at, place, score, step))))
-    return [(severity, one) for severity, one in found if one is not None]
-
-
-def _at(place: robust.Place, score: str, step: int, file: Mapping[str, Any]) -> float | None:
-    curve = robust.curve(file, place, score)
-    return curve[step] if step < len(curve) else None

@@ -12,6 +12,7 @@ from headless import ABSENT, COMMAND, Browser
 from made_up_suite import Bench, make
 
 from fusionbench.cli.main import main
+from fusionbench.plan.suite import RunSpec
 from fusionbench.report.write import PAGE
 
 pytest.importorskip("altair", reason="the extra `page` is not installed")
@@ -33,6 +34,10 @@ TITLE = f"'<img src=x onerror=window.owned=2> {EVIL[:24]}'"
 DATASETS = f"{{name: digits, title: {TITLE}}}"
 MORE = "families: [{name: all, rows: [late, concat, gated, low_rank]}]"
 SEEDS = 4
+PICTURES = (
+    *("front", "differences", "pairs", "curves", "costs", "robustness", "reliability"),
+    *("calibration: numbers", "robustness: numbers", "robustness: curves", "mine.own: numbers", "mine.own: curves"),
+)
 NAMES = "[...document.querySelectorAll('section:not([hidden]) .grid:not(.runs) tbody tr:not([hidden])')]"
 ORDER = f"{NAMES}.map(row => row.dataset.strategy)"
 
@@ -52,12 +57,26 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
         scores = {"test/accuracy": MEANS[name] + luck, "test/own_score": 0.25}
         made.done(run, MEANS[name] + luck, curves={"validation/accuracy": curve}, notes=[EVIL], scores=scores)
         made.size(run, 0 if name == "chance" else 1000 * len(name))
+        measures(made, run, MEANS[name])
     made.store.path(made.runs("late")[0]).with_name(f"{EVIL[9:20]}.txt".replace("/", "")).write_text("mine")
     text = f"name: mine\ndatasets: [{DATASETS}]\nstrategies: [{STRATEGIES}]\nseeds: {SEEDS}\n{MORE}\n"
     (folder / "mine.yaml").write_text(text)
     words = ["report", str(folder / "mine.yaml"), "--results", str(folder / "results"), "--format", "html"]
     assert main([*words, "--no-pictures"]) == 0
     return made
+
+
+def measures(made: Bench, run: RunSpec, mean: float) -> None:
+    """Files of shipped measures, and of one that is a user's own and hostile."""
+    curve = {"accuracy": [mean - 0.1, mean - 0.2], "nll": [0.3, 0.4 + 0.1 * run.seed]}
+    noise = {"left": {"blur": curve, EVIL: curve}}
+    spoilt = {"severities": [0.5, 1.0], "clean": {"accuracy": mean}, "noise": noise, "missing": {"left": curve}}
+    made.store.publish_measure(run, "robustness", spoilt)
+    bins = [{"count": 20, "confidence": 0.3, "accuracy": 0.4}, {"count": 20, "confidence": 0.8, "accuracy": mean}]
+    parts = dict.fromkeys(("reliability", "reliability_at_temperature"), bins)
+    made.store.publish_measure(run, "calibration", {**parts, "test": {"ece": 1 - mean, "nll": 0.4}})
+    own = {EVIL: 0.5, "sure": {"left": mean, "right": mean / 2}, "above": [0.5, 0.9], "'] + alert(1)": [0.9, mean]}
+    made.store.publish_measure(run, "mine.own", own)
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +182,7 @@ def test_columns_are_switched_on_and_off(page: Browser) -> None:
 
 def test_pictures_are_drawn_when_they_come_into_view_and_follow_the_filters(page: Browser) -> None:
     names = page.ask("[...document.querySelectorAll('figure')].map(figure => figure.dataset.picture)")
-    assert names == ["0-front", "0-differences", "0-pairs", "0-curves"]
+    assert names == [f"0-{name}" for name in PICTURES]
     for name in names:
         page.ask(f"document.querySelector('[data-picture=\"{name}\"]').scrollIntoView()")
         svg = f"document.querySelector('[data-picture=\"{name}\"] svg')"
@@ -174,6 +193,38 @@ def test_pictures_are_drawn_when_they_come_into_view_and_follow_the_filters(page
     choose(page, "text", "unimodal")
     page.wait(f"{marks} === 2")
     assert page.ask("document.querySelectorAll('[data-picture=\"0-pairs\"] .mark-rect path').length") == 3
+
+
+def shown_of(page: Browser, name: str) -> str:
+    """A picture that is drawn, as an expression."""
+    figure = f"document.querySelector({json.dumps(f'[data-picture={json.dumps(name)}]')})"
+    page.ask(f"{figure}.scrollIntoView()")
+    page.wait(f"{figure}.querySelector('svg') !== null")
+    return figure
+
+
+def test_what_is_chosen_of_a_measure_is_shown_and_follows_the_filters(page: Browser) -> None:
+    figure = shown_of(page, "0-mine.own: numbers")
+    labels = page.ask(f"[...{figure}.querySelectorAll('option')].map(one => one.textContent)")
+    assert labels == ["sure", EVIL, "sure, left", "sure, right"]
+    marks = f"{figure}.querySelectorAll('.mark-symbol.role-mark path').length"
+    page.wait(f"{marks} === {2 * len(MEANS)}")  # Both that stand together.
+    page.ask(f"{figure}.querySelector('select').focus()")
+    page.press("ArrowDown", "ArrowDown")
+    page.wait(f"{marks} === {len(MEANS)}")
+    choose(page, "text", "unimodal")
+    page.wait(f"{marks} === 2")
+    figure = shown_of(page, "0-mine.own: curves")
+    page.wait(f"{figure}.querySelectorAll('.mark-line path').length === 2")
+
+
+def test_a_panel_for_each_noise_has_a_line_for_each_strategy(page: Browser) -> None:
+    figure = shown_of(page, "0-robustness")
+    lines = f"{figure}.querySelectorAll('.mark-line path').length"
+    page.wait(f"{lines} === {3 * (len(MEANS) - 1)}")  # Chance looks at nothing.
+    assert f"left: {EVIL}" in page.ask(f"{figure}.querySelector('svg').textContent")
+    choose(page, "text", "concat")
+    page.wait(f"{lines} === 3")
 
 
 def test_a_key_opens_the_record_as_its_file_has_it(page: Browser, bench: Bench) -> None:

@@ -16,12 +16,13 @@ from fusionbench.report.titles import directed
 BELOW = "Scores as in each data set's own table, which says what they are means of; nothing is tested across data sets."
 
 
-def across(found: Sequence[Table], title: str) -> str:
+def across(found: Sequence[Table], title: str, figures: str = "") -> str:
     """One track's data sets, as HTML.
 
     Args:
         found: a table for each.
         title: of all.
+        figures: the places of pictures, as HTML.
     """
     ranked = standings(found)
     rows = {row.strategy: row for table in reversed(found) for row in table.rows}
@@ -29,7 +30,13 @@ def across(found: Sequence[Table], title: str) -> str:
     first = [rows[name] for name in ordered]
     columns = [(column, True) for column in _columns(found, ranked)]
     said = [BELOW, *(sentences(ranked) if ranked else ())]
-    parts = (f"<h2>{shown(title)}</h2>", controls(first, columns), grid(first, columns, title), paragraphs(said))
+    parts = (
+        f"<h2>{shown(title)}</h2>",
+        controls(first, columns),
+        grid(first, columns, title),
+        paragraphs(said),
+        figures,
+    )
     return "\n".join(parts)
 
 

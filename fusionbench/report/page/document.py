@@ -21,7 +21,8 @@ from fusionbench.report.cite import bibliography
 from fusionbench.report.making import Report
 from fusionbench.report.page.across import across
 from fusionbench.report.page.libraries import drawing_script
-from fusionbench.report.page.parts import Part, part_of
+from fusionbench.report.page.missing_chart import missing_chart
+from fusionbench.report.page.parts import Part, figure, part_of
 from fusionbench.report.page.runs import Records, add_records
 from fusionbench.report.page.texts import inline, json_text, paragraphs, shown
 from fusionbench.report.tables import Table
@@ -29,6 +30,17 @@ from fusionbench.report.titles import track_title
 
 GIVEN = (".csv", ".tex", ".bib")
 """Endings of files that a page gives for download."""
+
+
+@dataclass(frozen=True)
+class Wide:
+    """What a page holds of all data sets of a track."""
+
+    label: str
+    body: str
+    """HTML."""
+    pictures: Mapping[str, Mapping[str, Any]]
+    """By name, Vega-Lite."""
 
 
 @dataclass
@@ -56,14 +68,16 @@ def document(found: Gathered, report: Report, root: PurePath, not_counted: Seque
     """
     given = _given(found.suite, report, root)
     scripts = [_script(drawing_script()), _script(_own("page.js"))]
-    pictures = {name: spec for part in found.parts for name, spec in part.pictures.items()}
+    wide = list(_across(found.suite, report))
+    every: list[Wide | Part] = [*wide, *found.parts]
+    pictures = {name: spec for part in every for name, spec in part.pictures.items()}
     lines = [
         "<!doctype html>",
         f'<html lang="en"><head><meta charset="utf-8">{_policy(scripts)}',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<title>{shown(found.suite.name)}: which fusion is best, at what cost</title>",
         f"<style>{_own('page.css')}</style></head><body>",
-        *_body(found, report, given, not_counted),
+        *_body(found, every, given, not_counted),
         _packed("pictures", pictures),
         _packed("rest", {"files": given, **found.records.to_json()}),
         *(f"<script>{script}</script>" for script in scripts),
@@ -72,22 +86,23 @@ def document(found: Gathered, report: Report, root: PurePath, not_counted: Seque
     return ("\n".join(lines) + "\n").encode("utf-8", "replace")
 
 
-def _body(found: Gathered, report: Report, given: Mapping[str, str], not_counted: Sequence[str]) -> Iterator[str]:
-    name, wide = shown(found.suite.name), _across(found.suite, report)
+def _body(
+    found: Gathered, parts: Sequence[Wide | Part], given: Mapping[str, str], not_counted: Sequence[str]
+) -> Iterator[str]:
+    name = shown(found.suite.name)
     yield f"<header><h1>{name}</h1>"
     yield f'<ul class="ties">{"".join(f"<li>{inline(part.tie)}</li>" for part in found.parts)}</ul>'
     newest = max((part.finished for part in found.parts), default="")[:10]
     yield f'<p class="small">Made by fusionbench from {len(found.records.runs):,} records{_until(newest)}.</p></header>'
-    parts = [*wide, *((part.label, part.body) for part in found.parts)]
     if len(parts) > 1:
         buttons = (
-            f'<button type="button" data-part="part{at}" aria-pressed="false">{shown(label)}</button>'
-            for at, (label, _) in enumerate(parts)
+            f'<button type="button" data-part="part{at}" aria-pressed="false">{shown(part.label)}</button>'
+            for at, part in enumerate(parts)
         )
         yield f'<nav aria-label="Tables">{"".join(buttons)}</nav>'
     yield "<main>"
-    for at, (_, body) in enumerate(parts):
-        yield f'<section id="part{at}">\n{body}\n</section>'
+    for at, part in enumerate(parts):
+        yield f'<section id="part{at}">\n{part.body}\n</section>'
     yield from _not_counted(not_counted)
     yield "<section><h2>Files</h2>"
     files = (f'<li><button type="button" data-file="{shown(path)}">{shown(path)}</button></li>' for path in given)
@@ -96,14 +111,17 @@ def _body(found: Gathered, report: Report, given: Mapping[str, str], not_counted
     yield '<button type="button" data-close>close</button></div><pre tabindex="0"></pre></dialog>'
 
 
-def _across(suite: Suite, report: Report) -> Iterator[tuple[str, str]]:
-    """Label and body of what is over all data sets, for each track that has several."""
+def _across(suite: Suite, report: Report) -> Iterator[Wide]:
+    """What is over all data sets, for each track that has several, or a training that lacked something."""
     several = len(suite.tracks) > 1
-    for track in suite.tracks:
+    for at, track in enumerate(suite.tracks):
         tables = [table for table in report.tables if table.track == track]
-        if len(tables) > 1:
+        chart = missing_chart(tables, report.missing)
+        if len(tables) > 1 or chart:
             label = f"All data sets{f', {track_title(track)}' if several else ''}"
-            yield label, across(tables, label)
+            name = f"all{at}-missing"
+            figures = figure(name, chart) if chart else ""
+            yield Wide(label, across(tables, label, figures), {name: chart.spec} if chart else {})
 
 
 def _until(newest: str) -> str:

@@ -23,6 +23,10 @@ NAMES = {
     "differences": "Against the references",
     "pairs": "All pairs",
     "curves": "Learning curves",
+    "costs": "Score against every cost",
+    "robustness": "Noisy or missing inputs",
+    "reliability": "Reliability",
+    "missing": "Missing in training and in the test",
 }
 """Headings of pictures; one that has none is called by its name."""
 
@@ -53,7 +57,7 @@ def part_of(table: Table, place: int, *, with_track: bool) -> Part:
     """
     found = list(charts(table))
     label = f"{table.title}, {track_title(table.track)}" if with_track else table.title
-    figures = "".join(_figure(f"{place}-{one.name}", one) for one in found)
+    figures = "".join(figure(f"{place}-{one.name}", one) for one in found)
     ends = (o.record.finished for row in table.rows for o in row.outcomes if o.record)
     return Part(
         label,
@@ -78,7 +82,13 @@ def _body(table: Table, label: str, figures: str) -> Iterator[str]:
     yield f'<details class="methods"><summary>Methods, for a paper</summary>\n<p>{methods}</p></details>'
 
 
-def _figure(name: str, found: Chart) -> str:
+def figure(name: str, found: Chart) -> str:
+    """The place of a picture, which is drawn when it comes into view.
+
+    Args:
+        name: of the picture on the page.
+        found: the picture.
+    """
     heading = shown(NAMES.get(found.name, found.name))
     place = f'class="picture" role="region" tabindex="0" aria-label="{heading}" style="min-height: {found.height}px"'
     inside = f"<h3>{heading}</h3><div {place}></div><figcaption>{inline(found.caption)}</figcaption>"
