@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from fusionbench.bench.build import seeded, training_data
+from fusionbench.bench.build import Unsuitable, seeded, training_data
 from fusionbench.bench.jobs import Place, Report
 from fusionbench.bench.ready import Ready, made_ready, seen
 from fusionbench.bench.weights import load_weights
+from fusionbench.core.errors import Diverged, UserError
 from fusionbench.plan.suite import RunSpec
 from fusionbench.records.record import Record
 from fusionbench.records.store import Store
@@ -19,26 +20,34 @@ from fusionbench.records.weights import checked_weights
 from fusionbench.training.fit import evaluate, fit
 
 
-def model_again(
-    run: RunSpec, record: Record, place: Place, store: Store, report: Report
-) -> tuple[Ready, dict[str, Any]]:
+def model_again(run: RunSpec, place: Place, store: Store, report: Report) -> tuple[Ready, Record, dict[str, Any]]:
     """The model with the weights of its best epoch, and what differs from the record.
 
     Args:
-        run: whose model.
-        record: what it left, done.
+        run: whose model; it is done.
         place: where the data are.
-        store: has the weights, if any are kept.
+        store: has the record, and the weights if any are kept.
         report: told how far a repeat is.
 
     Returns:
-        The model and its data; empty if it gives the record's scores byte for byte, else both, as `of_repeat`.
+        The model and its data; the record; empty if the model gives the record's scores byte for byte, else both, as
+        `of_repeat`.
 
     Raises:
-        UserError: its weights are damaged or of another version.
-        Diverged: the repeat, or the test of weights, left the finite numbers.
-        Unsuitable: the strategy cannot be used here any more.
+        UserError: its weights are damaged or of another version, or the repeat ended in another way.
     """
+    record = store.read(run)
+    assert record is not None
+    try:
+        ready, repeat = _tested_again(run, record, place, store, report)
+    except (Diverged, Unsuitable) as error:
+        raise UserError(f"{run.key}: it is done, and this time it could not be: {error}") from error
+    return ready, record, repeat
+
+
+def _tested_again(
+    run: RunSpec, record: Record, place: Place, store: Store, report: Report
+) -> tuple[Ready, dict[str, Any]]:
     ready = made_ready(run, training_data(run, place.data), place, store)
     path, budget = checked_weights(store, run), ready.chosen.budget
     with seen(place, run, ready) as found:

@@ -13,10 +13,9 @@ import torch
 from torch import Tensor
 
 from fusionbench.bench.again import model_again
-from fusionbench.bench.build import Unsuitable
 from fusionbench.bench.jobs import ExplainJob, Message, Report
 from fusionbench.core.batch import MultimodalBatch
-from fusionbench.core.errors import Diverged, UserError, reason_of, unknown
+from fusionbench.core.errors import UserError, reason_of, unknown
 from fusionbench.core.task import TaskSpec
 from fusionbench.data.base import MultimodalData
 from fusionbench.data.naming import class_names, input_names
@@ -34,12 +33,7 @@ def explain(job: ExplainJob, report: Report) -> Message:
         UserError: no such class, a model that has no gradients, or attributions that do not add up.
     """
     run, store = job.run, Store(job.place.results, job.place.suite)
-    record = store.read(run)
-    assert record is not None
-    try:
-        ready, repeat = model_again(run, record, job.place, store, report)
-    except (Diverged, Unsuitable) as error:
-        raise UserError(f"{run.key}: it is done, and this time it could not be: {error}") from error
+    ready, _, repeat = model_again(run, job.place, store, report)
     module, data = ready.module.eval().cpu(), ready.data
     assert data.parts is not None
     batch = data.batch(data.parts.test[job.example : job.example + 1])

@@ -9,10 +9,9 @@ from typing import Any
 import torch
 
 from fusionbench.bench.again import model_again
-from fusionbench.bench.build import Unsuitable
 from fusionbench.bench.jobs import ExportJob, Message, Report
 from fusionbench.core.batch import MultimodalBatch
-from fusionbench.core.errors import Diverged, UserError
+from fusionbench.core.errors import UserError
 from fusionbench.core.files import write_over
 from fusionbench.data.base import MultimodalData
 from fusionbench.fusion.base import FusionModule
@@ -36,13 +35,8 @@ def export(job: ExportJob, report: Report) -> Message:
         UserError: a part of the model has no such form, the file gives other logits, or it cannot be written.
     """
     run, store = job.run, Store(job.place.results, job.place.suite)
-    record = store.read(run)
-    assert record is not None
     kept = has_weights(store, run)
-    try:
-        ready, repeat = model_again(run, record, job.place, store, report)
-    except (Diverged, Unsuitable) as error:
-        raise UserError(f"{run.key}: it is done, and this time it could not be: {error}") from error
+    ready, record, repeat = model_again(run, job.place, store, report)
     module, data = ready.module.eval().cpu(), ready.data
     assert data.parts is not None
     name = f"strategy '{slug('strategy', run.strategy)}'"

@@ -12,11 +12,10 @@ import torch
 from torch import Tensor
 
 from fusionbench.bench.again import model_again
-from fusionbench.bench.build import Unsuitable
 from fusionbench.bench.jobs import LatencyJob, Message, Report
 from fusionbench.bench.session import LATENCY_SEED
 from fusionbench.core.batch import MultimodalBatch
-from fusionbench.core.errors import Diverged, UserError, reason_of
+from fusionbench.core.errors import reason_of
 from fusionbench.data.base import MultimodalData
 from fusionbench.data.orders import InOrder
 from fusionbench.data.splits import Rows
@@ -65,12 +64,7 @@ def time_forms(job: LatencyJob, report: Report) -> Message:
 
 def _trained(job: LatencyJob, run: RunSpec, store: Store, report: Report) -> tuple[Trained, dict[str, Any]]:
     """The model of a run that is done, and what its forms' lines say of it."""
-    record = store.read(run)
-    assert record is not None
-    try:
-        ready, repeat = model_again(run, record, job.place, store, report)
-    except (Diverged, Unsuitable) as error:
-        raise UserError(f"{run.key}: it is done, and this time it could not be: {error}") from error
+    ready, _, repeat = model_again(run, job.place, store, report)
     # Measures meet what the model was tested with; forms meet inputs.
     return Trained(ready.module, ready.data, ready.data), {"key": run.key, **repeat}
 

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from fusionbench.bench.again import model_again
-from fusionbench.bench.build import Unsuitable, dataset_of, seeded
+from fusionbench.bench.build import dataset_of, seeded
 from fusionbench.bench.encodings import encoded_data
 from fusionbench.bench.jobs import MeasureJob, Message, Report, TrainJob
 from fusionbench.bench.ready import Ready
 from fusionbench.bench.session import model_of, store_measures
 from fusionbench.core.catalogue import load, with_later
-from fusionbench.core.errors import Diverged, Interrupted, UserError, reason_of
+from fusionbench.core.errors import Interrupted, UserError, reason_of
 from fusionbench.core.ranks import ALONE
 from fusionbench.data.base import MultimodalData
 from fusionbench.measure.trained import Trained
@@ -87,12 +87,7 @@ def measure(job: MeasureJob, report: Report) -> Message:
         data.setup()
         store_measures(store, job, model_of(job.run, data, store), data)
         return Message("finished", "measured")
-    record = store.read(job.run)
-    assert record is not None
-    try:
-        ready, repeat = model_again(job.run, record, job.place, store, report)
-    except (Diverged, Unsuitable) as error:
-        raise UserError(f"{job.run.key}: it is done, and this time it could not be: {error}") from error
+    ready, _, repeat = model_again(job.run, job.place, store, report)
     store_measures(store, job, ready.module, ready.data)
     failed = take_measures(store, job, ready, report, repeat)
     text = "from its weights" if not repeat else "of a repeat"
