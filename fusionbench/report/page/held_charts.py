@@ -14,7 +14,7 @@ from fusionbench.core.scores import bare
 from fusionbench.report.marks import named_rows
 from fusionbench.report.numbers import score
 from fusionbench.report.page.line_layers import drawn_over_points, in_colour, line_layers, line_point
-from fusionbench.report.page.looks import PALETTE, Chart, Rows, tips_of, with_data
+from fusionbench.report.page.looks import PALETTE, Chart, Rows, drawn_number, tips_of, with_data
 from fusionbench.report.reliability_points import PARTS
 from fusionbench.report.rows import TableRow
 from fusionbench.report.tables import Table
@@ -100,9 +100,9 @@ def _number_rows(found: ByRow, shown: Sequence[Path], choices: Sequence[Path]) -
 def _ends(found: Estimate) -> dict[str, Any]:
     half = found.half_width or 0.0
     return {
-        "mean": found.mean,
-        "low": found.mean - half,
-        "high": found.mean + half,
+        "mean": drawn_number(found.mean),
+        "low": drawn_number(found.mean - half),
+        "high": drawn_number(found.mean + half),
         "words": score(found),
         "seeds": found.n,
     }

@@ -12,7 +12,7 @@ import altair as alt
 
 from fusionbench.report.marks import named_rows
 from fusionbench.report.numbers import score
-from fusionbench.report.page.looks import GREY, ORANGE, PALETTE, scale_of, tips_of
+from fusionbench.report.page.looks import GREY, ORANGE, PALETTE, drawn_number, scale_of, tips_of
 from fusionbench.report.rows import TableRow
 from fusionbench.stats.estimate import Estimate
 
@@ -36,11 +36,11 @@ def line_point(row: TableRow, x: float, found: Estimate, *, named: bool, band: b
     return {
         "strategy": row.strategy,
         "name": row.title,
-        "x": x,
+        "x": drawn_number(x),
         "words": score(found),
-        "mean": found.mean,
-        "low": found.mean - half,
-        "high": found.mean + half,
+        "mean": drawn_number(found.mean),
+        "low": drawn_number(found.mean - half),
+        "high": drawn_number(found.mean + half),
         "named": named,
         "band": band,
     }

@@ -31,6 +31,15 @@ def with_data(chart: Any, data: Mapping[str, Rows]) -> dict[str, Any]:
     return {**chart.to_dict(), "datasets": dict(data)}
 
 
+def drawn_number(value: float) -> float:
+    """As many digits as a picture can show: of all seventeen, ten thousand points would weigh three times as much.
+
+    >>> drawn_number(0.123456789), drawn_number(1234567.0)
+    (0.12346, 1234600.0)
+    """
+    return float(f"{value:.5g}")
+
+
 def scale_of(looks: Mapping[str, str]) -> alt.Scale:
     """A colour or a shape for each word."""
     return alt.Scale(domain=list(looks), range=list(looks.values()))
