@@ -53,7 +53,7 @@ def test_a_run_that_takes_too_long_fails_by_its_limit_and_the_others_are_done(be
 def test_a_worker_that_falls_silent_is_tried_again_twice_and_status_shows_it(bench: Bench) -> None:
     suite = bench.suite(strategies=bench.own("hangs"), seeds=1)
     runs = list(load_suite(suite).runs())
-    process = bench.start(suite, "--workers", "1", *SOON)
+    process = bench.start(suite, "--workers", "1", "--silent-after", "4")
     store = Store(bench.folder / "results", "tiny", read_only=True)
     seen = set()
     while process.poll() is None:
@@ -61,11 +61,11 @@ def test_a_worker_that_falls_silent_is_tried_again_twice_and_status_shows_it(ben
         time.sleep(0.05)
     output, _ = process.communicate()
     assert process.returncode == 1, output
-    assert seen & {2, 3}  # Claims say it within two seconds.
-    assert output.count("hangs: it neither computed nor said anything for 1 s; it is ended and tried again") == 1
+    assert seen & {2, 3}  # Claims say it within two seconds, and each try lasts for four at least.
+    assert output.count("hangs: it neither computed nor said anything for 4 s; it is ended and tried again") == 1
     assert output.count("in each of 2 tries; it is ended and tried again") == 1
     (record,) = bench.records().values()
-    assert record["reason"] == "hangs: it neither computed nor said anything for 1 s, in each of 3 tries"
+    assert record["reason"] == "hangs: it neither computed nor said anything for 4 s, in each of 3 tries"
     assert record["log"][0] == "here I stay"
     assert any("hangs.py" in line for line in record["log"])
     assert left_behind(bench) == []
