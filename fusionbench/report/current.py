@@ -3,7 +3,7 @@
 A page of Markdown may hold blocks between `<!-- begin NAME -->` and `<!-- end NAME -->`:
 
     table SUITE DATASET     the table of that table.md; `order` of order.md; `overview SUITE` of overview.md
-    top N SUITE DATASET     its first rows, and the sentences that its page begins with
+    top N SUITE DATASET     its first rows without the columns that captions explain, and the sentences it begins with
     demo N                  the terminal's table of the Nth data set of the suite quickstart
 
 One word more, a track's name, takes the files of that track. Blocks of other names are left alone here.
@@ -32,6 +32,11 @@ BLOCK = re.compile(r"(?P<begin><!-- begin (?P<name>[^\n]+?) -->\n).*?(?P<end><!-
 LINK = re.compile(r"\[([^\]]+)\]\(([^)/]+)\)")
 PICTURE = re.compile(r"\n\n!\[[^\n]*\]\([^\n]*\)(\n\nBest of n: [^\n]+(\n[^\n]+)*)?")
 """A picture, and what tuned_page.py says below its own."""
+SHORT = {
+    *("strategy", "name", "over best single", "over late", "fusion parameters", "FLOPs a sample", "front", "seeds"),
+    "notes",
+}
+"""Columns of the first rows of a table, besides its score, the third: those that need no caption to be read."""
 COLUMNS = 96
 DEMO = "quickstart"
 
@@ -124,11 +129,13 @@ def _page(results: Path, what: str, suite: str, dataset: str, track: list[str]) 
 
 def _top(count: int, path: Path, checkout: Path, place: Path) -> str:
     """The head and the first rows of a table, and below them what its page begins with, links from that place."""
-    head, rows = table_of(path).splitlines()[:2], table_of(path).splitlines()[2 : 2 + count]
+    lines = [[cell.strip() for cell in line[2:-2].split(" | ")] for line in table_of(path).splitlines()[: 2 + count]]
+    kept = [place for place, heading in enumerate(lines[0]) if heading in SHORT or place == 2]
+    rows = [f"| {' | '.join(line[place] for place in kept)} |" for line in lines]
     text = path.read_text(encoding="utf-8").splitlines()
     first = text[2 : next(number for number, line in enumerate(text) if line.startswith("|"))]
     folder = Path(os.path.relpath(path.parent, place)).as_posix()
     if place == checkout and (address := address_of(checkout)):  # The README is the package index's page, too.
         folder = f"{address}/blob/main/{path.parent.relative_to(checkout).as_posix()}"
     said = [LINK.sub(rf"[\1]({folder}/\2)", line) for line in first if line]
-    return "".join(f"{line}\n" for line in [*head, *rows, *([""] if said else []), *said])
+    return "".join(f"{line}\n" for line in [*rows, *([""] if said else []), *said])

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 from fusionbench.core.scores import bare
+from fusionbench.report.numbers import significant
 from fusionbench.report.rows import TableRow
 from fusionbench.report.tables import Table
 from fusionbench.stats import robust
@@ -46,13 +48,16 @@ def columns(table: Table) -> Iterator[Shown]:
 
 def sentences(table: Table) -> Iterator[str]:
     """What they are, below a table that has some."""
-    shown = {one.heading for one in columns(table)}
+    found = list(columns(table))
+    shown = {one.heading for one in found}
     if shown - {"over the ensemble"}:
         yield "Intervals of measures of trained models are over seeds alone."
+    yield from _fewer_seeds(table, found)
     if "ECE" in shown:
         yield "ECE: expected calibration error, 15 bins; where samples have several labels, of the 20 highest classes."
     if "EMAP gap" in shown:
-        yield "EMAP gap: the score less that of the nearest sum over modalities; 0: no interaction is used."
+        said = "EMAP gap: the score less that of the nearest sum over modalities; 0: no interaction is used"
+        yield f"{said}{_emap_error(table)}."
     if "over the ensemble" in shown:
         yield "Over the ensemble: paired by seed and test row, over separately trained single modalities."
     if "relative robustness" in shown:
@@ -61,6 +66,31 @@ def sentences(table: Table) -> Iterator[str]:
             "effective: how much less is lost than by late fusion of the same seed."
         )
     yield from _repeats(table)
+
+
+def _fewer_seeds(table: Table, found: Sequence[Shown]) -> Iterator[str]:
+    """Columns that were measured at fewer seeds than their rows have."""
+    done = {row.strategy: row.done for row in table.rows}
+    short: dict[str, list[str]] = {}
+    for one in found:
+        fewer = [(at.n, done[name]) for name, at in one.by_row.items() if at is not None and at.n < done[name]]
+        if fewer:
+            least, of = min(fewer)
+            alone = ", so without an interval" if least == 1 else ""
+            short.setdefault(f"measured at {least} of {of} seeds{alone}", []).append(one.heading)
+    for said, headings in short.items():
+        yield f"{', '.join(headings)}: {said}."
+
+
+def _emap_error(table: Table) -> str:
+    """The median standard error of a seed's gap, which is of a sample of the test rows; empty if no file says it."""
+    files = [file for row in table.rows for file in row.measured.get("contribution", {}).values()]
+    errors = [error for file in files if (error := number(file, "emap", "standard_error"))]
+    rows = {number(file, "emap", "rows") for file in files} - {None}
+    if not errors:
+        return ""
+    of = f" {next(iter(rows)):.0f}" if len(rows) == 1 else " some"
+    return f"; of{of} test rows, standard error {significant(median(errors), 2)} at one seed (median over rows)"
 
 
 def relative(row: TableRow, score: str) -> Estimate | None:

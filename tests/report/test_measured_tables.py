@@ -95,6 +95,20 @@ def test_measures_are_columns_with_a_sentence_each(tmp_path: Path) -> None:
     assert "EMAP gap: the score less that of the nearest sum over modalities" in page
 
 
+def test_a_measure_of_fewer_seeds_than_its_row_and_the_error_of_a_sample_are_said(tmp_path: Path) -> None:
+    bench = make(tmp_path, "late", "concat")
+    for run in bench.runs():
+        bench.done(run, SCORES[run.strategy.name] + 0.01 * run.seed)
+        if run.seed == 1:
+            bench.store.publish_measure(run, "calibration", calibration(0.1))
+            sampled = {"gap": 0.005, "standard_error": 0.013, "rows": 200}
+            bench.store.publish_measure(run, "contribution", {**contribution(0.0), "emap": sampled})
+    page = files(bench)["table.md"]
+    assert "ECE, EMAP gap: measured at 1 of 3 seeds, so without an interval." in page
+    assert "0: no interaction is used; of 200 test rows, standard error 0.013 at one seed (median over rows)." in page
+    assert "measured at" not in files(measured(make(tmp_path / "b", *STRATEGIES)))["table.md"]
+
+
 def test_without_measures_there_is_no_word_of_them(tmp_path: Path) -> None:
     bench = make(tmp_path, *STRATEGIES)
     for run in bench.runs():
