@@ -23,6 +23,7 @@ RUNS := .venv/installed
 DEVELOPS := .venv/installed-dev
 DOCUMENTS := .venv/installed-docs
 OTHERS := .venv/pretrained
+ENGINES := .venv/installed-engines
 
 .PHONY: demo test slow twice fuzz pages docs check format lint types imports dependencies citation pretrained engines
 .PHONY: bench clean
@@ -86,8 +87,8 @@ pretrained: $(OTHERS)/installed
 	$(OTHERS)/bin/python -m pytest -p no:cacheprovider tests/encoders/test_sentence_transformer.py \
 	  tests/encoders/test_sentence_models.py tests/encoders/test_all_minilm.py tests/encoders/test_efficientnet_lite0.py
 
-engines: $(DEVELOPS)
-	$(BIN)/python -m pip install --quiet -e '.[ray,slurm]'
+# In .venv: nothing that is there imports them, and types and dependencies are the same with them and without.
+engines: $(ENGINES)
 
 format: $(DEVELOPS)
 	$(BIN)/ruff format .
@@ -117,6 +118,10 @@ $(DEVELOPS): pyproject.toml | $(BIN)/python
 
 $(DOCUMENTS): $(DEVELOPS)
 	$(BIN)/python -m pip install --quiet -e '.[docs,page]'
+	@touch $@
+
+$(ENGINES): $(DEVELOPS)
+	$(BIN)/python -m pip install --quiet -e '.[ray,slurm]'
 	@touch $@
 
 # It sees all that .venv has, and adds to it.

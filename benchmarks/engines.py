@@ -2,7 +2,8 @@
 
 Each engine does a few runs of concat on digits, and many, one at a time, in commands of their own. A run costs the
 difference of both times by the number of runs between, less what records state for training; starting is what is left
-of the few. SLURM is a cluster of one node on this machine (tests/engines/slurm_node.py) unless SLURM_CONF names one.
+of the few. The load is that of this machine, 1 for one process that computes: where others work too, times say nothing
+of engines. SLURM is a cluster of one node on this machine (tests/engines/slurm_node.py) unless SLURM_CONF names one.
 
     python benchmarks/engines.py [--few 2] [--many 22] [--epochs 3] [--engines local,ray,slurm]
 """
@@ -61,7 +62,9 @@ def _measured(engine: str, folder: Path, chosen: argparse.Namespace) -> dict[str
         trained = sum(float(str(one["train_seconds"])) for one in records) / count
     each = (took[chosen.many] - took[chosen.few]) / (chosen.many - chosen.few)
     start = took[chosen.few] - chosen.few * each
-    print(f"{engine}: starts in {start:.1f} s; a run {each:.2f} s, of which training {trained:.2f} s", flush=True)
+    load = os.getloadavg()[0]
+    said = f"starts in {start:.1f} s; a run {each:.2f} s, of which training {trained:.2f} s (load {load:.1f})"
+    print(f"{engine}: {said}", flush=True)
     return {str(one["key"]): json.dumps([one[name] for name in SAME], sort_keys=True) for one in records}
 
 

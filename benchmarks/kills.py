@@ -82,9 +82,9 @@ class Bench:
         """Whether another one is to be done."""
         return done < wanted and time.monotonic() < self.chosen.end
 
-    def start(self, results: Path, workers: int) -> subprocess.Popen[str]:
-        """The command line, as a process group of its own."""
-        words = ["run", str(self.suite), "--results", str(results), "--workers", str(workers)]
+    def start(self, results: Path, workers: int, *more: str) -> subprocess.Popen[str]:
+        """The command line, with more words if need be, as a process group of its own."""
+        words = ["run", str(self.suite), "--results", str(results), "--workers", str(workers), *more]
         data = [] if "FUSIONBENCH_DATA" in os.environ else ["--data", str(self.folder)]
         command = [sys.executable, "-m", "fusionbench.cli", *words, *data]
         pipe = subprocess.PIPE

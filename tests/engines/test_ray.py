@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -17,7 +18,9 @@ from fusionbench.cli.main import main
 from fusionbench.engines.own_code import made_importable, own_code
 from fusionbench.plan.load import load_suite
 
-pytestmark = pytest.mark.timeout(600)  # Clusters start slowly where others work too.
+PATIENCE_S = 1500
+"""For what a command does: where others work too, a cluster takes minutes to start."""
+pytestmark = pytest.mark.timeout(2 * PATIENCE_S)
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="ray is not installed (extra `ray`)")
 
 
@@ -50,7 +53,7 @@ class Nodes:
 
     def close(self) -> None:
         """Both go."""
-        self.process.communicate(timeout=60)
+        self.process.communicate(timeout=PATIENCE_S)
 
 
 @pytest.fixture
@@ -63,14 +66,15 @@ def nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Nodes]:
 
 @needs_ray
 def test_a_cluster_that_loses_a_node_in_the_middle_finds_what_one_machine_finds(bench: Bench, nodes: Nodes) -> None:
-    suite = bench.suite(strategies=[*bench.own("slow", "raises"), "concat"], seeds=4, budget={"epochs": 3})
+    suite = bench.suite(strategies=[*bench.own("slow", "raises"), "concat"], seeds=3, budget={"epochs": 3})
     process = bench.start(suite, "--engine", "ray", "--address", nodes.address)
     bench.wait_for_records(process, 2)
     nodes.lose_one()
-    output, _ = process.communicate(timeout=540)
+    output, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 1, output  # One strategy raises.
-    assert "12 runs" in output or "8 done, 4 failed" in output
-    assert sum(line.startswith("[") for line in output.splitlines()) == 12  # Each told once.
+    assert "6 done, 3 failed" in output
+    told = re.findall(r"^\[\d/9\] (.*): (?:done|failed)", output, re.MULTILINE)  # Beside it Ray may say a word.
+    assert len(told) == len(set(told)) == 9, output
     assert bench.run(suite, results="here") == 1
     assert bench.scores() == bench.scores("here")
     assert names(bench, "results") == names(bench, "here")
@@ -82,7 +86,7 @@ def test_trials_measures_and_a_latency_session_come_home_from_a_cluster_of_this_
     latency = {"name": "latency", "options": {"seconds": 0.01, "batch_sizes": [1], "threads": [1]}}
     suite = bench.suite(strategies=["concat"], tracks=[track], seeds=1, measures=["size", latency])
     process = bench.start(suite, "--engine", "ray", "--workers", "2")
-    output, _ = process.communicate(timeout=540)
+    output, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, output
     assert bench.run(suite, results="here") == 0
     assert len(bench.records()) == 3
@@ -94,12 +98,12 @@ def test_trials_measures_and_a_latency_session_come_home_from_a_cluster_of_this_
 
 @needs_ray
 def test_a_run_that_hangs_on_a_node_fails_by_its_limit_and_its_last_words_come_home(bench: Bench) -> None:
-    suite = bench.suite(strategies=bench.own("hangs"), seeds=1, budget={"epochs": 1, "time_limit": 4})
+    suite = bench.suite(strategies=bench.own("hangs"), seeds=1, budget={"epochs": 1, "time_limit": 15})
     process = bench.start(suite, "--engine", "ray")
-    output, _ = process.communicate(timeout=540)
+    output, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 1, output
     (record,) = bench.records().values()
-    assert record["reason"] == "not done within its time limit of 4 s (budget.time_limit)"
+    assert record["reason"] == "not done within its time limit of 15 s (budget.time_limit)"
     assert record["log"][0] == "here I stay"
 
 
@@ -109,12 +113,12 @@ def test_what_no_cluster_can_do_is_one_line(bench: Bench) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:  # The port is in use, by something else than Ray.
         port = taken.getsockname()[1]
         process = bench.start(suite, "--engine", "ray", "--address", f"127.0.0.1:{port}")
-        output, _ = process.communicate(timeout=540)
+        output, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 2
     assert f"--address 127.0.0.1:{port}" in output.strip().splitlines()[-1]
     assert "Traceback" not in output
     process = bench.start(suite, "--engine", "ray", "--cpus", "64")
-    output, _ = process.communicate(timeout=540)
+    output, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 2
     assert "no node of the Ray cluster has 64 CPUs" in output.strip().splitlines()[-1]
 
