@@ -223,6 +223,9 @@ def test_a_panel_for_each_noise_has_a_line_for_each_strategy(page: Browser) -> N
     lines = f"{figure}.querySelectorAll('.mark-line path').length"
     page.wait(f"{lines} === {3 * (len(MEANS) - 1)}")  # Chance looks at nothing.
     assert f"left: {EVIL}" in page.ask(f"{figure}.querySelector('svg').textContent")
+    heading = f"[...{figure}.querySelectorAll('svg text')].find(one => one.textContent === 'left: missing')"
+    colour = "getComputedStyle(document.documentElement).getPropertyValue('--text').trim()"
+    assert page.ask(f"{heading}.getAttribute('fill') === {colour}")  # It is read on black as on white.
     choose(page, "text", "concat")
     page.wait(f"{lines} === 3")
 

@@ -110,7 +110,7 @@
     return {
       background: null, font: style.fontFamily || "sans-serif", view: { stroke: line },
       axis: { ...words, gridColor: line, gridOpacity: 0.7, domainColor: soft, tickColor: soft },
-      legend: words, title: { color: soft, fontSize: 12, fontWeight: "normal" },
+      legend: words, header: { labelColor: text, titleColor: text }, title: { color: soft, fontSize: 12, fontWeight: "normal" },
       text: { color: text }, rule: { color: soft },
     };
   };
