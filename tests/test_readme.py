@@ -93,7 +93,8 @@ def test_the_top_of_a_table_keeps_what_its_page_begins_with_and_links_from_here(
     lines = found.splitlines()[1:-1]
     assert sum(line.startswith("|") for line in lines) == 5
     assert lines[0] == (
-        "| strategy | name | accuracy | over best single | over late | fusion parameters | FLOPs a sample | front | seeds |"
+        "| strategy | name | accuracy | over best single | over late "
+        "| fusion parameters | FLOPs a sample | front | seeds |"
     )
     assert lines[6].startswith("Headline: of 10 rows validation picks")
     assert f"[order.md]({generator().ADDRESS}/blob/main/results/quickstart/digits/order.md)" in found
