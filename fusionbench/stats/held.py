@@ -17,8 +17,8 @@ Path = tuple[str, ...]
 Values = tuple[float | None, ...]
 FACTS = ("key", "measure", "metric", "of_repeat", "options", "schema", "source")
 """At a file's top: what it says of itself."""
-DEEPEST, LONGEST = 8, 500
-"""Steps down, and entries of a list: what is deeper or longer is no curve that anybody reads."""
+DEEPEST, LONGEST, LISTS = 8, 500, 300
+"""Steps down, entries of a list, and lists of a file: what is beyond is no curve that anybody reads."""
 PLACE = "place"
 """Along this go lists that no other list is the axis of: their first entry is at 1."""
 
@@ -49,10 +49,10 @@ def held(file: Mapping[str, Any]) -> Held:
     numbers: dict[Path, float] = {}
     lists: dict[Path, Values] = {}
     for path, found in _leaves({name: value for name, value in file.items() if name not in FACTS}, ()):
-        if isinstance(found, tuple):
-            lists[path] = found
-        else:
+        if not isinstance(found, tuple):
             numbers[path] = found
+        elif len(lists) < LISTS:
+            lists[path] = found
     return Held(numbers, lists)
 
 

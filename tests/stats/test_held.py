@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fusionbench.stats.held import DEEPEST, LONGEST, PLACE, Axis, axes, held
+from fusionbench.stats.held import DEEPEST, LISTS, LONGEST, PLACE, Axis, axes, held
 
 FILE = {
     "schema": 1,
@@ -63,6 +63,11 @@ def test_what_is_something_else_ends_nothing(file: dict[str, Any]) -> None:
     assert found.numbers == {}
     assert set(found.lists) <= {("a",)}
     axes([found])
+
+
+def test_of_more_lists_than_anybody_reads_the_first_are_kept() -> None:
+    found = held({f"{at:04}": [float(at), 0.0] for at in range(10 * LISTS)})
+    assert list(found.lists) == [(f"{at:04}",) for at in range(LISTS)]
 
 
 def test_what_is_deeper_than_anybody_reads_is_left_out() -> None:

@@ -5,6 +5,7 @@ They know no measure by name but for what to show first, so one that is new, or 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -23,8 +24,8 @@ from fusionbench.stats.held import Axis, Held, Path, axes, held
 
 FIRST: Mapping[str, Path] = {"calibration": ("test", "ece"), "contribution": ("shapley",)}
 """What is shown at first; of other measures the first by its name."""
-MOST = 20_000
-"""Points of a picture: what is beyond is said, and left to the files."""
+MOST, CHOICES = 20_000, 300
+"""Points of a picture, and what can be chosen in it: what is beyond is said, and left to the files."""
 WIDTH, STEP, HEIGHT = 760, 15, 340
 """Pixels: of a picture of numbers, of a row of it, and of a picture of curves."""
 BAND = 3
@@ -49,7 +50,8 @@ def _numbers(measure: str, found: ByRow) -> Chart | None:
     shown, more = _fitting(list(every), len(found))
     if not shown:
         return None
-    groups = {path[:-1] for path in shown if sum(other[:-1] == path[:-1] for other in shown) > 1} - {()}
+    together = Counter(path[:-1] for path in shown if len(path) > 1)
+    groups = [path for path, count in together.items() if count > 1]
     choices = [*sorted(groups), *shown]
     first = FIRST.get(measure, ())
     chart = _marks([row.title for row, _ in found], choices, first if first in choices else choices[0])
@@ -173,7 +175,7 @@ def _fitting(paths: Sequence[Path], points: int) -> tuple[Sequence[Path], int]:
         paths: of what could be shown.
         points: of each.
     """
-    room = MOST // max(1, points)
+    room = min(CHOICES, MOST // max(1, points))
     return paths[:room], max(0, len(paths) - room)
 
 
