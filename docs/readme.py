@@ -11,6 +11,7 @@ strategy's mean says. `prints PAGE` is what the first Python of that page prints
 there as a script, it makes them anew). `inspects PAGE` is what the page's first command prints of the table that its
 Python makes, and the suite that it writes.
 `pair FOLDER FIRST SECOND` is what the pairs.csv of a folder here says of two rows.
+`csv FILE` is a file here that a benchmark wrote, as a table.
 `simulated COLUMN ...` is what `make slow` found, from docs/statistics.csv.
 """
 
@@ -75,14 +76,15 @@ def _other_block(name: str) -> str:
             return _pair(ROOT / "docs" / folder / "pairs.csv", set(names))
         case ["simulated", *names]:
             return _simulated(names)
-        case ["inspects", page]:
-            return _inspected(ROOT / "docs" / page)
-        case ["prints", page]:
-            return f"```\n{_printed(ROOT / 'docs' / page)}```\n"
+        case ["csv", file]:
+            return _csv(ROOT / "docs" / file)
+        case ["inspects" | "prints" as what, page]:
+            made = _inspected if what == "inspects" else _printed
+            return made(ROOT / "docs" / page)
     raise ValueError(
         f"a page asks for '{name}'; known: list WHAT, demo N, table SUITE DATASET, order SUITE "
         "DATASET, top N SUITE DATASET, overview SUITE, wandb panels|run SUITE, prints PAGE, inspects PAGE, pair FOLDER "
-        "FIRST SECOND, simulated COLUMN ..."
+        "FIRST SECOND, csv FILE, simulated COLUMN ..."
     )
 
 
@@ -119,7 +121,8 @@ def _printed(page: Path) -> str:
         search = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         variables = {**os.environ, "FUSIONBENCH_DATA": f"{folder}/data", "PYTHONPATH": os.pathsep.join(search)}
         command = [sys.executable, "-c", code]
-        return subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder, env=variables).stdout
+        done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder, env=variables)
+        return f"```\n{done.stdout}```\n"
 
 
 def _inspected(page: Path) -> str:
@@ -163,6 +166,13 @@ def _simulated(names: list[str]) -> str:
     cells = [[row[name] and f"{float(row[name]):.3f}" for name in names] for row in rows]
     body = [[row["scenario"], row["seeds"], *found] for row, found in zip(rows, cells, strict=True)]
     return "".join(f"| {' | '.join(line)} |\n" for line in [head, [":--", *["--:"] * (len(names) + 1)], *body])
+
+
+def _csv(path: Path) -> str:
+    """Words on the left, numbers on the right."""
+    with path.open(encoding="utf-8", newline="") as file:
+        head, *rows = csv.reader(file)
+    return "".join(f"| {' | '.join(line)} |\n" for line in [head, [":--", *["--:"] * (len(head) - 1)], *rows])
 
 
 def move() -> None:
