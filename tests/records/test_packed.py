@@ -181,7 +181,7 @@ HOSTILE: dict[str, Callable[[dict[str, Any]], object]] = {
     "not the file of": lambda run: run["files"]["size.json"].update(schema=9),
     "is no count": lambda run: run["files"]["size.json"].update(fusion_parameters="many"),
     "no line of packed records": lambda run: run.update(more=1),
-    "is no text": lambda run: run.update(texts={"calibration.json": 3}),
+    "is no text": lambda run: run.update(texts={"mine.json": 3}),
 }
 
 
