@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -38,6 +39,13 @@ def said(bench: Bench) -> str:
     """All that jobs have said."""
     logs = (bench.folder / "results" / "tiny" / "slurm").glob("*.out")
     return "\n".join(path.read_text() for path in sorted(logs))
+
+
+def wait_for_words(process: subprocess.Popen[str], words: str, bench: Bench) -> None:
+    """Until a job has said so, or the command has ended."""
+    end = time.monotonic() + PATIENCE_S
+    while words not in said(bench) and process.poll() is None and time.monotonic() < end:
+        time.sleep(0.05)
 
 
 def array_of(bench: Bench) -> str:
@@ -79,7 +87,7 @@ def test_half_the_array_cancelled_and_the_rest_requeued_ends_as_on_one_machine(b
 def test_a_job_that_is_warned_gives_its_run_back_and_comes_again(bench: Bench, node: SlurmNode) -> None:
     suite = slow_suite(bench)
     process = bench.start(suite, "--engine", "slurm")
-    bench.wait_for_records(process, 1)
+    wait_for_words(process, "seed 0: done", bench)  # A record is there just before its job knows that it got on.
     run("scancel", "--signal=USR1", array_of(bench))  # As before its limit.
     begin_now(array_of(bench))
     output, _ = process.communicate(timeout=PATIENCE_S)
