@@ -54,7 +54,7 @@ def kept_seconds(path: Path) -> float:
         with zipfile.ZipFile(path) as archive:
             comment = archive.comment
         seconds = float(comment.removeprefix(TRAINED)) if comment.startswith(TRAINED) else 0.0
-    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):  # The last: what zipfile cannot read.
         return 0.0
     return seconds if math.isfinite(seconds) and seconds > 0 else 0.0
 

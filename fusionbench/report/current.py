@@ -32,10 +32,17 @@ BLOCK = re.compile(r"(?P<begin><!-- begin (?P<name>[^\n]+?) -->\n).*?(?P<end><!-
 LINK = re.compile(r"\[([^\]]+)\]\(([^)/]+)\)")
 PICTURE = re.compile(r"\n\n!\[[^\n]*\]\([^\n]*\)(\n\nBest of n: [^\n]+(\n[^\n]+)*)?")
 """A picture, and what tuned_page.py says below its own."""
-SHORT = {
-    *("strategy", "name", "over best single", "over late", "fusion parameters", "FLOPs a sample", "front", "seeds"),
+SHORT = (
+    "strategy",
+    "name",
+    "over best single",
+    "over late",
+    "fusion parameters",
+    "FLOPs a sample",
+    "front",
+    "seeds",
     "notes",
-}
+)
 """Columns of the first rows of a table, besides its score, the third: those that need no caption to be read."""
 COLUMNS = 96
 DEMO = "quickstart"

@@ -73,7 +73,7 @@ def _fewer_seeds(table: Table, found: Sequence[Shown]) -> Iterator[str]:
     done = {row.strategy: row.done for row in table.rows}
     short: dict[str, list[str]] = {}
     for one in found:
-        fewer = [(at.n, done[name]) for name, at in one.by_row.items() if at is not None and at.n < done[name]]
+        fewer = [(mean.n, done[name]) for name, mean in one.by_row.items() if mean is not None and mean.n < done[name]]
         if fewer:
             least, of = min(fewer)
             alone = ", so without an interval" if least == 1 else ""
@@ -83,14 +83,17 @@ def _fewer_seeds(table: Table, found: Sequence[Shown]) -> Iterator[str]:
 
 
 def _emap_error(table: Table) -> str:
-    """The median standard error of a seed's gap, which is of a sample of the test rows; empty if no file says it."""
+    """The median standard error of a seed's gap, which is of a sample of the test rows; empty if no file says it.
+
+    Models that are sums of one function per modality have a gap and an error of exactly 0, and are left out.
+    """
     files = [file for row in table.rows for file in row.measured.get("contribution", {}).values()]
     errors = [error for file in files if (error := number(file, "emap", "standard_error"))]
     rows = {number(file, "emap", "rows") for file in files} - {None}
     if not errors:
         return ""
     of = f" {next(iter(rows)):.0f}" if len(rows) == 1 else " some"
-    return f"; of{of} test rows, standard error {significant(median(errors), 2)} at one seed (median over rows)"
+    return f"; of{of} test rows, standard error {significant(median(errors), 2)} at one seed (median where it is not 0)"
 
 
 def relative(row: TableRow, score: str) -> Estimate | None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from fusionbench.records.facts import LARGEST
 from fusionbench.stats.estimate import Estimate, Scored, estimate
 
+_File = TypeVar("_File")
 Files = Mapping[int, Mapping[str, Any]]
 """By seed, what a measure's file holds."""
 
@@ -38,7 +39,7 @@ def names(tree: Any, *path: str) -> tuple[str, ...]:
     return tuple(name for name in found if isinstance(name, str) and name.isprintable())
 
 
-def over_seeds(files: Files, value: Callable[[Mapping[str, Any]], float | None]) -> Estimate | None:
+def over_seeds(files: Mapping[int, _File], value: Callable[[_File], float | None]) -> Estimate | None:
     """The mean of a number over the seeds whose files have it, with a t interval over these; None: none has."""
     found = {seed: Scored(one) for seed, file in sorted(files.items()) if (one := value(file)) is not None}
     return estimate(found) if found else None

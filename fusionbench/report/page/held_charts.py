@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import altair as alt
@@ -19,8 +20,9 @@ from fusionbench.report.page.looks import PALETTE, Chart, Rows, drawn_number, ti
 from fusionbench.report.reliability_points import PARTS
 from fusionbench.report.rows import TableRow
 from fusionbench.report.tables import Table
-from fusionbench.stats.estimate import Estimate, Scored, estimate
+from fusionbench.stats.estimate import Estimate
 from fusionbench.stats.held import Axis, Held, Path, axes, held
+from fusionbench.stats.measured import over_seeds
 
 FIRST: Mapping[str, Path] = {"calibration": ("test", "ece"), "contribution": ("shapley",)}
 """What is shown at first; of other measures the first by its name."""
@@ -95,7 +97,7 @@ def _number_rows(found: ByRow, shown: Sequence[Path], choices: Sequence[Path]) -
         }
         for row, files in found
         for path in shown
-        if (one := _over_seeds({seed: file.numbers.get(path) for seed, file in files.items()}))
+        if (one := over_seeds(files, partial(_number, path=path)))
     ]
 
 
@@ -149,8 +151,12 @@ def _curve_rows(found: ByRow, along: Mapping[Path, Axis]) -> Rows:
         for number, (path, axis) in enumerate(along.items())
         for row, files in found
         for place, at in enumerate(axis.values)
-        if (one := _over_seeds({seed: _entry(file, path, place) for seed, file in files.items()}))
+        if (one := over_seeds(files, partial(_entry, path=path, place=place)))
     ]
+
+
+def _number(file: Held, path: Path) -> float | None:
+    return file.numbers.get(path)
 
 
 def _entry(file: Held, path: Path, place: int) -> float | None:
@@ -161,11 +167,6 @@ def _entry(file: Held, path: Path, place: int) -> float | None:
 def _is_drawn(measure: str, path: Path, metric: str) -> bool:
     """Whether a picture of its own has it: robustness its ranking score, calibration its bins."""
     return (measure == "robustness" and path[-1] == metric) or (measure == "calibration" and path[0] in PARTS)
-
-
-def _over_seeds(values: Mapping[int, float | None]) -> Estimate | None:
-    known = {seed: Scored(value) for seed, value in sorted(values.items()) if value is not None}
-    return estimate(known) if known else None
 
 
 def _fitting(paths: Sequence[Path], points: int) -> tuple[Sequence[Path], int]:
