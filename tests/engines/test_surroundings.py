@@ -58,8 +58,18 @@ def test_other_programs_variables_change_no_key_score_or_outcome(bench: Bench) -
         assert bench.scores(results) == bench.scores("plain")
 
 
+def test_a_seed_for_lightning_is_not_one_of_ours_on_several_devices(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suite, two = bench.suite(strategies=["concat"], seeds=1), ("--workers", "1", "--devices", "2")
+    assert bench.run(suite, *two, results="plain") == 0
+    monkeypatch.setenv("PL_GLOBAL_SEED", "7")
+    assert bench.start(suite, *two, results="seeded").wait() == 0
+    assert bench.scores("seeded") == bench.scores("plain")
+
+
 @pytest.mark.parametrize("name", OTHERS)
-def test_thetrainer_for_itself_listens_to_none_of_them(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_trainer_for_itself_listens_to_none_of_them(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = trainer_for(Budget(), [], ALONE)
     for variable, value in OTHERS[name].items():
         monkeypatch.setenv(variable, value)

@@ -7,15 +7,19 @@ import socket
 import warnings
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from multiprocessing.forkserver import ensure_running
 from typing import Any
 
 from fusionbench.core.ranks import Ranks
+from fusionbench.core.surroundings import alone
 
 
 def together(task: Callable[..., Any], *arguments: Any, of: int = 2) -> list[Any]:
     """`task(ranks, *arguments)` in every process of a group, by rank; importable functions only."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["fusionbench.training.fit"])
+    with alone():  # As workers are: Lightning seeds the processes of a group anew by PL_GLOBAL_SEED.
+        ensure_running()
     with socket.create_server((HOST, 0)) as listener:
         port = listener.getsockname()[1]
         pipes, processes = [], []
