@@ -64,7 +64,9 @@ def test_a_seed_for_lightning_is_not_one_of_ours_on_several_devices(
     suite, two = bench.suite(strategies=["concat"], seeds=1), ("--workers", "1", "--devices", "2")
     assert bench.run(suite, *two, results="plain") == 0
     monkeypatch.setenv("PL_GLOBAL_SEED", "7")
-    assert bench.start(suite, *two, results="seeded").wait() == 0
+    with bench.start(suite, *two, results="seeded") as seeded:
+        seeded.communicate()
+    assert seeded.returncode == 0
     assert bench.scores("seeded") == bench.scores("plain")
 
 
