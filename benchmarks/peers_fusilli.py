@@ -128,7 +128,7 @@ def shuffled(ids: Sequence[str], seed: int) -> list[str]:
 def ours(data: Path, seed: int) -> dict[str, Any]:
     """Processor seconds; and by strategy accuracy and seconds of an epoch."""
     import pandas as pd
-    from compare_digits import children, seconds_of
+    from compare_arrays import children, seconds_of
 
     import fusionbench
 

@@ -105,6 +105,7 @@ class Worker:
         self.store = KnownStore(job.place.results, job.place.suite)
         self.store.old = dict(job.old)
         self.kept = all_kept(self.store.root)
+        self.wanted = len(self._wanted())
         self.times = RowTimes(self.store, job.runs)
         self.deadline = JobDeadline(self.full - (time.monotonic() - began), cost=self.times.of)
 
@@ -115,18 +116,23 @@ class Worker:
             runner.latency(job.runs, job.timing, anew=job.anew)
             return Left(DRAINED)
         runner.run(job.runs, deadline=self.deadline)
-        wanted = [run for run in job.runs if self.store.is_wanted(run)]
-        late = [run for run in wanted if not self.deadline.has_room_for(runner.training(run))]
+        late = [run for run in self._wanted() if not self.deadline.has_room_for(runner.training(run))]
         return Left(LIMIT, f"{len(late)} runs would not have ended in time") if late else Left(DRAINED)
 
     def gets_on(self) -> bool:
         """Whether another life of it would end more runs: this one did, and not all that is left is too long.
 
-        A run of hours may take several lives: that its checkpoint is further than before is getting on too.
+        Records are asked too, since a signal may come before their worker has told of them. A run of hours may take
+        several lives: that its checkpoint is further than before is getting on too.
         """
-        wanted = [run for run in self.job.runs if self.store.is_wanted(run)]
-        fits = any((self.times.of_run(run) or 0.0) <= self.full for run in wanted)
-        return fits and (any(pool.finished for pool in self.pools) or are_further(all_kept(self.store.root), self.kept))
+        wanted = self._wanted()
+        if not any((self.times.of_run(run) or 0.0) <= self.full for run in wanted):
+            return False
+        recorded = len(wanted) < self.wanted or any(pool.finished for pool in self.pools)  # The latter: trials.
+        return recorded or are_further(all_kept(self.store.root), self.kept)
+
+    def _wanted(self) -> list[RunSpec]:
+        return [run for run in self.job.runs if self.store.is_wanted(run)]
 
     def _runner(self) -> Runner:
         job, gpus = self.job, visible_gpus()

@@ -13,6 +13,8 @@ from fusionbench.stats.families import Family
 
 NAMED = 4
 """Of many that tie, the best ones are named."""
+DIGITS = 4
+"""Means that a reader would not see differ are equal."""
 
 
 def ties(table: Table) -> str:
@@ -24,8 +26,11 @@ def ties(table: Table) -> str:
 def _tie(table: Table, found: Family) -> str:
     rows = {row.strategy: row for row in table.rows}
     first, *others = (rows[name] for name in found.tied)
+    means = [round(rows[name].scores[table.metric].mean, DIGITS) for name in found.tied]
+    equal = means.count(means[0])
+    has = "has" if equal == 1 else f"is one of {equal} with"
     text = (
-        f"of the {len(found.strategies)} strategies of family {found.name}, `{first.strategy}` has the "
+        f"of the {len(found.strategies)} strategies of family {found.name}, `{first.strategy}` {has} the "
         f"{extreme(table.metric)} test {title(table.metric)}, {score(first.scores[table.metric])}{_at(table, first)}"
     )
     if not others:

@@ -123,6 +123,15 @@ def test_a_job_that_ends_no_run_but_brings_one_further_gets_on(bench: Bench) -> 
     assert not gets_on_with(280.0)
 
 
+def test_a_job_that_is_warned_between_a_record_and_its_workers_word_gets_on(bench: Bench) -> None:
+    suite, runs = planned(bench.suite(strategies=["concat"], seeds=2))
+    place = Work(suite, runs, bench.folder / "results", bench.data).place()
+    worker = Worker(SuiteJob(suite, runs, place, {}, 1, 1, 1, False, None, (), str(bench.folder), ()), 0.0, 1000.0)
+    assert not worker.gets_on()
+    took(Store(bench.folder / "results", "tiny"), runs[0], 60)
+    assert worker.gets_on()
+
+
 def test_what_a_run_trained_before_it_went_on_counts(bench: Bench) -> None:
     _, runs = planned(bench.suite(strategies=["concat"], seeds=2))
     store = Store(bench.folder / "results", "tiny")

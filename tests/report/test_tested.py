@@ -6,6 +6,7 @@ import csv
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from fusionbench.report.overview import overview, wins_csv
 from fusionbench.report.pairs import pairs_csv
 from fusionbench.report.rows import TableRow
 from fusionbench.report.tables import Table, tables
+from fusionbench.report.ties import ties
 from fusionbench.stats.estimate import Scored, difference
 
 HEAVY = ("torch", "lightning", "timm", "torchmetrics", "statsmodels", "sklearn")
@@ -89,6 +91,18 @@ def test_references_are_chosen_on_validation_and_differences_are_paired(tmp_path
     cells = markdown(table).split("| `concat` | Concat | ")[1].split(" | ")
     assert cells[1].endswith(" *")
     assert cells[2].endswith(" *")
+
+
+def test_the_sentence_of_a_tie_names_no_single_best_where_others_show_the_same_score(tmp_path: Path) -> None:
+    assert "of the 4 strategies of family all, `concat` has the highest test accuracy, 0.9" in ties(
+        one(made(tmp_path / "one", concat=0.99))
+    )
+    table = one(made(tmp_path / "two", concat=0.95, sum=0.95))
+    (family,) = table.tests.families
+    assert set(family.tied) == {"concat", "sum"}
+    same = row(table, "concat").scores
+    rows = tuple(replace(one, scores=same) if one.strategy in family.tied else one for one in table.rows)
+    assert "is one of 2 with the highest test accuracy, 0.9" in ties(replace(table, rows=rows))
 
 
 def test_the_best_of_the_family_is_bold_and_what_is_tied_with_it_has_its_sign(tmp_path: Path) -> None:
