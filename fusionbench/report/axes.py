@@ -11,18 +11,20 @@ from fusionbench.core.scores import Score
 from fusionbench.report.marks import cost_range, round_numbers, score_range
 
 
-def scale_cost(axes: Axes, costs: Sequence[float], *, counts: bool) -> None:
+def scale_cost(axes: Axes, costs: Sequence[float], *, counts: bool, most: int = 9) -> None:
     """Logarithmic, with room for labels beside the outermost points.
 
     Args:
         axes: whose x axis it is.
         costs: above 0.
         counts: whether they are counts (`20 k`) and not milliseconds (`0.5`).
+        most: so many numbers have room beside each other; of more, only every second or third is there.
     """
     low, high = cost_range(costs)
     axes.set_xscale("log")
     axes.set_xlim(low, high)
-    axes.xaxis.set_major_locator(FixedLocator(round_numbers(low, high)))
+    marks = round_numbers(low, high)
+    axes.xaxis.set_major_locator(FixedLocator(marks[:: -(-len(marks) // most)]))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(EngFormatter() if counts else FuncFormatter(lambda x, _: f"{x:g}"))
 

@@ -59,5 +59,5 @@ COSTS: dict[str, Cost] = {
     "FLOPs of a sample": _size("flops_per_sample"),
     UNITS[0]: _latency,
     UNITS[1]: _seconds,
-    "peak memory of training, bytes": _memory,
+    "memory of training, bytes": _memory,
 }

@@ -20,6 +20,8 @@ from fusionbench.report.titles import directed
 
 HEIGHT = 2.0
 """Inches of a row of panels."""
+TICKS = 4
+"""Numbers below a panel."""
 
 
 def costs_picture(table: Table) -> dict[str, bytes]:
@@ -32,7 +34,7 @@ def costs_picture(table: Table) -> dict[str, bytes]:
     def draw(figure: Figure) -> None:
         for axes, (title, costs) in zip(panels(figure, len(found), same_y=True), found.items(), strict=True):
             _draw(axes, table, rows, named, costs)
-            scale_cost(axes, list(costs.values()), counts=title not in UNITS)
+            scale_cost(axes, list(costs.values()), counts=title not in UNITS, most=TICKS)
             axes.set_xlabel(title)
         scale_score(figure.axes[0], [row.scores[table.metric].mean for row in rows], score_of(table.metric))
         figure.supylabel(f"test {directed(table.metric)}", fontsize="medium", parse_math=False)

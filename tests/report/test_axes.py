@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,10 @@ from matplotlib.figure import Figure
 
 from fusionbench.core.scores import SCORES
 from fusionbench.report.axes import scale_cost, scale_score
+from fusionbench.report.costs_picture import TICKS
+from fusionbench.report.figures import PAGE
 from fusionbench.report.marks import round_numbers
+from fusionbench.report.panels import panels
 
 
 @given(st.floats(1e-5, 1e5), st.floats(1.3, 1e6))
@@ -34,6 +38,18 @@ def test_the_cost_axis_has_room_on_both_sides() -> None:
     low, high = axes.get_xlim()
     assert low < 2.0 < high
     assert axes.get_xscale() == "log"
+
+
+@pytest.mark.parametrize("costs", [(2.6e6, 2.1e8), (7.6e6, 2.8e7), (2.5e3, 1.2e6), (1.0e5, 2.0e5)])
+def test_numbers_below_a_narrow_panel_do_not_touch(costs: tuple[float, float]) -> None:
+    figure = Figure(figsize=(PAGE, 2), layout="constrained")
+    panel = next(panels(figure, 4))
+    panel.tick_params(labelsize=8)
+    scale_cost(panel, costs, counts=True, most=TICKS)
+    figure.canvas.draw()
+    boxes = [label.get_window_extent() for label in panel.get_xticklabels()]
+    assert len(boxes) >= 2
+    assert all(left.x1 + 3 < right.x0 for left, right in pairwise(boxes))
 
 
 def test_an_interval_beyond_what_a_fraction_can_be_does_not_stretch_the_axis() -> None:
