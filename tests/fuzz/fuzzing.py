@@ -12,13 +12,16 @@ into its share of the minutes.
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 import tempfile
 import time
 import traceback
 import warnings
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -43,6 +46,8 @@ LONGEST_PROGRAM = 40
 TURN = 2000
 LEAST_PASSED = 0.3
 """Of all inputs."""
+MEMORY = "/dev/shm"
+"""Where there is one, inputs lie in folders of their own there: on a disk, removing them takes longer than all else."""
 QUIET = settings(database=None, deadline=None, suppress_health_check=list(HealthCheck), print_blob=False)
 GUARD = Guard()
 
@@ -112,11 +117,18 @@ class Fuzzed:
         assert len(said) < 2000, f"an error of {len(said)} characters: {said[:200]}"
 
 
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder for inputs, in memory if possible; removed afterwards."""
+    with tempfile.TemporaryDirectory(dir=MEMORY if os.access(MEMORY, os.W_OK) else None) as name:
+        yield Path(name)
+
+
 def fuzz(name: str, inputs: int, minutes: float, start: int) -> tuple[Tally, str]:
     """A reader with so many inputs, or for so long; what came of it, and how it failed if it did."""
     end = time.monotonic() + 60 * minutes
-    with tempfile.TemporaryDirectory() as around:
-        fuzzed = Fuzzed(READERS[name](), Path(around))
+    with scratch() as around:
+        fuzzed = Fuzzed(READERS[name](), around)
         while (left := inputs - fuzzed.tally.inputs) > 0 and time.monotonic() < end:
             try:
                 fuzzed.turn(min(TURN, left), start * 1_000_003 + fuzzed.tally.inputs)

@@ -9,19 +9,25 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from edits import Program, edited
-from fuzzing import GUARD, LEAST_PASSED, READERS, TURN, Fuzzed
+from fuzzing import GUARD, LEAST_PASSED, READERS, TURN, Fuzzed, scratch
 
 INPUTS = int(os.environ.get("FUSIONBENCH_TEST_FUZZ", "2000"))
 
 
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with scratch() as made:
+        yield made
+
+
 @pytest.mark.parametrize("name", READERS)
-def test_any_bytes_are_read_or_refused_in_a_line(name: str, tmp_path: Path) -> None:
-    fuzzed = Fuzzed(READERS[name](), tmp_path)
+def test_any_bytes_are_read_or_refused_in_a_line(name: str, folder: Path) -> None:
+    fuzzed = Fuzzed(READERS[name](), folder)
     for start in range(0, INPUTS, TURN):
         fuzzed.turn(min(TURN, INPUTS - start), start)
     assert fuzzed.tally.inputs >= min(INPUTS, 100)
@@ -30,8 +36,8 @@ def test_any_bytes_are_read_or_refused_in_a_line(name: str, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("name", READERS)
-def test_what_is_not_edited_is_read(name: str, tmp_path: Path) -> None:
-    fuzzed = Fuzzed(READERS[name](), tmp_path)
+def test_what_is_not_edited_is_read(name: str, folder: Path) -> None:
+    fuzzed = Fuzzed(READERS[name](), folder)
     with fuzzed.reader.ready():
         fuzzed.one(b"")
     assert (fuzzed.tally.passed, fuzzed.tally.read) == (1, 1)
