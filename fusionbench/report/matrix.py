@@ -76,5 +76,10 @@ def _cell(axes: Axes, row: int, column: int, words: str, differ: bool) -> None:
 
 
 def _hundredths(difference: float) -> str:
-    """Of scores that are fractions."""
-    return f"{100 * difference:.1f}"
+    """Of scores that are fractions; three digits and a point are wider than a cell.
+
+    >>> _hundredths(0.0996), _hundredths(-0.031), _hundredths(0.978)
+    ('10', '-3.1', '98')
+    """
+    shown = f"{100 * difference:.1f}"
+    return shown if len(shown.lstrip("-")) <= len("9.9") else f"{100 * difference:.0f}"
