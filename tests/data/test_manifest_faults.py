@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from manifest_folder import COLUMNS, opened, people, write_csv
 
@@ -15,6 +17,7 @@ from fusionbench.core.errors import UserError
 from fusionbench.data.manifest import Manifest
 from fusionbench.data.manifests import labels, writers
 from fusionbench.data.manifests.columns import columns_of, matching
+from fusionbench.data.manifests.parquet import rows
 
 Change = Callable[[list[dict[str, Any]]], object]
 
@@ -153,6 +156,16 @@ def test_a_cell_may_hold_what_stands_between_cells_and_lines(tmp_path: Path) -> 
     batch = data.batch(np.arange(2))
     said = batch.inputs["note"][1][batch.masks["note"][1]].numpy().tobytes().decode()
     assert said == rows[1]["note"]
+
+
+def test_text_of_parquet_that_is_not_utf8_is_told_with_its_column(tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    texts = pa.array([b"fine", b"broken \x80"], pa.binary()).view(pa.string())
+    pq.write_table(pa.table({"id": [1, 2], "text": texts}), path)
+    with pytest.raises(
+        UserError, match=r"rows.parquet: column 'text' has text that is not UTF-8 \(invalid start byte\)"
+    ):
+        list(rows(path, ["id", "text"]))
 
 
 def test_parquet_that_is_damaged_or_none_is_told(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any
 
 LONGEST = 2**17
@@ -115,13 +116,13 @@ def _edit_tree(holder: Any, program: Program) -> None:
         return
     match program.byte() % 6:
         case 0 | 1:
-            at[key] = program.chosen(VALUES)
+            at[key] = deepcopy(program.chosen(VALUES))
         case 2 if at is not holder:
             del at[key]
         case 3 if isinstance(at, list):
-            at.insert(key, program.chosen(VALUES))
+            at.insert(key, deepcopy(program.chosen(VALUES)))
         case 3 if isinstance(at, dict):
-            at[str(program.chosen(VALUES))] = at[key]
+            at[str(program.chosen(VALUES))] = deepcopy(at[key])
         case 4:
             at[key] = [at[key]] if program.byte() % 2 else {"name": at[key]}
         case _ if isinstance(at[key], int | float) and not isinstance(at[key], bool):

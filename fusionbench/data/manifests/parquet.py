@@ -35,20 +35,29 @@ def rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, Sequence[Any
     """Each with its number from 0; of those columns.
 
     Raises:
-        UserError: it is no Parquet, is damaged, or cannot be read.
+        UserError: it is no Parquet, is damaged, has text that is not UTF-8, or cannot be read.
     """
     first = 0
     with _told(path), pq.ParquetFile(path) as file:
         for batch in file.iter_batches(AT_ONCE, columns=list(columns), use_threads=False):
-            cells = [batch.column(name).to_pylist() for name in columns]
+            cells = [_cells(path, batch, name) for name in columns]
             yield from enumerate(zip(*cells, strict=True), first)
             first += batch.num_rows
+
+
+def _cells(path: Path, batch: pa.RecordBatch, name: str) -> list[Any]:
+    try:
+        return list(batch.column(name).to_pylist())
+    except UnicodeDecodeError as error:  # Arrow itself does not look at what a column of text holds.
+        raise UserError(
+            f"{path}: column {name!r} has text that is not UTF-8 ({error.reason}); write it again"
+        ) from error
 
 
 @contextmanager
 def _told(path: Path) -> Iterator[None]:
     try:
         yield
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # The last: a column's name.
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path}: no Parquet, or damaged ({reason}); write it again") from error
