@@ -181,14 +181,12 @@ def rows_not_finite(arrays: dict[str, Array]) -> dict[str, list[int]]:
 def _mapped(path: Path) -> Array:
     """The array without reading it; read whole where a file system cannot map files."""
     try:
-        array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
+        return np.lib.format.open_memmap(path, mode="r")  # np.load would open whatever begins like an archive.
     except OSError as error:
         if error.errno not in (*REFUSED, errno.ENODEV):
             raise
-        array = np.load(path, allow_pickle=False)
-    if not isinstance(array, np.ndarray):
-        raise ValueError("an archive of arrays")
-    return array
+        with path.open("rb") as file:
+            return np.lib.format.read_array(file, allow_pickle=False)
 
 
 def _pieces(array: Array) -> Iterator[tuple[int, Array]]:

@@ -236,7 +236,20 @@ def several(data: bytes) -> bytes:
     return made.getvalue()
 
 
-@pytest.mark.parametrize("damage", [cut, empty, no_magic, broken_header, other_shape, pickled, endless, several])
+def like_several(data: bytes) -> bytes:
+    return b"PK\x03\x04" + data[4:]
+
+
+def newer_archive(data: bytes) -> bytes:
+    whole = several(data)
+    at = whole.index(b"PK\x01\x02") + 6  # The version that is needed to read the first member.
+    return whole[:at] + b"\xff\x00" + whole[at + 2 :]
+
+
+DAMAGES = [cut, empty, no_magic, broken_header, other_shape, pickled, endless, several, like_several, newer_archive]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_array_is_told_with_the_way_out(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     folder = prepared(tmp_path, "toy", {}, None, convert)
     path = folder / "a.npy"

@@ -81,10 +81,10 @@ class _Numbers:
 
     def _loaded(self, path: Path) -> Array:
         try:
-            found: Array = np.load(path, mmap_mode="r", allow_pickle=False)
+            found: Array = np.lib.format.open_memmap(path, mode="r")
         except BROKEN as error:
             raise Broken(f"{path}: no array ({' '.join(str(error).split())[:120]}); give a file .npy") from error
-        if not isinstance(found, np.ndarray) or found.dtype.kind not in "biuf":
+        if found.dtype.kind not in "biuf":
             raise Broken(f"{path}: no array of numbers; give a file .npy")
         if found.size > MOST_VALUES:
             raise Broken(f"{path}: an array {found.shape}; at most {MOST_VALUES:,} numbers are read")
