@@ -145,7 +145,7 @@ def open_arrays(folder: Path) -> dict[str, Array]:
     arrays: dict[str, Array] = {}
     for name, facts in read_manifest(folder)["arrays"].items():
         try:
-            array = _mapped(folder / f"{name}.npy")
+            array = mapped(folder / f"{name}.npy")
         except BROKEN as error:
             raise UserError(f"{folder / name}.npy: damaged ({error}); remove the folder, it is made again") from error
         if [str(array.dtype), list(array.shape)] != facts:
@@ -178,8 +178,12 @@ def rows_not_finite(arrays: dict[str, Array]) -> dict[str, list[int]]:
     return {name: rows for name, rows in found.items() if rows}
 
 
-def _mapped(path: Path) -> Array:
-    """The array without reading it; read whole where a file system cannot map files."""
+def mapped(path: Path) -> Array:
+    """The array of a file .npy without reading it; read whole where a file system cannot map files.
+
+    Raises:
+        one of BROKEN: it is no such file, is damaged, or cannot be read.
+    """
     try:
         return np.lib.format.open_memmap(path, mode="r")  # np.load would open whatever begins like an archive.
     except OSError as error:
@@ -209,7 +213,7 @@ def _write(folder: Path, name: str, origin: Any, convert: Callable[[Path], None]
     try:
         convert(part)
         paths = sorted(path for path in part.glob("*.npy") if not is_hidden(path.name))
-        arrays = {path.stem: _mapped(path) for path in paths}
+        arrays = {path.stem: mapped(path) for path in paths}
         facts = {key: [str(array.dtype), list(array.shape)] for key, array in arrays.items()}
         manifest = {
             "name": name,

@@ -15,7 +15,7 @@ from fusionbench.data.manifests.columns import Column
 from fusionbench.data.manifests.paths import Broken, file_at
 from fusionbench.data.pictures import read_picture
 from fusionbench.data.sounds import read_sound
-from fusionbench.data.store import BROKEN, Array
+from fusionbench.data.store import BROKEN, Array, mapped
 
 MOST_VALUES = 2**27
 """Of one sequence or vector; a file of a few bytes may promise more than there is memory."""
@@ -81,7 +81,7 @@ class _Numbers:
 
     def _loaded(self, path: Path) -> Array:
         try:
-            found: Array = np.lib.format.open_memmap(path, mode="r")
+            found = mapped(path)
         except BROKEN as error:
             raise Broken(f"{path}: no array ({' '.join(str(error).split())[:120]}); give a file .npy") from error
         if found.dtype.kind not in "biuf":
