@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from fusionbench.report.collect import Outcome
 from fusionbench.report.marks import named_rows
@@ -50,9 +51,28 @@ def shown_range(found: Sequence[Curve]) -> tuple[float, float]:
     Args:
         found: those that are named.
     """
-    means = [point.mean for curve in found for point in curve.points[len(curve.points) // 5 :]]
+    means = [point.mean for point in _after_the_first(found)]
     room = 0.06 * (max(means) - min(means)) or 0.01
     return min(means) - room, max(means) + room
+
+
+def half_width_of_all(found: Sequence[Curve]) -> float | None:
+    """The median half width, where bands of that width are higher than the range that is shown; else None.
+
+    They would colour all of the picture, and say nothing but what this number says.
+
+    Args:
+        found: those that are named.
+    """
+    halves = [point.half_width or 0.0 for point in _after_the_first([one for one in found if one.has_band])]
+    low, high = shown_range(found)
+    return median(halves) if halves and 2 * median(halves) > high - low else None
+
+
+def _after_the_first(found: Sequence[Curve]) -> Iterator[Estimate]:
+    """All points but for those of the first fifth of the epochs."""
+    for curve in found:
+        yield from curve.points[len(curve.points) // 5 :]
 
 
 def _mean(values: Sequence[float]) -> Estimate:

@@ -1,6 +1,7 @@
 """Learning curves: the validation score after every epoch, mean over seeds with the 95 % interval as a band.
 
-Of many strategies a few are named, in colours, dashes and marks of their own; the others are thin and grey.
+Of many strategies a few are named, in colours, dashes and marks of their own; the others are thin and grey. Intervals
+that are wider than the whole picture are a number in its title.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from fusionbench.core.scores import lower_is_better
-from fusionbench.report.curve_points import Curve, curves, named, shown_range
+from fusionbench.report.curve_points import Curve, curves, half_width_of_all, named, shown_range
 from fusionbench.report.figures import COLUMN, drawn, entitle, grid
 from fusionbench.report.lines import LOOKS, Look, plain_legend
 from fusionbench.report.marks import short_label
@@ -32,6 +33,7 @@ def curves_picture(table: Table) -> dict[str, bytes]:
     if not found:
         return {}
     chosen = named(found)
+    too_wide = half_width_of_all(chosen)
 
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
@@ -39,7 +41,7 @@ def curves_picture(table: Table) -> dict[str, bytes]:
             if curve not in chosen:
                 axes.plot(*_line(curve), color=OTHERS, linewidth=0.5, zorder=1)
         for curve, look in zip(chosen, LOOKS, strict=False):
-            _draw(axes, curve, look)
+            _draw(axes, curve, look, has_band=curve.has_band and too_wide is None)
         others = len(found) - len(chosen)
         grid(axes)
         axes.set_xlabel("epoch")
@@ -47,20 +49,22 @@ def curves_picture(table: Table) -> dict[str, bytes]:
         _limit(axes, chosen)
         if lower_is_better(table.metric):
             axes.invert_yaxis()  # The better end is up.
-        entitle(figure, table, *_said(found, others))
+        entitle(figure, table, *_said(found, others, too_wide))
         plain_legend(figure, columns=2)
 
     return drawn(COLUMN, HEIGHT + 0.14 * ((len(chosen) + 1) // 2), draw)
 
 
-def _said(found: Sequence[Curve], others: int) -> Iterator[str]:
-    if any(curve.has_band for curve in found):
+def _said(found: Sequence[Curve], others: int, too_wide: float | None) -> Iterator[str]:
+    if too_wide is not None:
+        yield f"95 % intervals over seeds, about \u00b1 {too_wide:.2g}, are wider than this picture and not drawn"
+    elif any(curve.has_band for curve in found):
         yield "bands: 95 % intervals over seeds"
     if others:
         yield f"grey: {others} other strateg{'ies' if others > 1 else 'y'}"
 
 
-def _draw(axes: Axes, curve: Curve, look: Look) -> None:
+def _draw(axes: Axes, curve: Curve, look: Look, *, has_band: bool) -> None:
     colour, dashes, mark = look
     epochs, means = _line(curve)
     axes.plot(
@@ -75,7 +79,7 @@ def _draw(axes: Axes, curve: Curve, look: Look) -> None:
         label=short_label(curve.row.title),
         zorder=3,
     )
-    if curve.has_band:
+    if has_band:
         low, high = ([p.mean + sign * (p.half_width or 0.0) for p in curve.points] for sign in (-1, 1))
         axes.fill_between(epochs, low, high, color=colour, alpha=0.15, linewidth=0, zorder=2)
 

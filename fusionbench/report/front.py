@@ -14,6 +14,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 
 from fusionbench.core.scores import lower_is_better, score_of
 from fusionbench.report.axes import scale_cost, scale_score
@@ -220,6 +221,7 @@ def _write(axes: Axes, group: Sequence[Mark], spot: Spot, box: Box) -> None:
         zorder=4,
     )
     label.set_in_layout(False)
+    label.set_path_effects([withStroke(linewidth=1.5, foreground="white")])  # A line behind it strikes nothing out.
 
 
 def _steps(axes: Axes, table: Table) -> Iterator[Box]:

@@ -119,3 +119,17 @@ def test_bands_are_drawn_from_three_seeds_on_and_the_title_says_what_they_are(
     assert words in title
     assert ("bands" in title) == bool(bands)
     assert "grey" not in title
+
+
+def test_bands_higher_than_the_picture_are_a_number_in_its_title(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = make(tmp_path, "concat", seeds=3)
+    for run, level in zip(bench.runs(), (0.80, 0.82, 0.84), strict=True):
+        bench.done(run, 0.9, curves={"validation/accuracy": [level, level + 0.001, level + 0.002]})
+    figure = seen(one(bench), monkeypatch)
+    assert not figure.axes[0].collections
+    half = stats.t.ppf(0.975, 2) * stats.sem([0.80, 0.82, 0.84])
+    title = " ".join(figure._suptitle.get_text().split())  # type: ignore[attr-defined]
+    assert f"95 % intervals over seeds, about ± {half:.2g}, are wider than this picture and not drawn" in title
+    assert "bands" not in title
