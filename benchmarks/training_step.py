@@ -37,9 +37,7 @@ def main() -> None:
     torch.set_num_threads(1)
     quiet()
     budget = f"{{epochs: {chosen.epochs}, batch_size: {chosen.batch}}}"
-    text = (
-        f"{{name: step, datasets: [{chosen.dataset}], strategies: [{chosen.strategy}], seeds: 1, budget: {budget}}}"
-    )
+    text = f"{{name: step, datasets: [{chosen.dataset}], strategies: [{chosen.strategy}], seeds: 1, budget: {budget}}}"
     (run,) = suite_of(parse_source(text, "training_step")).runs()
     data = training_data(run, None)
     steps = chosen.epochs * len(data.train_dataloader())

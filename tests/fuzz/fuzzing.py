@@ -20,11 +20,12 @@ import time
 import traceback
 import warnings
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import TextIO
 
 for folder in ("fuzz", "data"):  # As a program of its own; pytest knows them by pyproject.toml.
     sys.path.append(str(Path(__file__).parent.parent / folder))
@@ -137,6 +138,19 @@ def fuzz(name: str, inputs: int, minutes: float, start: int) -> tuple[Tally, str
     return fuzzed.tally, ""
 
 
+def say(line: str, to: TextIO = sys.stdout) -> None:
+    """At once, also into a file or a pipe."""
+    to.write(f"{line}\n")
+    to.flush()
+
+
+def row(name: str, tally: Tally) -> str:
+    """What came of one, for the table."""
+    shares = f"{tally.share:.0%} | {tally.read / max(1, tally.inputs):.0%}"
+    each = 1000 * tally.seconds / max(1, tally.inputs)
+    return f"| {name} | {READERS[name].first_check} | {tally.inputs:,} | {shares} | {each:.1f} |"
+
+
 def main() -> None:
     """All readers, two at a time, each with its share of the time."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -147,18 +161,19 @@ def main() -> None:
     options.add_argument("--seed", type=int, default=1)
     chosen = options.parse_args()
     names = chosen.readers.split(",")
+    if wrong := [name for name in names if name not in READERS]:
+        options.error(f"no reader {', '.join(wrong)}; there are {', '.join(READERS)}")
     minutes = chosen.minutes * chosen.workers / max(len(names), chosen.workers)
+    tallies: dict[str, tuple[Tally, str]] = {}
+    say("| reader | first check | inputs | past it | read to the end | ms each |")
+    say("| :-- | :-- | --: | --: | --: | --: |")
     with ProcessPoolExecutor(chosen.workers, get_context("spawn"), max_tasks_per_child=1) as pool:
-        found = [pool.submit(fuzz, name, chosen.inputs, minutes, chosen.seed) for name in names]
-        tallies = {name: one.result() for name, one in zip(names, found, strict=True)}
-    sys.stdout.write("| reader | first check | inputs | past it | read to the end | ms each |\n")
-    sys.stdout.write("| :-- | :-- | --: | --: | --: | --: |\n")
-    for name, (tally, failure) in tallies.items():
-        shares = f"{tally.share:.0%} | {tally.read / max(1, tally.inputs):.0%}"
-        each = 1000 * tally.seconds / max(1, tally.inputs)
-        sys.stdout.write(f"| {name} | {READERS[name].first_check} | {tally.inputs:,} | {shares} | {each:.1f} |\n")
-        if failure:
-            sys.stderr.write(f"\n{name}:\n{failure}\n")
+        found = {pool.submit(fuzz, name, chosen.inputs, minutes, chosen.seed): name for name in names}
+        for one in as_completed(found):  # Told as they end: each took minutes.
+            tally, failure = tallies[found[one]] = one.result()
+            say(row(found[one], tally))
+            if failure:
+                say(f"\n{found[one]}:\n{failure}\n", sys.stderr)
     few = [name for name, (tally, _) in tallies.items() if tally.share < LEAST_PASSED]
     sys.exit(bool(few or any(failure for _, failure in tallies.values())))
 
