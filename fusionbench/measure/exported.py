@@ -134,7 +134,7 @@ def onnx_bytes(found: Exported, about: Mapping[str, Any]) -> bytes:
         assert made is not None
         model = made.model_proto
     except Exception as error:  # The exporter's own, of many kinds.
-        raise UserError(f"no ONNX form of it can be made: {reason_of(error)}") from error
+        raise UserError(f"no ONNX form of it can be made: {reason_of(_first_cause(error))}") from error
     for part in (*model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output):
         del part.metadata_props[:]  # Which lines of whose code it comes from: most of a small file.
     said = model.metadata_props.add()
@@ -142,6 +142,11 @@ def onnx_bytes(found: Exported, about: Mapping[str, Any]) -> bytes:
     if model.ByteSize() > ONNX_BYTES:
         raise UserError(f"{model.ByteSize():,} bytes; a file of ONNX holds {ONNX_BYTES:,} at most")
     return cast(bytes, model.SerializeToString())
+
+
+def _first_cause(error: Exception) -> Exception:
+    """The exporter wraps what names the operator in advice of many lines."""
+    return _first_cause(error.__cause__) if isinstance(error.__cause__, Exception) else error
 
 
 def _nodes(program: ExportedProgram) -> Iterator[Node]:
