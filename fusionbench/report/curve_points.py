@@ -56,8 +56,8 @@ def shown_range(found: Sequence[Curve]) -> tuple[float, float]:
     return min(means) - room, max(means) + room
 
 
-def half_width_of_all(found: Sequence[Curve]) -> float | None:
-    """The median half width, where bands of that width are higher than the range that is shown; else None.
+def undrawn_half_width(found: Sequence[Curve]) -> float | None:
+    """The median half width, in the unit of the score, where bands of that width are higher than the range that is shown; else None.
 
     They would colour all of the picture, and say nothing but what this number says.
 

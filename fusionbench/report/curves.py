@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from fusionbench.core.scores import lower_is_better
-from fusionbench.report.curve_points import Curve, curves, half_width_of_all, named, shown_range
+from fusionbench.report.curve_points import Curve, curves, named, shown_range, undrawn_half_width
 from fusionbench.report.figures import COLUMN, drawn, entitle, grid
 from fusionbench.report.lines import LOOKS, Look, plain_legend
 from fusionbench.report.marks import short_label
@@ -33,7 +33,7 @@ def curves_picture(table: Table) -> dict[str, bytes]:
     if not found:
         return {}
     chosen = named(found)
-    too_wide = half_width_of_all(chosen)
+    too_wide = undrawn_half_width(chosen)
 
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot()

@@ -28,6 +28,9 @@ from fusionbench.testing.samples import batch_of, built, task_of
 EIGHT = ("late", "concat", "gated", "low_rank", "mutan", "film", "cross_attention", "bottleneck")
 KINDS: tuple[ModalityKind, ...] = ("sequence", "vector")
 NEAR = 1e-4
+WITHOUT_ONNX = {"compact_bilinear": "aten.ones_like", "interleave": "aten.sort"}
+"""Strategies, and the operator that torch's exporter has no form of: a Fourier transform's complex numbers, and sorting
+in which ties keep their order."""
 needs_onnx = pytest.mark.skipif(
     any(importlib.util.find_spec(name) is None for name in ONNX), reason="ONNX is not installed (extra `onnx`)"
 )
@@ -51,11 +54,6 @@ def said(module: FusionModule, batch: MultimodalBatch) -> Tensor:
     with torch.inference_mode():
         logits: Tensor = module(batch.inputs, batch.masks, batch.present)
     return logits
-
-
-WITHOUT_ONNX = {"compact_bilinear": "aten.ones_like", "interleave": "aten.sort"}
-"""Strategies, and the operator that torch's exporter has no form of: a Fourier transform's complex numbers, and sorting
-in which ties keep their order."""
 
 
 def of_form(module: FusionModule, name: str, batch: MultimodalBatch) -> Tensor:
