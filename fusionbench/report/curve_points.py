@@ -57,7 +57,7 @@ def shown_range(found: Sequence[Curve]) -> tuple[float, float]:
 
 
 def undrawn_half_width(found: Sequence[Curve]) -> float | None:
-    """The median half width, in the unit of the score, where bands of that width are higher than the range that is shown; else None.
+    """The median half width, in the score's unit, where such bands are higher than the range that is shown; else None.
 
     They would colour all of the picture, and say nothing but what this number says.
 
