@@ -71,7 +71,7 @@ class Foresight:
         for several in (self.runner.trials(runs), runs):
             for _, of_seed in groupby(sorted(several, key=lambda run: run.seed), key=lambda run: run.seed):
                 found = list(of_seed)
-                stages += [self.runner.pretraining(found), self.runner.encodings.jobs(found)]
+                stages += [self.runner.encodings.pretraining(found), self.runner.encodings.jobs(found)]
                 stages.append([self.runner.training(run) for run in found])
         return [stage for stage in stages if stage]
 

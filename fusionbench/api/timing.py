@@ -32,7 +32,7 @@ def to_time(foresight: Foresight) -> list[TimeJob]:
         needed = [("pretrain", name) for name in run.pretrained]
         needed += [("encode", name) for name in run.encoders if runner.place.stores(run)]
         for name in dict.fromkeys(name for what, name in needed if known.get(row_key(run, what, name)) is None):
-            encoders.setdefault(row_key(run, "encode", name), TimeJob(runner.place, run, (), name))
+            encoders.setdefault(row_key(run, "encode", name), TimeJob(runner.place, run, runner.suite.measures, name))
     return [*encoders.values(), *rows]
 
 

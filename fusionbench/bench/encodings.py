@@ -1,19 +1,19 @@
 """What frozen encoders make of a dataset: encoded once, kept beside the data, shared by strategies, suites and runners.
 
-    <data folder>/encodings/<dataset>-<modality>-<12 hex>/    as training/encodings.py says
+    <data folder>/encodings/<dataset>-<modality>-<12 hex>/                    as training/encodings.py says
+    <data folder>/encodings/<dataset>-<modality>-<12 hex>-changed-<12 hex>/   the same, of rows that a measure changed
 
 The hex digits are the hash of all that decides the encodings: the data and their rows, the modality, the encoder and
-its weights. Storing them is an optimisation: no key knows of it, and a model is measured with its live encoders.
+its weights; and what the measure did to them. Storing them is an optimisation: no key knows of it, and a model is
+measured with its live encoders.
 """
 
 from __future__ import annotations
 
 import hashlib
-import shutil
 import time
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,25 +22,23 @@ import torch
 from torch import Tensor, nn
 
 from fusionbench.bench.artefacts import load_pretrained
-from fusionbench.bench.build import Unsuitable, build, setting_for, training_data
-from fusionbench.bench.jobs import EncodeJob, Message, Place, Report
+from fusionbench.bench.build import build, setting_for, training_data
+from fusionbench.bench.encoding_sizes import as_size, size_of
+from fusionbench.bench.jobs import EncodeJob, Message, Report
 from fusionbench.bench.trunks import FOLDER, Trunks, all_rows, opened
 from fusionbench.core.canonical import canonical_json
-from fusionbench.core.errors import UserError
 from fusionbench.data.base import MultimodalData
 from fusionbench.data.splits import Rows
-from fusionbench.data.store import existing, prepared
+from fusionbench.data.store import prepared, prepared_folder
 from fusionbench.encoders.base import Encoder
 from fusionbench.fusion.base import FusionModule
+from fusionbench.measure.trained import Pieces
 from fusionbench.plan.names import slug
 from fusionbench.plan.suite import Choice, RunSpec
 from fusionbench.records.record import RESULTS_VERSION
-from fusionbench.training.encodings import EncodedData, StoredEncoding, pieces_of, rows_of, write_encoding
+from fusionbench.training.encodings import EncodedData, StoredEncoding, rows_of, write_encoding, write_pieces
 from fusionbench.training.fit import OnEpoch
-from fusionbench.training.trunks import BehindTrunk, trunk_pieces
-
-SAMPLES = 64
-"""So many are encoded to say how much room all of them take."""
+from fusionbench.training.trunks import BehindTrunk
 
 
 def encode_one(job: EncodeJob, report: Report) -> Message:
@@ -78,50 +76,32 @@ def encoded_data(run: RunSpec, module: FusionModule, data: MultimodalData) -> Mu
     return EncodedData(data, stored)
 
 
-def size_told(runs: Iterable[RunSpec], data: MultimodalData, place: Place, seeds: int) -> str:
-    """How much room the encodings take, in words, before anything is computed; empty if none are stored.
+@dataclass(frozen=True)
+class EncodingsOfChanged:
+    """Encodings of rows that measures change, stored beside those of the rows as they are, and gone with them."""
 
-    Args:
-        runs: all of the data's dataset; those that do not store encodings are left out.
-        data: set up.
-        place: where the work happens.
-        seeds: of how many seeds there will be encodings at a time.
+    run: RunSpec
+    """Its encoders are frozen."""
+    module: FusionModule
+    """The run's model, with the weights of its encoders."""
+    data: MultimodalData
+    """The run's, set up, as inputs."""
 
-    Raises:
-        UserError: the disk has less.
-    """
-    several = {(slug("dataset", run.dataset), name): run for run in runs if place.stores(run) for name in run.encoders}
-    if not several:
-        return ""
-    sizes = [_estimate(run, name, data) for (_, name), run in several.items()]
-    need = sum(seeds * own + trunk for own, trunk in sizes)
-    folder = data.root / FOLDER
-    there = sum(size_of(path) for of, name in several for path in folder.glob(f"{of}-{name}-*"))
-    names = ", ".join(name for _, name in several)
-    what = f"encodings of {names} ({seeds} seed{'s' if seeds > 1 else ''} at a time)"
-    if any(trunk for _, trunk in sizes):
-        what += " and what frozen networks give"
-    free = shutil.disk_usage(existing(folder)).free
-    if need > free + there:
-        raise UserError(
-            f"{folder}: {what} take about {as_size(need)}, and {as_size(free)} are free;\n"
-            "make room, name another data folder with --data, or train without them: --no-stored-encodings"
-        )
-    return f"{data.name}: {what} take about {as_size(need)} in {folder}"
+    def of(self, modality: str, what: Mapping[str, Any], rows: Rows, pieces: Pieces) -> StoredEncoding:
+        """As `measure.trained.SharedEncodings` says."""
+        encoder, data = self.module.encoders[modality], self.data
+        facts = _facts(self.run, modality, encoder, data, rows_of(data))
+        unchanged = prepared_folder(data.root, _name(self.run, modality), facts, FOLDER)
 
+        def convert(folder: Path) -> None:
+            # As the unchanged ones are made: in float32, whatever the run's precision.
+            with torch.autocast(next(encoder.parameters()).device.type, enabled=False):
+                write_pieces(folder, pieces(encoder), lambda *_: None)
 
-def size_of(folder: Path) -> int:
-    """Bytes of the files in it."""
-    return sum(path.stat().st_size for path in folder.iterdir()) if folder.is_dir() else 0
+        def make() -> Path:
+            return prepared(data.root, f"{unchanged.name}-changed", {**facts, **what}, None, convert, FOLDER)
 
-
-def as_size(count: int) -> str:
-    """Bytes as people read them: `3.2 MiB`."""
-    value, units = float(count), iter(("B", "KiB", "MiB", "GiB", "TiB"))
-    unit = next(units)
-    while value >= 1024 and unit != "TiB":
-        value, unit = value / 1024, next(units)
-    return f"{value:.1f} {unit}" if unit != "B" else f"{count} B"
+        return StoredEncoding(opened(make, rows)[1], with_stages=self.module.reads_stages)
 
 
 def _encoder(run: RunSpec, modality: str, data: MultimodalData, root: Path | None, trunks: Trunks) -> Encoder:
@@ -132,23 +112,6 @@ def _encoder(run: RunSpec, modality: str, data: MultimodalData, root: Path | Non
     encoder = module.encoders[modality]
     assert isinstance(encoder, Encoder)
     return encoder.to("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def _estimate(run: RunSpec, modality: str, data: MultimodalData) -> tuple[int, int]:
-    """Bytes of a seed's encodings and of what a trunk gives, of all rows: from some, through an untrained encoder."""
-    alone = replace(run, strategy=Choice("unimodal", {"modality": modality}))
-    with suppress(Unsuitable):
-        encoder = build(alone, setting_for(alone, data.asked)).encoders[modality]
-        assert isinstance(encoder, Encoder)
-        rows = rows_of(data)
-        some = np.unique(rows[np.linspace(0, len(rows) - 1, min(SAMPLES, len(rows)), dtype=np.int64)])
-        several = [pieces_of(encoder, modality, data, some)]
-        if encoder.frozen_trunk() is not None:
-            several.append(trunk_pieces(encoder, modality, data, some))
-        sizes = [sum(array.nbytes for piece in pieces for array in piece.values()) for pieces in several]
-        own, trunk, *_ = (size * len(rows) // len(some) for size in (*sizes, 0))
-        return own, trunk
-    return 0, 0
 
 
 def _opened(
@@ -174,8 +137,11 @@ def _stored(
         else:
             write_encoding(folder, BehindTrunk(encoder), modality, EncodedData(data, {modality: trunk}), rows, tell)
 
-    name = f"{slug('dataset', run.dataset.bare)}-{modality}"
-    return prepared(data.root, name, facts, None, convert, FOLDER), bool(made)
+    return prepared(data.root, _name(run, modality), facts, None, convert, FOLDER), bool(made)
+
+
+def _name(run: RunSpec, modality: str) -> str:
+    return f"{slug('dataset', run.dataset.bare)}-{modality}"
 
 
 def _facts(run: RunSpec, modality: str, encoder: nn.Module, data: MultimodalData, rows: Rows) -> Mapping[str, Any]:

@@ -86,6 +86,8 @@ class PrepareJob:
     """What is to be shared out among so many devices."""
     seeds: int = 1
     """Of how many seeds encodings will be stored at a time."""
+    measures: tuple[Choice, ...] = ()
+    """That will be taken of the runs."""
 
 
 @dataclass(frozen=True)

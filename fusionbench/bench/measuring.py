@@ -12,7 +12,7 @@ from typing import Any
 
 from fusionbench.bench.again import model_again
 from fusionbench.bench.build import dataset_of, seeded
-from fusionbench.bench.encodings import encoded_data
+from fusionbench.bench.encodings import EncodingsOfChanged, encoded_data
 from fusionbench.bench.jobs import MeasureJob, Message, Report, TrainJob
 from fusionbench.bench.ready import Ready
 from fusionbench.bench.session import model_of, store_measures
@@ -49,13 +49,15 @@ def take_measures(
     """
     run, failed = job.run, []
     ready.data.share_out(ALONE)
-    data = encoded_data(run, ready.module, ready.data) if job.place.stores(run) else ready.data
+    stores = job.place.stores(run)
+    data = encoded_data(run, ready.module, ready.data) if stores else ready.data
+    shared = EncodingsOfChanged(run, ready.module, ready.data) if stores else None
     for choice in of_trained(job.measures, run):
         if store.has_measure(run, choice):
             continue
         try:
             with seeded(run.seed, f"measure/{choice.name}"):
-                values = _values(choice, ready, data, run, report)
+                values = _values(choice, ready, data, shared, run, report)
             store.publish_measure(run, choice.name, {**values, **stated(choice), **(repeat or {})})
         except (UserError, Interrupted, OSError):
             raise
@@ -65,11 +67,13 @@ def take_measures(
     return failed
 
 
-def _values(choice: Choice, ready: Ready, data: MultimodalData, run: RunSpec, report: Report) -> dict[str, Any]:
+def _values(
+    choice: Choice, ready: Ready, data: MultimodalData, shared: EncodingsOfChanged | None, run: RunSpec, report: Report
+) -> dict[str, Any]:
     def tell(done: int, total: int) -> None:
         report.progress(done, total, choice.name)
 
-    trained = Trained(ready.module, data, ready.data, run.budget.precision, tell)
+    trained = Trained(ready.module, data, ready.data, run.budget.precision, tell, shared)
     options = with_later("measure", choice.name, choice.options)
     found: dict[str, Any] = load("measure", choice.name)(trained, **options)
     return found

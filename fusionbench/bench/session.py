@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from fusionbench.bench.build import Unsuitable, build, data_facts, dataset_of, setting_for
-from fusionbench.bench.encodings import size_told
+from fusionbench.bench.encoding_sizes import size_told
 from fusionbench.bench.jobs import LatencyJob, MeasureJob, Message, PrepareJob, Report, TrainJob
 from fusionbench.core.catalogue import load, with_later
 from fusionbench.core.errors import Interrupted, UserError, reason_of
@@ -56,7 +56,7 @@ def prepare(job: PrepareJob) -> Message:
     for run in job.runs:
         _try(run, data)
     facts = asdict(data_facts(job.runs[0], data))
-    size = size_told(job.runs, data, job.place, job.seeds)
+    size = size_told(job.runs, data, job.place, job.seeds, job.measures)
     return Message("finished", "prepared", facts={**facts, "encodings": size})
 
 

@@ -7,17 +7,20 @@ validation rows stand in for them. Frozen encoders are run on a few rows, whose 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import torch
 
 from fusionbench.bench.build import Unsuitable, build, dataset_of, fixed_for, seeded, setting_for, training_data
+from fusionbench.bench.encoding_sizes import changed_rows
 from fusionbench.bench.jobs import Message, TimeJob
 from fusionbench.bench.measuring import of_trained
 from fusionbench.bench.trunks import all_rows
+from fusionbench.core.batch import Encoded
 from fusionbench.core.catalogue import describe, load, with_later
 from fusionbench.core.errors import Interrupted, reason_of
 from fusionbench.data.base import MultimodalData
@@ -25,7 +28,7 @@ from fusionbench.data.halves import ENCODERS, keep_half
 from fusionbench.data.splits import Rows
 from fusionbench.encoders.base import Encoder
 from fusionbench.fusion.base import FusionModule
-from fusionbench.measure.trained import Trained
+from fusionbench.measure.trained import Pieces, Trained
 from fusionbench.plan.measures import needs
 from fusionbench.plan.suite import Choice
 from fusionbench.records.timings import Timing, row_key
@@ -88,8 +91,9 @@ def _tested(job: TimeJob, module: FusionModule, seen: MultimodalData, data: Mult
             one.parts = replace(some, test=some.validation)
         found = evaluate(module, seen, job.run.budget).predictions
         resamples_of(job.run.key, found, data.asked, 0, data.groups(found["ids"]))
+        shared = _AgainOfChanged(module) if job.place.stores(job.run) else None
         for choice in of_trained(job.measures, job.run):
-            trained = Trained(module, seen, data, job.run.budget.precision, lambda *_: None)
+            trained = Trained(module, seen, data, job.run.budget.precision, lambda *_: None, shared)
             load("measure", choice.name)(trained, **with_later("measure", choice.name, choice.options))
         seconds = time.perf_counter() - began
         share = len(whole.test) / len(some.validation)
@@ -127,7 +131,9 @@ def _encoder(job: TimeJob) -> dict[str, Timing]:
         seen = EncodedData(data, {name: _Again(_trunk(encoder, name, data))})
         behind = BehindTrunk(encoder)  # type: ignore[assignment]
     row = _seconds_a_row(lambda rows: pieces_of(behind, name, seen, rows), data)
-    found[row_key(run, "encode", name)] = Timing(loading + row * len(rows_of(data)))
+    # A measure has rows encoded again, changed: once for all runs of a seed, too.
+    count = len(rows_of(data)) + changed_rows(job.measures, name, data)
+    found[row_key(run, "encode", name)] = Timing(loading + row * count)
     if run.encoders[name].pretrain is not None:
         found[row_key(run, "pretrain", name)] = _pretraining(job, loading)
     return found
@@ -179,6 +185,29 @@ class _Again:
         """Give a batch what is stored of some row in the place of each of its rows."""
         known = self.stored.rows
         self.stored.put(name, known[rows % len(known)], batch)
+
+
+class _AgainOfChanged:
+    """What is stored of a few changed rows, in the place of all."""
+
+    def __init__(self, module: FusionModule) -> None:
+        self.module, self.made = module, dict[str, _AnyOf]()
+
+    def of(self, modality: str, what: Mapping[str, Any], rows: Rows, pieces: Pieces) -> _AnyOf:
+        """As `measure.trained.SharedEncodings` says."""
+        if modality not in self.made:
+            self.made[modality] = _AnyOf(StoredEncoding(_arrays(islice(pieces(self.module.encoders[modality]), 1))))
+        return self.made[modality]
+
+
+@dataclass(frozen=True)
+class _AnyOf:
+    stored: StoredEncoding
+
+    def of(self, rows: Rows, present: torch.Tensor) -> Encoded:
+        """The encodings of some rows in the place of these."""
+        known = self.stored.rows
+        return self.stored.of(known[rows % len(known)], present)
 
 
 def _encoding(encoder: Encoder, name: str, data: MultimodalData) -> StoredEncoding:

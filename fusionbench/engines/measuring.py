@@ -54,7 +54,7 @@ def measure_runs(runner: Runner, runs: Sequence[RunSpec], measures: Sequence[Cho
         runner.watcher.told(f"{len(again)} of {len(lacking)} runs have no weights and are trained again")
     if lacking:
         try_out(store.root)
-        runner.prepare(lacking)
+        runner.prepare(lacking, measures=measures)
         files = JobFiles(store)
         try:
             runner.by_seed(lacking, lambda run: MeasureJob(runner.place, run, tuple(measures)), files)

@@ -7,17 +7,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import InitVar, dataclass, field
 from pathlib import Path
 
-from fusionbench.bench.jobs import Job, LatencyJob, MeasureJob, Message, Place, PrepareJob, PretrainJob, TrainJob
+from fusionbench.bench.jobs import Job, LatencyJob, MeasureJob, Message, Place, PrepareJob, TrainJob
 from fusionbench.core.files import try_out
 from fusionbench.engines.deadline import Deadline
-from fusionbench.engines.encodings import Encodings, shared_encoder
+from fusionbench.engines.encodings import Encodings
 from fusionbench.engines.job_files import JobFiles, clear_leftovers
-from fusionbench.engines.lacking import is_at_hand, lacking_measures
+from fusionbench.engines.lacking import lacking_measures, measured_without_training
 from fusionbench.engines.local import Pool, Watcher
 from fusionbench.engines.other_data import refuse_other_data
 from fusionbench.engines.rows import grouped, row_name, rows_of, table_name
+from fusionbench.plan.measures import needs
 from fusionbench.plan.names import slug, track_label
-from fusionbench.plan.suite import RunSpec, Suite
+from fusionbench.plan.suite import Choice, RunSpec, Suite
 from fusionbench.records.glances import MISSING
 from fusionbench.records.store import Store
 from fusionbench.records.trials import all_trials
@@ -75,7 +76,7 @@ class Runner:
         self.clear(runs)
         pending = [run for run in runs if self.store.is_wanted(run, again)]
         trials = self.trials(pending, again)
-        unmeasured = self._unmeasured(runs)
+        unmeasured = measured_without_training(self.store, self.suite, runs, self.watcher.told)
         if pending or unmeasured:
             try_out(self.store.root)
             self.prepare(trials + pending + unmeasured)
@@ -85,9 +86,9 @@ class Runner:
                     self.by_seed(several, self.training, files, deadline)
                 if deadline is None or not self.trials(pending):  # Else nothing is chosen yet.
                     self.by_seed(pending, self.training, files, deadline)
+                self._measure(unmeasured, files, deadline)
                 self.encodings.forget()
                 self.encodings.forget_trunks()
-                self.pool.run([MeasureJob(self.place, run, self.suite.measures) for run in unmeasured], files, deadline)
             finally:
                 self.store.sweep()  # Of workers that were ended in the middle of writing.
         return Counter("missing" if status in MISSING else status for status in map(self.store.status, runs))
@@ -104,7 +105,7 @@ class Runner:
             if self._stored_for not in (None, several[0].seed):
                 self.encodings.forget()
             self._stored_for = several[0].seed
-            if not self._ready_encoders(several, deadline):
+            if not self.encodings.make(several, deadline):
                 return
             if deadline is not None:
                 jobs = deadline.in_order(tables, self.workers)
@@ -128,6 +129,16 @@ class Runner:
             if trials:
                 self.watcher.more(len(trials))
 
+    def _measure(self, runs: Sequence[RunSpec], files: JobFiles, deadline: Deadline | None) -> None:
+        """Measures of runs that are done: of trained models first, which may read stored encodings."""
+        first = lacking_measures(self.store, [one for one in self.suite.measures if needs(one) == "trained"], runs)
+        self.by_seed(first, self._measuring, files, deadline)
+        keys = {run.key for run in first}
+        self.pool.run([self._measuring(run) for run in runs if run.key not in keys], files, deadline)
+
+    def _measuring(self, run: RunSpec) -> MeasureJob:
+        return MeasureJob(self.place, run, self.suite.measures)
+
     def trials(self, runs: Iterable[RunSpec], again: frozenset[str] = frozenset()) -> list[RunSpec]:
         """The trials known by now that are not done, each once; claims on what killed runners had finished are gone."""
         found = all_trials(runs, self.store)
@@ -143,25 +154,17 @@ class Runner:
     def prepare_all(self, runs: Sequence[RunSpec]) -> None:
         """What `prepare` does, then encoders that are trained beforehand, and encodings, of all seeds."""
         self.prepare(runs, all_seeds=True)
-        self._ready_encoders(runs)
+        self.encodings.make(runs)
 
-    def _ready_encoders(self, runs: Sequence[RunSpec], deadline: Deadline | None = None) -> bool:
-        """Encoders trained beforehand, and what frozen ones give stored: seed by seed, so that first runs come soon.
-
-        False if there was no time for all of them.
-        """
-        jobs = self.pretraining(runs)
-        done = self.pool.run(jobs, JobFiles(self.store), deadline)
-        for _, message in done:
-            self.encodings.note(message)
-        return len(done) == len(jobs) and self.encodings.make(runs, deadline)
-
-    def prepare(self, runs: Iterable[RunSpec], *, all_seeds: bool = False) -> None:
+    def prepare(
+        self, runs: Iterable[RunSpec], *, all_seeds: bool = False, measures: Sequence[Choice] | None = None
+    ) -> None:
         """Every dataset converted, every model built once.
 
         Args:
             runs: for which.
             all_seeds: whether encodings of all seeds will be stored at a time.
+            measures: that will be taken; None: the suite's.
 
         Raises:
             UserError: something is missing or wrong, before any run of the suite trains.
@@ -169,7 +172,7 @@ class Runner:
         runs = list(runs)
         # One at a time: each shows its own progress.
         for job, message in Pool(1, self.watcher, self.gpus).run(
-            self.preparing(runs, all_seeds=all_seeds), JobFiles(self.store)
+            self.preparing(runs, all_seeds=all_seeds, measures=measures), JobFiles(self.store)
         ):
             assert isinstance(job, PrepareJob)
             self.same_data(job, message)
@@ -179,18 +182,17 @@ class Runner:
         """UserError if the data that a job prepared are not those of the records that are there."""
         refuse_other_data(self.suite, self.store, job, message)
 
-    def preparing(self, runs: Iterable[RunSpec], *, all_seeds: bool = False) -> list[PrepareJob]:
+    def preparing(
+        self, runs: Iterable[RunSpec], *, all_seeds: bool = False, measures: Sequence[Choice] | None = None
+    ) -> list[PrepareJob]:
         """What `prepare` does first, a job per dataset."""
         runs = list(runs)
         seeds = len({run.seed for run in runs}) if all_seeds or self.keep_encodings else 1
         datasets = grouped(runs, lambda run: slug("dataset", run.dataset))
         models = (grouped(found, lambda run: (row_name(run), track_label(run.track))) for found in datasets)
-        return [PrepareJob(self.place, tuple(first for first, *_ in found), self.devices, seeds) for found in models]
-
-    def pretraining(self, runs: Iterable[RunSpec]) -> list[PretrainJob]:
-        """Encoders to be trained beforehand, a job per encoder that several runs share."""
-        jobs = (PretrainJob(self.place, run, name) for run in runs for name in run.pretrained)
-        return list({shared_encoder(job.run, job.modality): job for job in jobs}.values())
+        taken = self.suite.measures if measures is None else tuple(measures)
+        firsts = (tuple(first for first, *_ in found) for found in models)
+        return [PrepareJob(self.place, some, self.devices, seeds, taken) for some in firsts]
 
     def latency(
         self, runs: Iterable[RunSpec], options: dict[str, object], *, anew: bool, deadline: Deadline | None = None
@@ -221,17 +223,6 @@ class Runner:
         clear_leftovers(self.store, runs)
 
     # --- what is there -------------------------------------------------------------------------------------------
-
-    def _unmeasured(self, runs: Sequence[RunSpec]) -> list[RunSpec]:
-        """Runs that lack measures and need not be trained again for them; of the others it says how many there are."""
-        lacking = lacking_measures(self.store, self.suite.measures, runs)
-        ready = [run for run in lacking if is_at_hand(self.store, self.suite.measures, run)]
-        if later := len(lacking) - len(ready):
-            self.watcher.told(
-                f"{later} done runs lack measures of trained models and have no weights: "
-                f"`fusionbench measure {self.suite.name}` trains them again and takes these"
-            )
-        return ready
 
     def _runs_at_all(self, run: RunSpec) -> bool:
         """Whether nothing is known against the run: one that failed would take the whole session with it.

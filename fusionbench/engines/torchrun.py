@@ -113,7 +113,7 @@ class TorchrunProcess:
                 message = prepare(job)
                 refuse_other_data(self.runner.suite, self.runner.store, job, message)
                 self.watcher.ended(job, message)
-            for first in self.runner.pretraining(runs):
+            for first in self.runner.encodings.pretraining(runs):
                 self.watcher.started(first)
                 message = pretrain_one(first, self._told(first))
                 self.runner.encodings.note(message)

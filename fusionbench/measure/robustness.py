@@ -5,7 +5,8 @@
               higher ones; and in all rows at once, for every subset of the modalities that stays
 
 The score that ranks and NLL, or RMSE, of each; corrupted passes compute no more. Inputs are the same for every strategy
-and worker. Relative and effective robustness need several runs: stats make them.
+and worker; where what frozen encoders give is stored, what they give of noisy rows is, too. Relative and effective
+robustness need several runs: stats make them.
 
 Source: Liang et al. 2021, "MultiBench", arXiv:2107.07502 (curves over severities).
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,11 +27,13 @@ from fusionbench.core.task import ModalitySpec
 from fusionbench.data.splits import Rows
 from fusionbench.measure.bank import Bank, Places, spans
 from fusionbench.measure.corruptions import BY_KIND, Spread, corrupted, spread_of
+from fusionbench.measure.noisy_encodings import Step, noisy_encodings
 from fusionbench.measure.shapley import subsets
 from fusionbench.measure.trained import Trained
 
 needs = "trained"
 least = {"rows": 2}
+encodes = {"image": 30, "vector": 20, "sequence": 20, "tokens": 30, "bag": 10, "audio": 20, "text": 10}
 paper = "liang2021multibench, hendrycks2019benchmarking"
 TENTHS = [round(0.1 * tenth, 1) for tenth in range(1, 11)]
 SPREAD_ROWS = 1000
@@ -86,12 +90,20 @@ class _Passes:
 
     def noise(self, spec: ModalitySpec, ways: tuple[str, ...], clean: dict[str, float]) -> dict[str, Curve]:
         """By corruption, the scores at every severity."""
-        spread = self.spread(spec) if self.reads(spec.name) else None
-        found = {}
-        for how in ways:
-            changes = [self.noisy(spec, how, severity, spread) for severity in TENTHS]
-            found[how] = _curve([self.scores(one, spec.name) if self.reads(spec.name) else clean for one in changes])
-        return found
+        if not self.reads(spec.name):
+            return {how: _curve([clean] * len(TENTHS)) for how in ways}
+        steps = [(how, severity) for how in ways for severity in TENTHS]
+        found = self.at(steps, spec, self.spread(spec))
+        return {
+            how: _curve([scores for (way, _), scores in zip(steps, found, strict=True) if way == how]) for how in ways
+        }
+
+    def at(self, steps: list[Step], spec: ModalitySpec, spread: Spread | None) -> list[dict[str, float]]:
+        """The scores under each kind of noise; from stored encodings where the run reads such."""
+        stored = noisy_encodings(self.trained, spec, steps, spread, self.bank.rows)
+        if stored is None:
+            return [self.scores(self.noisy(spec, how, severity, spread), spec.name) for how, severity in steps]
+        return [self.scores(partial(stored.at, number)) for number in range(len(steps))]
 
     def share(self, name: str, clean: dict[str, float]) -> Curve:
         """The scores at every share of rows that lack a modality."""

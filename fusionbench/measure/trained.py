@@ -5,25 +5,53 @@ Nothing here draws from the global generators or trains: scores of a run are the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from fusionbench.core.batch import MultimodalBatch
+from fusionbench.core.batch import Encoded, MultimodalBatch
 from fusionbench.core.canonical import sha256_of
 from fusionbench.core.scores import TIES, good
 from fusionbench.core.task import TaskSpec
 from fusionbench.data.base import MultimodalData
 from fusionbench.data.splits import Rows
+from fusionbench.data.store import Array
 from fusionbench.fusion.base import FusionModule
 from fusionbench.metrics.scores import computed, score_metrics
 
 Tell = Callable[[int, int], None]
 """Told how many passes are done, and how many there are."""
+Pieces = Callable[[nn.Module], Iterator[dict[str, Array]]]
+"""What is to be stored of an encoder, some rows at a time, as `training.encodings.pieces_of` gives it."""
+
+
+class ReadsEncodings(Protocol):
+    """Stored encodings of one modality, or what stands in for them."""
+
+    def of(self, rows: Rows, present: Tensor) -> Encoded:
+        """As `StoredEncoding.of`."""
+
+
+class SharedEncodings(Protocol):
+    """What frozen encoders make of inputs that a measure has changed: stored for one run of a seed, read by all."""
+
+    def of(self, modality: str, what: Mapping[str, Any], rows: Rows, pieces: Pieces) -> ReadsEncodings:
+        """Open them; they are computed if they are not there.
+
+        Args:
+            modality: whose encoder it is.
+            what: JSON: all that decides them but the data, and the encoder with its weights.
+            rows: (n,) the numbers that the pieces give their rows, in rising order.
+            pieces: computes them from the encoder.
+
+        Raises:
+            UserError: the disk is full, or what is stored is damaged.
+        """
 
 
 @dataclass(frozen=True)
@@ -38,6 +66,8 @@ class Trained:
     precision: str = "32-true"
     """That of the run's budget."""
     tell: Tell = field(default=lambda *_: None)
+    shared: SharedEncodings | None = None
+    """Where the run reads stored encodings."""
 
     @property
     def task(self) -> TaskSpec:

@@ -5,6 +5,7 @@ needs = "session"                         after all training, of all strategies 
 needs = "model"                           before training, from the model as it is built; where it does not say
 kinds = ("multiclass", "multilabel")      kinds of task that it is defined for; where it does not say: all
 least = {"rows": 1}                       the smallest value of an option
+encodes = {"image": 30}                   how often each of its `rows` is encoded and stored, by modality's kind
 """
 
 from __future__ import annotations

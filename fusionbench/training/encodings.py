@@ -45,14 +45,21 @@ def rows_of(data: MultimodalData) -> Rows:
     return np.unique(np.concatenate([data.parts.train, data.parts.validation, data.parts.test]))
 
 
+class HasBatches(Protocol):
+    """Data that are set up, or what stands in for them."""
+
+    def batch(self, rows: Rows) -> MultimodalBatch:
+        """Rows (B,) as a batch."""
+
+
 @torch.inference_mode()
-def pieces_of(encoder: nn.Module, modality: str, data: MultimodalData, rows: Rows) -> Iterator[dict[str, Array]]:
+def pieces_of(encoder: nn.Module, modality: str, data: HasBatches, rows: Rows) -> Iterator[dict[str, Array]]:
     """What is stored of rows, some at a time, by array; `lengths` (k,) in the place of `offsets`.
 
     Args:
         encoder: any of `encoders`, or the map of one behind its trunk; it is put into eval mode.
         modality: which of the data's it reads.
-        data: set up; rows are seen as validation rows are.
+        data: rows are seen as validation rows are.
         rows: (n,), in rising order.
     """
     encoder.eval()

@@ -20,3 +20,11 @@ def bench(tmp_path: Path, data_folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     return Bench(tmp_path, data_folder, f"mine{next(NUMBERS)}")
+
+
+@pytest.fixture
+def own_data(bench: Bench, tmp_path: Path) -> Bench:
+    """The same with a data folder of its own: timings, weights and encodings of no other test."""
+    bench.data = tmp_path / "data"
+    bench.data.mkdir()
+    return bench

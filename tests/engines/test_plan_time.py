@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,14 +11,6 @@ from small_suites import Bench
 from fusionbench.cli.main import main
 from fusionbench.plan.load import load_suite
 from fusionbench.records.timings import Timing, row_key
-
-
-@pytest.fixture
-def own_data(bench: Bench, tmp_path: Path) -> Bench:
-    """Timings of no other test."""
-    bench.data = tmp_path / "data"
-    bench.data.mkdir()
-    return bench
 
 
 def timings(bench: Bench) -> dict[str, dict[str, Any]]:

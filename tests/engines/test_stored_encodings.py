@@ -14,7 +14,7 @@ import pytest
 from small_suites import Bench, kill_tree
 
 from fusionbench.bench.build import training_data
-from fusionbench.bench.encodings import as_size, size_told
+from fusionbench.bench.encoding_sizes import as_size, size_told
 from fusionbench.bench.jobs import Place
 from fusionbench.bench.trunks import FOLDER
 from fusionbench.cli.main import main

@@ -13,7 +13,7 @@ from small_suites import Bench
 
 from fusionbench.bench.artefacts import artefact
 from fusionbench.bench.build import training_data
-from fusionbench.bench.encodings import as_size, size_told
+from fusionbench.bench.encoding_sizes import as_size, size_told
 from fusionbench.bench.jobs import Place
 from fusionbench.bench.trunks import FOLDER, Trunks
 from fusionbench.cli.main import main
