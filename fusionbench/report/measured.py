@@ -63,7 +63,8 @@ def sentences(table: Table) -> Iterator[str]:
     if "relative robustness" in shown:
         yield (
             "Relative robustness: mean of A(s)/A(0) over severities .1 to 1 and kinds of noise, every modality alike; "
-            "effective: how much less is lost than by late fusion of the same seed."
+            "effective: how much less is lost than by late fusion of the same seed; high, too, for what has little to "
+            "lose."
         )
     yield from _repeats(table)
 
