@@ -47,7 +47,7 @@ class GAP(Metric):
         best = top_classes(logits, min(self.top, logits.shape[1]))
         self.scores.append(self.blocks.keep(logits.gather(1, best).float().flatten()))
         self.hits.append(self.blocks.keep((targets.gather(1, best) > 0).to(torch.uint8).flatten()))
-        self.positives += (targets > 0).sum()
+        self.positives += torch.count_nonzero(targets)
 
     def compute(self) -> Tensor:
         """The score over all samples, float32; 0 if no sample has a label."""

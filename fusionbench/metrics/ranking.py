@@ -26,10 +26,10 @@ def top_classes(logits: Tensor, count: int) -> Tensor:
     Returns:
         int64 (B, count).
     """
-    values, classes = logits.topk(count, dim=1)  # (B, k)
-    border = values[:, -1:]
-    # More than k classes reach the lowest chosen logit: which of them are chosen has to be decided by number.
-    crowded = ((~(logits < border)).sum(1) > count) & ~border[:, 0].isnan()
+    values, classes = logits.topk(min(count + 1, logits.shape[1]), dim=1)
+    classes, border = classes[:, :count].contiguous(), values[:, count - 1 : count]
+    # One more reaches the lowest chosen logit, and maybe others: which of them are chosen has to be decided by number.
+    crowded = (values[:, count:] == border).any(1)
     if crowded.any():
         rows, border = logits[crowded], border[crowded]
         above, tied = ~(rows <= border), rows == border
