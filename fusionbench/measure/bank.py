@@ -1,8 +1,8 @@
 """Test rows whose modalities can be mixed: this row's text with that row's picture, encoded once where that will do.
 
-Encoders run once over the rows where the strategy can do with encodings; then a mixed batch costs the fusion alone. A
-strategy that reads inputs, acts within encoders or reads their hidden layers gets mixed inputs, and so does one whose
-encodings would fill a memory. What a run has stored already is read from there.
+Encoders run once over the rows where the strategy can do with encodings, and what a run has stored is read once; then a
+mixed batch costs the fusion alone. A strategy that reads inputs, acts within encoders or reads hidden layers that are
+not stored gets mixed inputs. Encodings that would fill a memory are made, or read, anew for every batch.
 """
 
 from __future__ import annotations
@@ -39,10 +39,7 @@ class Bank:
 
     def __init__(self, trained: Trained, rows: Rows) -> None:
         self.trained, self.rows = trained, np.asarray(rows)
-        module = trained.module
-        usual = type(module).encode is FusionModule.encode  # Each modality by its own encoder.
-        alone = usual and module.cacheable and not module.reads_stages and not isinstance(trained.data, EncodedData)
-        self._encoded = _encoded(trained, self.rows) if alone else None
+        self._encoded = _in_memory(_encoded(trained, self.rows), len(self.rows))
         self.targets = torch.cat([trained.inputs.labels(some).targets for some in InOrder(self.rows)])
 
     def __len__(self) -> int:
@@ -98,21 +95,33 @@ def spans(count: int) -> Iterator[slice]:
         yield slice(start, start + EVALUATION_BATCH)
 
 
-def _encoded(trained: Trained, rows: Rows) -> dict[str, Encoded] | None:
-    """By modality what its encoder gives of all rows, padded alike; None where that would fill the memory."""
+def _encoded(trained: Trained, rows: Rows) -> Iterator[dict[str, Encoded]]:
+    """By modality what is stored, or what encoders give, some rows at a time; nothing where inputs are needed."""
+    module, data = trained.module, trained.data
+    usual = type(module).encode is FusionModule.encode  # Each modality by its own encoder.
+    if type(data) is EncodedData:  # Others of the kind give inputs, too.
+        yield from (data.batch(some).encoded for some in InOrder(rows))
+    elif usual and module.cacheable and not module.reads_stages and not isinstance(data, EncodedData):
+        device = next(module.parameters(), torch.empty(0)).device
+        for some in InOrder(rows):
+            encoded = module.encode(data.batch(some).to(device))
+            yield {name: replace(one, stages=(), stage_mask=None).each(Tensor.cpu) for name, one in encoded.items()}
+
+
+def _in_memory(several: Iterator[dict[str, Encoded]], count: int) -> dict[str, Encoded] | None:
+    """By modality all rows, padded alike; None where there are none, or where they would fill the memory."""
     found: dict[str, list[Encoded]] = {}
-    device = next(trained.module.parameters(), torch.empty(0)).device
-    for number, some in enumerate(InOrder(rows)):
-        encoded = trained.module.encode(trained.data.batch(some).to(device))
-        if number == 0 and len(rows) / len(some) * sum(map(_bytes, encoded.values())) > MOST:
+    for number, encoded in enumerate(several):
+        size = sum(map(_bytes, encoded.values()))
+        if number == 0 and encoded and count / len(next(iter(encoded.values())).pooled) * size > MOST:
             return None
         for name, one in encoded.items():
-            found.setdefault(name, []).append(replace(one, stages=(), stage_mask=None).each(Tensor.cpu))
-    return {name: _joined(parts) for name, parts in found.items()}
+            found.setdefault(name, []).append(one)
+    return {name: _joined(parts) for name, parts in found.items()} or None
 
 
 def _bytes(one: Encoded) -> int:
-    return one.tokens.numel() * one.tokens.element_size() + one.pooled.numel() * one.pooled.element_size()
+    return sum(x.numel() * x.element_size() for x in (one.tokens, one.pooled, *one.stages))
 
 
 def _joined(parts: list[Encoded]) -> Encoded:
@@ -130,4 +139,5 @@ def _joined(parts: list[Encoded]) -> Encoded:
         torch.cat([part.tokens for part in padded]),
         torch.cat([part.mask for part in padded]),
         torch.cat([part.present for part in padded]),
+        tuple(torch.cat(layer) for layer in zip(*(part.stages for part in padded), strict=True)),
     )

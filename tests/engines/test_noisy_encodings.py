@@ -27,7 +27,8 @@ STRATEGIES = ["concat", "central", "unimodal"]
 def frozen(bench: Bench, **changes: Any) -> str:
     """Digits through CNNs that are trained beforehand."""
     encoders = {"image": {"name": "small_cnn", "options": {"width": 8, "channels": [4, 8]}, "pretrain": {"epochs": 1}}}
-    measures = [{"name": "robustness", "options": {"rows": 40}}]
+    contribution = {"name": "contribution", "options": {"rows": 40, "pairs": 20, "permutations": 2}}
+    measures = [{"name": "robustness", "options": {"rows": 40}}, contribution]
     given = {"encoders": encoders, "strategies": STRATEGIES, "seeds": 1, "measures": measures, **changes}
     return bench.suite(**given)
 
@@ -37,11 +38,10 @@ def folders(bench: Bench) -> list[Path]:
     return sorted(path for path in (bench.data / FOLDER).glob("digits-*") if path.is_dir())
 
 
-def found(bench: Bench, results: str) -> dict[str, dict[str, Any]]:
+def found(bench: Bench, results: str, measure: str = "robustness") -> dict[str, dict[str, Any]]:
     """By key, what was measured."""
-    return {
-        path.name[:12]: json.loads(path.read_text()) for path in (bench.folder / results).rglob("*.robustness.json")
-    }
+    paths = (bench.folder / results).rglob(f"*.{measure}.json")
+    return {path.name[:12]: json.loads(path.read_text()) for path in paths}
 
 
 def test_a_seed_has_its_noisy_rows_encoded_once_and_forgotten(own_data: Bench) -> None:
@@ -70,6 +70,10 @@ def test_curves_are_those_of_live_encoders(own_data: Bench) -> None:
                 other = live[key]["noise"][name][way]
                 assert curve["nll"] == pytest.approx(other["nll"], abs=1e-5)
                 assert curve["accuracy"] == pytest.approx(other["accuracy"], abs=1 / 39)  # A tie may break.
+    stored, live = (found(own_data, results, "contribution") for results in ("stored", "live"))
+    for key, one in stored.items():
+        assert one["values"] == pytest.approx(live[key]["values"], abs=1 / 39)
+        assert one["emap"]["logits_apart"] == pytest.approx(live[key]["emap"]["logits_apart"], abs=1e-4)
 
 
 def test_measures_asked_for_later_leave_no_encodings_either(own_data: Bench) -> None:
