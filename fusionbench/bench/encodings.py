@@ -99,7 +99,7 @@ class EncodingsOfChanged:
                 write_pieces(folder, pieces(encoder), lambda *_: None)
 
         def make() -> Path:
-            return prepared(data.root, f"{unchanged.name}-changed", {**facts, **what}, None, convert, FOLDER)
+            return prepared(data.root, f"{unchanged.name}-changed", {**facts, "changed": what}, None, convert, FOLDER)
 
         return StoredEncoding(opened(make, rows)[1], with_stages=self.module.reads_stages)
 

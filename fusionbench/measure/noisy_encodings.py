@@ -6,10 +6,8 @@ The rows of one way and severity stand behind those of the one before; the k-th 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from torch import nn
@@ -17,7 +15,7 @@ from torch import nn
 from fusionbench.core.batch import MultimodalBatch
 from fusionbench.core.task import ModalitySpec
 from fusionbench.data.splits import Rows
-from fusionbench.data.store import Array
+from fusionbench.data.store import Array, fingerprint_of
 from fusionbench.measure.corruptions import Spread, corrupted
 from fusionbench.measure.trained import ReadsEncodings, Trained
 from fusionbench.training.encodings import pieces_of
@@ -58,12 +56,8 @@ def noisy_encodings(
     """
     if trained.shared is None:
         return None
-    what = {
-        "noise": [list(step) for step in steps],
-        "seed": trained.seed,
-        "spread": _hash_of(spread),
-        "of": _hashed(rows),
-    }
+    arrays = {"rows": rows} if spread is None else {"rows": rows, "mean": spread.mean, "deviation": spread.deviation}
+    what = {"noise": [list(step) for step in steps], "seed": trained.seed, "arrays": fingerprint_of(arrays)}
 
     def pieces(encoder: nn.Module) -> Iterator[dict[str, Array]]:
         for number, (how, severity) in enumerate(steps):
@@ -92,14 +86,3 @@ class _Noisy:
         """Rows (B,) as a batch."""
         clean = self.trained.inputs.batch(rows)
         return corrupted(clean, self.spec, self.how, self.severity, self.trained.seed, self.spread)
-
-
-def _hash_of(spread: Spread | None) -> str:
-    return "" if spread is None else _hashed(spread.mean, spread.deviation, spread.shares)
-
-
-def _hashed(*arrays: np.ndarray[Any, Any]) -> str:
-    total = hashlib.sha256()
-    for array in arrays:
-        total.update(np.ascontiguousarray(array).tobytes())
-    return total.hexdigest()
