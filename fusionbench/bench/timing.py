@@ -183,31 +183,27 @@ class _Again:
 
     def put(self, name: str, rows: Rows, batch: Any) -> None:
         """Give a batch what is stored of some row in the place of each of its rows."""
-        known = self.stored.rows
-        self.stored.put(name, known[rows % len(known)], batch)
-
-
-class _AgainOfChanged:
-    """What is stored of a few changed rows, in the place of all."""
-
-    def __init__(self, module: FusionModule) -> None:
-        self.module, self.made = module, dict[str, _AnyOf]()
-
-    def of(self, modality: str, what: Mapping[str, Any], rows: Rows, pieces: Pieces) -> _AnyOf:
-        """As `measure.trained.SharedEncodings` says."""
-        if modality not in self.made:
-            self.made[modality] = _AnyOf(StoredEncoding(_arrays(islice(pieces(self.module.encoders[modality]), 1))))
-        return self.made[modality]
-
-
-@dataclass(frozen=True)
-class _AnyOf:
-    stored: StoredEncoding
+        self.stored.put(name, self._known(rows), batch)
 
     def of(self, rows: Rows, present: torch.Tensor) -> Encoded:
         """The encodings of some rows in the place of these."""
-        known = self.stored.rows
-        return self.stored.of(known[rows % len(known)], present)
+        assert isinstance(self.stored, StoredEncoding)
+        return self.stored.of(self._known(rows), present)
+
+    def _known(self, rows: Rows) -> Rows:
+        known: Rows = self.stored.rows
+        return known[rows % len(known)]
+
+
+@dataclass(frozen=True)
+class _AgainOfChanged:
+    """What is stored of a few changed rows, in the place of all."""
+
+    module: FusionModule
+
+    def of(self, modality: str, what: Mapping[str, Any], rows: Rows, pieces: Pieces) -> _Again:
+        """As `measure.trained.SharedEncodings` says."""
+        return _Again(StoredEncoding(_arrays(islice(pieces(self.module.encoders[modality]), 1))))
 
 
 def _encoding(encoder: Encoder, name: str, data: MultimodalData) -> StoredEncoding:

@@ -56,7 +56,9 @@ def noisy_encodings(
     """
     if trained.shared is None:
         return None
-    arrays = {"rows": rows} if spread is None else {"rows": rows, "mean": spread.mean, "deviation": spread.deviation}
+    arrays = {"rows": rows}
+    if spread is not None:
+        arrays |= {"mean": spread.mean, "deviation": spread.deviation, "shares": spread.shares}
     what = {"noise": [list(step) for step in steps], "seed": trained.seed, "arrays": fingerprint_of(arrays)}
 
     def pieces(encoder: nn.Module) -> Iterator[dict[str, Array]]:
