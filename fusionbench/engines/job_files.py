@@ -10,12 +10,13 @@ from pathlib import Path
 from fusionbench.bench.jobs import ExplainJob, ExportJob, Job, LatencyJob, MeasureJob, Message, TimeJob, TrainJob
 from fusionbench.core.errors import UserError
 from fusionbench.engines.lacking import lacking_measures
+from fusionbench.engines.logs import remove_if_empty
 from fusionbench.engines.titles import title
 from fusionbench.plan.suite import RunSpec
 from fusionbench.records.checkpoints import drop_checkpoints
 from fusionbench.records.claims import LOCK, SESSION, Claims
 from fusionbench.records.record import Record
-from fusionbench.records.store import LATENCY, Store
+from fusionbench.records.store import LATENCY, LOG, Store
 
 
 @dataclass
@@ -36,7 +37,7 @@ class JobFiles:
     def log(self, job: Job) -> Path | None:
         """Where its output goes: beside the record; None: where ours goes, as preparing talks to the user."""
         if isinstance(job, TrainJob | MeasureJob | ExportJob | ExplainJob) and not job.place.debug:
-            return self.store.path(job.run, ".log")
+            return self.store.path(job.run, LOG)
         return None
 
     def is_done(self, job: Job) -> bool:
@@ -85,10 +86,13 @@ def session_lock(store: Store, run: RunSpec) -> Path:
 
 
 def clear_leftovers(store: Store, runs: Iterable[RunSpec]) -> None:
-    """Remove what killed runners left: half-written files, claims on runs and sessions, checkpoints of done runs."""
+    """Remove what killed runners left: half-written files, dead claims, empty logs, checkpoints of done runs."""
     runs = list(runs)
     store.sweep()
     datasets = {id(run.dataset): run for run in runs}  # Runs share their choices; each has one place.
-    for lock in {store.path(run, LOCK) for run in runs} | {session_lock(store, run) for run in datasets.values()}:
+    for lock in {session_lock(store, run) for run in datasets.values()}:
         Claims.clear_if_dead(lock)
+    for path in {store.path(run) for run in runs}:
+        if Claims.clear_if_dead(path.with_suffix(LOCK)):  # Else its log is being written.
+            remove_if_empty(path.with_suffix(LOG))
     drop_checkpoints(store, (run for run in runs if store.status(run) == "done"))

@@ -48,6 +48,7 @@ from fusionbench.core.output import never_fail
 from fusionbench.engines.forkserver import forget_server_settings
 from fusionbench.engines.gpus import VISIBLE
 from fusionbench.engines.heartbeat import Heartbeat, tell_where
+from fusionbench.engines.logs import remove_if_empty
 from fusionbench.training.fit import quiet
 from fusionbench.training.group import backend, joined, store_at
 
@@ -162,5 +163,4 @@ def _output_to(log: Path | None) -> Iterator[None]:
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-        if log.stat().st_size == 0:
-            log.unlink()
+        remove_if_empty(log)

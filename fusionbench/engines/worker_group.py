@@ -16,7 +16,7 @@ from fusionbench.bench.jobs import Job, Message, WorkerContext, devices_of
 from fusionbench.core.files import is_running
 from fusionbench.core.ranks import Ranks
 from fusionbench.engines.heartbeat import STACK
-from fusionbench.engines.log_tail import size_of, told_last
+from fusionbench.engines.logs import remove_if_empty, size_of, told_last
 from fusionbench.engines.pace import Pace
 from fusionbench.engines.processes import WorkerProcess
 from fusionbench.engines.watch import Watch
@@ -175,8 +175,12 @@ class WorkerGroup:
             _join(worker.process, deadline)
             worker.connection.close()
             worker.has_ended = True
-            if worker.log is not None and worker.log.exists() and (remove_logs or not worker.log.stat().st_size):
+            if worker.log is None:
+                continue
+            if remove_logs:
                 worker.log.unlink(missing_ok=True)
+            else:
+                remove_if_empty(worker.log)
 
     def _named(self, rank: int, reason: str) -> str:
         return reason if len(self._workers) == 1 else f"device {rank} of {len(self._workers)}: {reason}"

@@ -20,7 +20,7 @@ from fusionbench.plan.suite import RunSpec
 from fusionbench.records.claims import LOCK, SESSION, STALE_S
 from fusionbench.records.expected import Expected
 from fusionbench.records.glances import TO_DO
-from fusionbench.records.store import LATENCY, Store
+from fusionbench.records.store import LATENCY, LOG, Store
 from fusionbench.records.trials import all_trials
 
 LARGEST = 4096
@@ -88,7 +88,7 @@ class Standing:
     @property
     def log(self) -> Path:
         """Where what it prints lies."""
-        return self.path.with_suffix(".log")
+        return self.path.with_suffix(LOG)
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class SuiteFolder:
     def _standing(self, run: RunSpec, names: dict[Path, set[str]], gone: list[str]) -> Standing:
         path = self.store.path(run)
         there = names[path.parent]
-        has_log = f"{run.key}.log" in there
+        has_log = f"{run.key}{LOG}" in there
         working = _working(path.with_suffix(LOCK), gone) if f"{run.key}{LOCK}" in there else None
         found = self.store.glance(run) if path.name in there else TO_DO
         if working is not None and found.status != "done":

@@ -12,7 +12,7 @@ from small_suites import Bench
 from fusionbench.bench.jobs import Message, Place, PrepareJob, Report, TrainJob
 from fusionbench.core import locks
 from fusionbench.engines.heartbeat import Heartbeat
-from fusionbench.engines.log_tail import LINES, STACK_LINES, told_last
+from fusionbench.engines.logs import LINES, STACK_LINES, told_last
 from fusionbench.engines.watch import STEP_S, Watch
 from fusionbench.plan.load import load_suite, suite_of
 from fusionbench.plan.source import parse_source

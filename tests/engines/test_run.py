@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict
 
 import numpy as np
 import pytest
 import torch
 from sklearn.metrics import accuracy_score, f1_score, log_loss
-from small_suites import Bench
+from small_suites import Bench, is_record
 
 from fusionbench.bench.build import build, dataset_of, setting_for
 from fusionbench.bench.memory import STATM
@@ -95,6 +96,29 @@ def test_a_dead_runners_claim_on_a_finished_run_is_cleared(bench: Bench) -> None
     lock.write_text(json.dumps({"host": HOST, "pid": 2**22 + 1, "since": 0}))
     assert bench.run(suite) == 0
     assert not lock.exists()
+
+
+def test_a_dead_runners_empty_log_is_cleared_and_one_that_says_something_is_kept(bench: Bench) -> None:
+    """A kill between a run's record and the end of its process leaves the log that was opened for it."""
+    suite = bench.suite(seeds=1)
+    bench.run(suite)
+    records = [path for path in (bench.folder / "results").rglob("*.json") if is_record(path)]
+    empty, full = (path.with_suffix(".log") for path in sorted(records))
+    empty.touch()
+    full.write_text("a warning")
+    assert bench.run(suite) == 0
+    assert not empty.exists()
+    assert full.read_text() == "a warning"
+
+
+def test_an_empty_log_of_a_run_that_another_runner_does_stays(bench: Bench) -> None:
+    suite = bench.suite(strategies=["concat"], seeds=1)
+    bench.run(suite)
+    (record,) = (path for path in (bench.folder / "results").rglob("*.json") if is_record(path))
+    record.with_suffix(".lock").write_text(json.dumps({"host": HOST, "pid": os.getpid(), "since": 0}))
+    record.with_suffix(".log").touch()
+    assert bench.run(suite) == 0
+    assert record.with_suffix(".log").exists()
 
 
 def test_more_seeds_later_train_only_the_new_ones(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,7 +1,8 @@
-"""What a worker's log says last: for a record, when its process can tell nothing more."""
+"""Logs of workers: what one says last, for a record; and one that says nothing does not stay."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from fusionbench.core.output import printable
@@ -20,6 +21,13 @@ def size_of(log: Path | None) -> int:
         return log.stat().st_size if log is not None else 0
     except OSError:
         return 0
+
+
+def remove_if_empty(log: Path) -> None:
+    """One that was written to stays; whose process still writes must be known not to live."""
+    with suppress(OSError):
+        if not log.stat().st_size:
+            log.unlink()
 
 
 def told_last(log: Path | None, stack_at: int | None = None) -> list[str]:
