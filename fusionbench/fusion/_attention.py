@@ -35,6 +35,14 @@ class CrossAttention(nn.Module):
         return self.out(heard.transpose(1, 2).flatten(2)) * anyone[..., None]
 
 
+def with_steps(mask: Tensor, before: int = 0, after: int = 0) -> Tensor:
+    """A mask that lets in more steps, which every row has: bool (B, T) -> (B, before+T+after)."""
+    # Joined, not padded: what torch.compile writes for a padded mask, some compilers refuse (two types of mask).
+    always = mask.new_ones(())
+    sides = (always.expand(mask.shape[0], before), mask, always.expand(mask.shape[0], after))
+    return torch.cat(sides, 1)
+
+
 def idle_with_one_step(module: nn.Module) -> int:
     """How many parameters choose among steps in all attention of a module: those of queries and keys."""
     blocks = [part for part in module.modules() if isinstance(part, CrossAttention)]
@@ -97,7 +105,7 @@ class ClassToken(nn.Module):
     def forward(self, steps: Tensor, mask: Tensor) -> Tensor:
         """Steps (B, T, D), mask bool (B, T) -> (B, D)."""
         z = torch.cat([self.token.expand(steps.shape[0], -1, -1), steps], 1)
-        mask = F.pad(mask, (1, 0), value=True)  # The token itself is always there.
+        mask = with_steps(mask, before=1)  # The token itself is always there.
         last = len(self.blocks) - 1
         for layer, block in enumerate(self.blocks):
             z = block(z, mask, 1 if layer == last else None)

@@ -33,11 +33,10 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from fusionbench.core.batch import Encoded
 from fusionbench.encoders.base import Encoder
-from fusionbench.fusion._attention import TransformerBlock
+from fusionbench.fusion._attention import TransformerBlock, with_steps
 from fusionbench.fusion._stages import most_steps
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
 from fusionbench.fusion.blocks import at_least, below_one, heads_divide, mlp_head, present_mean, small_normal
@@ -102,11 +101,11 @@ class BottleneckFusion(FusionModule):
         streams = [
             self._started(one.tokens, places) for one, places in zip(encoded.values(), self.positions, strict=True)
         ]
-        masks = [F.pad(one.mask, (1, 0), value=True) for one in encoded.values()]  # The class token is always there.
+        masks = [with_steps(one.mask, before=1) for one in encoded.values()]  # The class token is always there.
         for blocks in list(self.layers)[: self.own_layers]:
             streams = _through(blocks, streams, masks, [None] * len(streams))
         fusing, shared = list(self.layers)[self.own_layers :], self.bottlenecks.shape[1]
-        masks = [F.pad(mask, (0, shared), value=True) for mask in masks]
+        masks = [with_steps(mask, after=shared) for mask in masks]
         bottlenecks = self.bottlenecks.expand(present.shape[0], -1, -1)
         for blocks in fusing[:-1]:
             mixed = _through(blocks, [torch.cat([z, bottlenecks], 1) for z in streams], masks, [None] * len(streams))

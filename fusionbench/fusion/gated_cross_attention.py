@@ -34,7 +34,7 @@ from torch.nn import functional as F
 from fusionbench.core.batch import Encoded
 from fusionbench.core.errors import UserError, unknown
 from fusionbench.encoders.base import Encoder
-from fusionbench.fusion._attention import CrossAttention, TransformerBlock, idle_with_one_step
+from fusionbench.fusion._attention import CrossAttention, TransformerBlock, idle_with_one_step, with_steps
 from fusionbench.fusion._stages import most_steps
 from fusionbench.fusion.base import FusionModule, Prediction, Setting
 from fusionbench.fusion.blocks import at_least, heads_divide, mlp_head, small_normal
@@ -87,7 +87,7 @@ class GatedCrossAttentionFusion(FusionModule):
         steps = self.others_norm(torch.cat([one.tokens for one in others], 1))  # (B, S, D)
         there = torch.cat([one.mask for one in others], 1)
         z = torch.cat([self.token.expand(own.tokens.shape[0], -1, -1), own.tokens], 1)
-        mask = F.pad(own.mask, (1, 0), value=True)  # The token itself is always there.
+        mask = with_steps(own.mask, before=1)  # The token itself is always there.
         last = len(self.own) - 1
         for layer, (gated, block) in enumerate(zip(self.gated, self.own, strict=True)):
             z = block(gated(z, steps, there), mask, 1 if layer == last else None)
