@@ -47,7 +47,7 @@ def own_comparisons(rows: Sequence[Contender], metric: str) -> Iterator[Comparis
     if len(field.rows) < FEWEST:
         return
     first, second, every = range(n // 2), range(n // 2, n), range(n)
-    early, late = (f"seeds {_listed(seeds)}" for seeds in (field.seeds[: n // 2], field.seeds[n // 2 :]))
+    early, late = (_named(seeds) for seeds in (field.seeds[: n // 2], field.seeds[n // 2 :]))
     if n > 1:
         yield _compared(f"{early} and {late}", field.order(first, "first "), field.order(second, "second "), n)
     if not field.has_halves:
@@ -125,7 +125,8 @@ def _compared(between: str, a: Order, b: Order, seeds: int) -> Comparison:
     return Comparison(between, agreement(a, b, np.random.default_rng(RNG_SEED)), sources=" and ".join(known))
 
 
-def _listed(seeds: Sequence[int]) -> str:
-    """`0-2` for a run of numbers, `0, 4, 7` for others."""
+def _named(seeds: Sequence[int]) -> str:
+    """`seed 0`, `seeds 0-2` for a run of numbers, `seeds 0, 4, 7` for others."""
     is_run = len(seeds) > 1 and list(seeds) == list(range(seeds[0], seeds[0] + len(seeds)))
-    return f"{seeds[0]}-{seeds[-1]}" if is_run else ", ".join(map(str, seeds))
+    listed = f"{seeds[0]}-{seeds[-1]}" if is_run else ", ".join(map(str, seeds))
+    return f"seed {listed}" if len(seeds) == 1 else f"seeds {listed}"

@@ -140,7 +140,7 @@ def test_without_resamples_the_interval_is_over_seeds_alone(tmp_path: Path) -> N
     for run in bench.runs():
         bench.done(run, APART[run.strategy.name])
     assert one(bench).comparisons[0].sources == "seeds"
-    assert "seeds 0 and seeds 1-2" in one(bench).comparisons[0].between
+    assert "seed 0 and seeds 1-2" in one(bench).comparisons[0].between
 
 
 def test_one_seed_is_compared_by_rows_alone_and_without_resamples_not_at_all(tmp_path: Path) -> None:
