@@ -23,6 +23,7 @@ from fusionbench.fusion._lightning import TrainableModule, learning_rate_factor
 from fusionbench.fusion._setting import Optimiser, Setting
 from fusionbench.fusion._stages import at_hand, given, without_absent
 from fusionbench.fusion._targets import TargetScale
+from fusionbench.metrics.nll import sample_nll
 from fusionbench.metrics.scores import score_metrics
 from fusionbench.plan.suite import Choice
 
@@ -215,4 +216,4 @@ def sample_losses(logits: Tensor, targets: Tensor, task: TaskSpec) -> Tensor:
         return F.cross_entropy(logits.float(), targets, reduction="none")
     if task.kind == "regression":
         return F.mse_loss(logits.float(), targets.float(), reduction="none").mean(1)
-    return F.binary_cross_entropy_with_logits(logits.float(), targets, reduction="none").sum(1)
+    return sample_nll(logits.float(), targets)

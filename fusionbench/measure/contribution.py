@@ -81,7 +81,8 @@ def _gap(trained: Trained, rows: Rows) -> dict[str, Any]:
     own = bank.outputs(dict.fromkeys(names, every), every)
     rng = np.random.default_rng([trained.seed, 0])
     projected = projection(lambda places: bank.outputs(places, _any(places)), names, len(rows), rng, trained.tell)
-    scores = [trained.scores([(outputs, bank.targets)]).get(trained.task.metric) for outputs in (own, projected)]
+    scored = (trained.scores([(outputs, bank.targets)], ties=False) for outputs in (own, projected))
+    scores = [one.get(trained.task.metric) for one in scored]
     if any(score is None for score in scores):
         return {"rows": len(rows), "gap": None}
     first, second = (good(trained.task.metric, float(score)) for score in scores if score is not None)

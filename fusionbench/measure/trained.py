@@ -109,14 +109,15 @@ class Trained:
         device = next(self.module.parameters(), torch.empty(0)).device
         return self.module.predict(batch.to(device)).logits.float().cpu()
 
-    def scores(self, found: Iterable[tuple[Tensor, Tensor]]) -> dict[str, float]:
+    def scores(self, found: Iterable[tuple[Tensor, Tensor]], *, ties: bool = True) -> dict[str, float]:
         """The score that ranks and NLL, or RMSE, by the record's names without their part: {"accuracy": .., "nll": ..}.
 
         Args:
             found: outputs (B, C), and targets as a batch has them, some rows at a time. One that is not defined on
                 these rows is left out.
+            ties: whether NLL, or RMSE, is wanted: of thousands of classes it takes as long as the model.
         """
-        metrics, scale = score_metrics(self.task, only=self.task.metric), self.module.target_scale
+        metrics, scale = score_metrics(self.task, only=self.task.metric, ties=ties), self.module.target_scale
         for outputs, targets in found:
             if scale is None:
                 metrics.update(outputs, targets)
@@ -132,7 +133,7 @@ class Trained:
 
     def goodness(self, outputs: Tensor, targets: Tensor) -> float | None:
         """The score that ranks, its sign turned where lower is better; None where it is not defined on these rows."""
-        value = self.scores([(outputs, targets)]).get(self.task.metric)
+        value = self.scores([(outputs, targets)], ties=False).get(self.task.metric)
         return None if value is None else good(self.task.metric, value)
 
     @property

@@ -6,10 +6,14 @@ multilabel: mean over samples of the binary cross-entropy summed over classes
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from fusionbench.metrics.sample_mean import SampleMean
+
+AT_ONCE = 2**15
+"""Logits."""
 
 
 class NegativeLogLikelihood(SampleMean):
@@ -29,4 +33,10 @@ class NegativeLogLikelihood(SampleMean):
 
 def sample_nll(logits: Tensor, targets: Tensor) -> Tensor:
     """The binary cross-entropy of each sample, summed over classes: (B, C) both -> (B,)."""
-    return F.binary_cross_entropy_with_logits(logits, targets.to(logits.dtype), reduction="none").sum(1)
+    # A few rows at a time: what is computed in between stays in the processor's cache; new memory costs a third more.
+    whole = logits.requires_grad or logits.is_cuda
+    rows = max(1, len(logits) if whole else AT_ONCE // max(1, logits.shape[1]))
+    targets = targets.to(logits.dtype)
+    spans = [slice(start, start + rows) for start in range(0, max(1, len(logits)), rows)]
+    parts = [F.binary_cross_entropy_with_logits(logits[at], targets[at], reduction="none").sum(1) for at in spans]
+    return torch.cat(parts)

@@ -22,14 +22,17 @@ WIDEST = 2e-3
 """Bounds of `map_full` that are further apart are told to readers."""
 
 
-def score_metrics(task: TaskSpec, *, only: str | None = None) -> MetricCollection:
+def score_metrics(task: TaskSpec, *, only: str | None = None, ties: bool = True) -> MetricCollection:
     """All scores of the task; with `only`, that one and what breaks its ties: enough for model selection.
+
+    Without `ties`, that one alone.
 
     Multiclass and multilabel ones are updated with logits (B, C) and targets as a batch has them, those of a regression
     with values and targets (B, C) in the data's unit, from wherever both are counted.
     """
     scores = _OF_KIND[task.kind](task.classes)
-    chosen = {name: metric for name, metric in scores.items() if only is None or name in (only, TIES[task.kind])}
+    wanted = scores if only is None else (only, TIES[task.kind]) if ties else (only,)
+    chosen = {name: metric for name, metric in scores.items() if name in wanted}
     # compute_groups would share one state between metrics that happen to look alike after the first batch.
     return MetricCollection(chosen, compute_groups=False)  # type: ignore[arg-type]
 

@@ -7,7 +7,7 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, l
 
 from fusionbench.core.task import MetricName, ModalitySpec, TaskKind, TaskSpec
 from fusionbench.metrics.map_full import MAPFull
-from fusionbench.metrics.nll import NegativeLogLikelihood
+from fusionbench.metrics.nll import NegativeLogLikelihood, sample_nll
 from fusionbench.metrics.scores import computed, score_metrics, score_notes
 
 
@@ -81,6 +81,15 @@ def test_multilabel_nll_is_the_sum_over_classes_of_scikit_learns_log_loss() -> N
     assert float(metric.compute()) == pytest.approx(expected, abs=1e-5)
 
 
+@pytest.mark.parametrize(("rows", "classes"), [(300, 3862), (511, 517), (3, 40_001), (20, 7), (0, 5)])
+def test_multilabel_nll_of_a_few_rows_at_a_time_is_that_of_all_at_once_to_the_bit(rows: int, classes: int) -> None:
+    drawn = torch.Generator().manual_seed(4)
+    logits = torch.randn(rows, classes, generator=drawn) * 4
+    targets = (torch.rand(rows, classes, generator=drawn) < 0.01).float()
+    whole = torch.nn.functional.binary_cross_entropy_with_logits(logits, targets, reduction="none").sum(1)
+    assert torch.equal(sample_nll(logits, targets), whole)
+
+
 def test_nll_of_logits_too_large_for_probabilities_stays_finite() -> None:
     metric = NegativeLogLikelihood(multilabel=False)
     metric.update(torch.tensor([[1000.0, 0.0]]), torch.tensor([1]))
@@ -111,6 +120,7 @@ def test_a_multilabel_task_has_the_scores_of_youtube8m() -> None:
 )
 def test_model_selection_computes_the_ranking_score_and_nll_alone(spec: TaskSpec, expected: set[str]) -> None:
     assert set(score_metrics(spec, only=spec.metric)) == expected
+    assert set(score_metrics(spec, only=spec.metric, ties=False)) == {spec.metric}
 
 
 @pytest.mark.parametrize(("offset", "told"), [(0.0, False), (-1000.0, True)])
