@@ -42,7 +42,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from fusionbench.core.batch import MultimodalBatch
-from fusionbench.core.canonical import sha256_of
+from fusionbench.core.row_numbers import row_generators
 from fusionbench.core.task import ModalityKind, ModalitySpec
 from fusionbench.data.standard import Standardiser
 from fusionbench.measure.typing_errors import mistyped
@@ -91,10 +91,9 @@ def corrupted(
         return batch
     x, mask = batch.inputs[spec.name].numpy(), batch.masks.get(spec.name)
     real = _real(x, spec, None if mask is None else mask.numpy())
-    key = int(sha256_of(["corruption", seed, spec.name, how, f"{severity:.6f}"]), 16) % 2**64
+    draws = row_generators(["corruption", seed, spec.name, how, f"{severity:.6f}"], batch.ids.tolist())
     rows, kept = [], []
-    for values, inside, row in zip(x, real, batch.ids.tolist(), strict=True):
-        rng = np.random.Generator(np.random.Philox(key=np.array([key, row], dtype=np.uint64)))
+    for values, inside, rng in zip(x, real, draws, strict=True):
         found, left = _one(values, inside, spec, how, severity, rng, spread)
         rows.append(found)
         kept.append(left)
