@@ -25,6 +25,7 @@ from fusionbench.core.batch import MultimodalBatch
 from fusionbench.core.row_numbers import row_numbers
 from fusionbench.core.task import ModalitySpec
 from fusionbench.data.splits import Rows
+from fusionbench.fusion.base import sample_losses
 from fusionbench.measure.bank import Bank, Places, spans
 from fusionbench.measure.corruptions import BY_KIND, Spread, corrupted, spread_of
 from fusionbench.measure.noisy_encodings import Step, noisy_encodings
@@ -106,9 +107,30 @@ class _Passes:
         return [self.scores(partial(stored.at, number)) for number in range(len(steps))]
 
     def share(self, name: str, clean: dict[str, float]) -> Curve:
-        """The scores at every share of rows that lack a modality."""
-        changes = [self.missing(name, rate) for rate in TENTHS]
-        return _curve([self.scores(one) if self.reads(name) else clean for one in changes])
+        """The scores at every share of rows that lack a modality: those whose own number is below it.
+
+        No sample sees another, so two passes tell what is said of each row with the modality, and without it. NLL is
+        the mean of rows: each row's is computed twice, not at every share; of thousands of classes that is a fifth.
+        """
+        if not self.reads(name):
+            return _curve([clean] * len(TENTHS))
+        trained, task = self.trained, self.trained.task
+        is_mean = trained.tie == "nll" != task.metric
+        counted, nll = [trained.counted(ties=not is_mean) for _ in TENTHS], [0.0] * len(TENTHS)
+        without = self.only(tuple(other for other in task.names if other != name))
+        for batch in self.batches(""):
+            there, gone = trained.outputs(batch), trained.outputs(without(batch))
+            if is_mean:
+                loss_there, loss_gone = (sample_losses(one, batch.targets, task).double() for one in (there, gone))
+            numbers = torch.from_numpy(row_numbers(["missing", trained.seed, name], batch.ids.numpy()))
+            for step, rate in enumerate(TENTHS):
+                stays = numbers >= rate
+                counted[step].add(torch.where(stays[:, None], there, gone), batch.targets)
+                if is_mean:
+                    nll[step] += float(torch.where(stays, loss_there, loss_gone).sum())
+        self.tell(len(TENTHS))
+        found = zip(counted, nll, strict=True)
+        return _curve([one.scores() | ({"nll": total / len(self.bank)} if is_mean else {}) for one, total in found])
 
     def scores(self, change: Change = lambda batch: batch, name: str = "") -> dict[str, float]:
         """Of all rows, after a change to their batches.
@@ -117,9 +139,14 @@ class _Passes:
             change: made to every batch.
             name: of the modality whose inputs it changes; the others may come encoded. Empty: none.
         """
-        self.done += 1
-        self.trained.tell(min(self.done, getattr(self, "total", 1)), getattr(self, "total", 1))
+        self.tell(1)
         return self.trained.scores((self.trained.outputs(change(batch)), batch.targets) for batch in self.batches(name))
+
+    def tell(self, more: int) -> None:
+        """So many more scores are known."""
+        self.done += more
+        total = getattr(self, "total", 1)
+        self.trained.tell(min(self.done, total), total)
 
     def batches(self, name: str) -> Iterator[MultimodalBatch]:
         """The rows; the modality of that name as inputs, others as they cost least."""
@@ -155,16 +182,6 @@ class _Passes:
         assert parts is not None
         rows = self.trained.some(np.union1d(parts.train, parts.validation), SPREAD_ROWS, "spread")
         return spread_of(data.batch(rows), spec, data.standard.get(spec.name))
-
-    def missing(self, name: str, rate: float) -> Change:
-        """A modality absent in a share of the rows: those whose own number is below it."""
-
-        def change(batch: MultimodalBatch) -> MultimodalBatch:
-            numbers = row_numbers(["missing", self.trained.seed, name], batch.ids.numpy())
-            stays = torch.from_numpy(numbers >= rate)
-            return replace(batch, present={**batch.present, name: batch.present[name] & stays})
-
-        return change
 
     def only(self, kept: tuple[str, ...]) -> Change:
         """All other modalities absent."""

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torchmetrics import MetricCollection
 
 from fusionbench.core.batch import Encoded, MultimodalBatch
 from fusionbench.core.canonical import sha256_of
@@ -21,6 +22,7 @@ from fusionbench.core.task import TaskSpec
 from fusionbench.data.base import MultimodalData
 from fusionbench.data.splits import Rows
 from fusionbench.data.store import Array
+from fusionbench.fusion._targets import TargetScale
 from fusionbench.fusion.base import FusionModule
 from fusionbench.metrics.scores import computed, score_metrics
 
@@ -52,6 +54,26 @@ class SharedEncodings(Protocol):
         Raises:
             UserError: the disk is full, or what is stored is damaged.
         """
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Scores of what was added so far."""
+
+    metrics: MetricCollection
+    scale: TargetScale | None
+
+    def add(self, outputs: Tensor, targets: Tensor) -> None:
+        """Some rows: outputs (B, C), and targets as a batch has them."""
+        if self.scale is None:
+            self.metrics.update(outputs, targets)
+        else:  # From the mean: a large one would cost digits.
+            mean = self.scale.mean.cpu()
+            self.metrics.update(outputs.double() * self.scale.deviation.cpu(), targets.cpu() - mean)
+
+    def scores(self) -> dict[str, float]:
+        """By name; without those that are not defined on these rows."""
+        return {name: float(value) for name, value in computed(self.metrics).items()}
 
 
 @dataclass(frozen=True)
@@ -117,14 +139,14 @@ class Trained:
                 these rows is left out.
             ties: whether NLL, or RMSE, is wanted: of thousands of classes it takes as long as the model.
         """
-        metrics, scale = score_metrics(self.task, only=self.task.metric, ties=ties), self.module.target_scale
+        counted = self.counted(ties=ties)
         for outputs, targets in found:
-            if scale is None:
-                metrics.update(outputs, targets)
-            else:  # From the mean: a large one would cost digits.
-                mean = scale.mean.cpu()
-                metrics.update(outputs.double() * scale.deviation.cpu(), targets.cpu() - mean)
-        return {name: float(value) for name, value in computed(metrics).items()}
+            counted.add(outputs, targets)
+        return counted.scores()
+
+    def counted(self, *, ties: bool = True) -> Counted:
+        """What `scores` counts with, for whoever has several to count at once."""
+        return Counted(score_metrics(self.task, only=self.task.metric, ties=ties), self.module.target_scale)
 
     def told(self, outputs: Tensor) -> Tensor:
         """Outputs as a reader is told them: logits as they are, numbers in the data's unit, (B, C)."""

@@ -41,9 +41,7 @@ from fusionbench.records.resamples import Resamples
 
 LATENCY, FORMS = "latency", "forms"
 RESAMPLES = ".resamples.json"
-TENSORS = ".weights.safetensors"
-LOG = ".log"
-"""What a run's process says on standard output and error, beside its record; there only if it said something."""
+TENSORS, LOG = ".weights.safetensors", ".log"
 WANDB, JOBS = "wandb", "slurm"
 """Below a suite's folder, no records: W&B's own files; logs of SLURM's jobs, and what submitit keeps."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,6 +11,7 @@ import torch
 from trained_models import trained
 
 from fusionbench.core.batch import MultimodalBatch
+from fusionbench.core.row_numbers import row_numbers
 from fusionbench.data.digits import Digits
 from fusionbench.data.synthetic_pid import SyntheticPID
 from fusionbench.data.synthetic_regression import SyntheticRegression
@@ -60,6 +62,21 @@ def test_missing_in_all_rows_is_the_subset_without_it_and_chance_for_an_xor(root
     assert set(found["present"]) == {"a", "b"}
     assert found["missing"]["a"]["nll"][-1] == pytest.approx(found["present"]["b"]["nll"], rel=1e-6)
     assert found["present"]["b"]["accuracy"] == pytest.approx(0.5, abs=0.06)
+
+
+@pytest.mark.parametrize("strategy", ["gated", "cross_attention", "graph"])
+def test_scores_where_some_rows_lack_a_modality_are_those_of_one_pass_over_all(root: Path, strategy: str) -> None:
+    model = trained(pid(root, "synergy"), strategy)
+    found = measure(model, rows=512)["missing"]["a"]
+    assert model.inputs.parts is not None
+    with model.opened():
+        batch = model.data.batch(model.inputs.parts.test)
+        numbers = row_numbers(["missing", model.seed, "a"], batch.ids.numpy())
+        for place, rate in enumerate(TENTHS):
+            stays = torch.from_numpy(numbers >= rate) & batch.present["a"]
+            some = replace(batch, present={**batch.present, "a": stays})
+            told = model.scores([(model.outputs(some), batch.targets)])
+            assert {name: curve[place] for name, curve in found.items()} == pytest.approx(told, abs=2e-6)
 
 
 def test_what_a_model_does_not_look_at_changes_nothing(root: Path) -> None:
