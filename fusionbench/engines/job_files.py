@@ -90,9 +90,11 @@ def clear_leftovers(store: Store, runs: Iterable[RunSpec]) -> None:
     runs = list(runs)
     store.sweep()
     datasets = {id(run.dataset): run for run in runs}  # Runs share their choices; each has one place.
-    for lock in {session_lock(store, run) for run in datasets.values()}:
+    locks = {store.path(run, LOCK) for run in runs}
+    for lock in locks | {session_lock(store, run) for run in datasets.values()}:
         Claims.clear_if_dead(lock)
-    for path in {store.path(run) for run in runs}:
-        if Claims.clear_if_dead(path.with_suffix(LOCK)):  # Else its log is being written.
-            remove_if_empty(path.with_suffix(LOG))
+    for folder in {lock.parent for lock in locks}:
+        for log in folder.glob(f"*{LOG}"):  # Of a run that several devices train each has one.
+            if Claims.clear_if_dead(folder / f"{log.name.partition('.')[0]}{LOCK}"):  # Else it is being written.
+                remove_if_empty(log)
     drop_checkpoints(store, (run for run in runs if store.status(run) == "done"))

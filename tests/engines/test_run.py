@@ -105,9 +105,12 @@ def test_a_dead_runners_empty_log_is_cleared_and_one_that_says_something_is_kept
     records = [path for path in (bench.folder / "results").rglob("*.json") if is_record(path)]
     empty, full = (path.with_suffix(".log") for path in sorted(records))
     empty.touch()
+    of_a_device = empty.with_suffix(".device1.log")
+    of_a_device.touch()
     full.write_text("a warning")
     assert bench.run(suite) == 0
     assert not empty.exists()
+    assert not of_a_device.exists()
     assert full.read_text() == "a warning"
 
 
