@@ -90,9 +90,8 @@ def test_a_process_that_dies_has_a_reason_and_its_last_words(bench: Bench) -> No
 def test_one_process_of_two_that_dies_or_hangs_takes_the_other_with_it(bench: Bench) -> None:
     names = bench.own("second_exits", "second_hangs")
     suite = bench.suite(strategies=names, seeds=1, encoders=SMALL)
-    began = time.monotonic()
+    # Gloo itself would wait for two hours, longer than a test may take.
     assert bench.run(suite, "--workers", "1", "--devices", "2", *SOON) == 1
-    assert time.monotonic() - began < 200  # Gloo itself would wait for two hours.
     found = by_name(bench)
     assert found["second_exits"]["reason"] == "device 1 of 2: its process ended with exit code 0"
     assert found["second_hangs"]["reason"].endswith("for 1 s, in each of 3 tries")
