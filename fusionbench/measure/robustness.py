@@ -66,6 +66,8 @@ class _Passes:
     trained: Trained
     bank: Bank
     done: int = 0
+    total: int = 1
+    """Scores that are known, and that there are, as far as it is known."""
 
     def all(self) -> dict[str, Any]:
         """Every score."""
@@ -145,8 +147,7 @@ class _Passes:
     def tell(self, more: int) -> None:
         """So many more scores are known."""
         self.done += more
-        total = getattr(self, "total", 1)
-        self.trained.tell(min(self.done, total), total)
+        self.trained.tell(min(self.done, self.total), self.total)
 
     def batches(self, name: str) -> Iterator[MultimodalBatch]:
         """The rows; the modality of that name as inputs, others as they cost least."""

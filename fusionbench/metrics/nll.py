@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from fusionbench.metrics.sample_mean import SampleMean
 
 AT_ONCE = 2**15
-"""Logits."""
+"""So many logits, 128 KiB, are scored at a time."""
 
 
 class NegativeLogLikelihood(SampleMean):
